@@ -1,0 +1,35 @@
+/**
+ * The platform globals the core touches, declared by hand.
+ *
+ * The core compiles with `types: []` and `lib: ES2022`, so a stray `Buffer`, `setTimeout` or `process` is a compile error. What every
+ * runtime does have is listed here and nowhere else. No exported signature may name one of these: declarations for globals do not reach
+ * `dist`, so a consumer would see an unknown type.
+ */
+interface TextDecoderLike {
+  decode(input?: Uint8Array, options?: { stream?: boolean }): string;
+}
+interface TextEncoderLike {
+  encode(input: string): Uint8Array;
+  encodeInto(source: string, target: Uint8Array): { read: number; written: number };
+}
+interface PlatformGlobals {
+  readonly TextDecoder: new (label: string, options: { fatal?: boolean; ignoreBOM?: boolean }) => TextDecoderLike;
+  readonly TextEncoder: new () => TextEncoderLike;
+  readonly crypto?: { getRandomValues(target: Uint8Array): Uint8Array };
+}
+
+const platform = globalThis as unknown as PlatformGlobals;
+
+/** A strict UTF-8 decoder: throws at the first byte that cannot be UTF-8, keeps a BOM (`ignoreBOM` means "do not strip it"). */
+export function createTextDecoder(): TextDecoderLike {
+  return new platform.TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+}
+
+export const textEncoder: TextEncoderLike = new platform.TextEncoder();
+
+/** The default source of masks and nonces: WebCrypto, which every supported runtime has (RFC 6455 section 10.3). */
+export function platformRandom(target: Uint8Array): void {
+  const source = platform.crypto;
+  if (source === undefined) throw new TypeError('options.random is required: this runtime has no globalThis.crypto');
+  source.getRandomValues(target);
+}
