@@ -1,0 +1,20 @@
+/**
+ * The suites of `npm test` that are run as a program of their own: the same built file, unchanged, on several runtimes.
+ *
+ * Append a row to add one. The vitest suites (`<package>/test/*.test.ts`) need no row: `vitest.config.ts` finds them.
+ *
+ * A suite must print its figures, either as uvu does (`Total:` and `Passed:`) or as a line `N passed, N failed`. One that prints none
+ * counts as failed, and so does one that exits with another code than its figures call for, or that exceeds its time.
+ *
+ * @typedef {'node' | 'node24' | 'node26' | 'bun' | 'deno'} RuntimeName
+ * @typedef {object} Suite
+ * @property {string} name What the report calls it.
+ * @property {string} file The built file, from the repository's root.
+ * @property {readonly string[]} [args] Arguments after the file.
+ * @property {readonly RuntimeName[]} [runtimes] Default: all five. `node` is the system's.
+ * @property {number} [timeout] Seconds. Default 120.
+ * @property {boolean} [alone] Run while nothing else runs (memory and time are measured). Default false.
+ */
+
+/** @type {readonly Suite[]} */
+export const suites = [];

@@ -1,0 +1,127 @@
+/**
+ * The repository keeps its shape: arrows point down, the protocol packages know no platform, adapters stay thin, nothing names a machine.
+ */
+import { describe, expect, it } from 'vitest';
+import { importsOf } from './imports.ts';
+import { layers, type NamedPackage, upwardImports } from './layers.ts';
+import { filesBelow, packages, read } from './repository.ts';
+
+const named: readonly NamedPackage[] = packages.map(({ folder, manifest }) => ({
+  folder,
+  name: manifest.name,
+  dependencies: Object.keys(manifest.dependencies ?? {}),
+}));
+
+describe('imports', () => {
+  it('has a layer for every package and a package for every layer', () => {
+    expect(named.map(({ folder }) => folder).sort()).toEqual(Object.keys(layers).sort());
+  });
+
+  for (const { folder } of named) {
+    it(`${folder} points down only`, () => {
+      const sources = filesBelow(`${folder}/src`).filter((file) => file.endsWith('.ts'));
+      expect(sources.length).toBeGreaterThan(0);
+      expect(sources.flatMap((file) => upwardImports(file, read(file), named))).toEqual([]);
+    });
+  }
+
+  it('declares only dependencies that point down, and none in core', () => {
+    for (const { folder, dependencies } of named) {
+      const inside = named.filter(({ name }) => dependencies.includes(name)).map((target) => target.folder);
+      for (const target of inside) expect(layers[folder]?.below, `${folder} depends on ${target}`).toContain(target);
+    }
+    expect(named.find(({ folder }) => folder === 'packages/core')?.dependencies).toEqual([]);
+  });
+});
+
+describe('the check itself', () => {
+  const planted = (file: string, source: string): string[] => upwardImports(file, source, named);
+
+  it.each([
+    ['an import', "import { drive } from '@ferrywire/driver';"],
+    ['a type import', "import type { Driver } from '@ferrywire/driver';"],
+    ['a re-export', "export { drive } from '@ferrywire/driver';"],
+    ['a star re-export', "export * from '@ferrywire/driver/testing';"],
+    ['a dynamic import', "const host = await import('@ferrywire/driver');"],
+    ['an inline type import', "type Host = import('@ferrywire/driver').Driver;"],
+    ['an import over several lines', "import {\n  drive, // the pump\n} from\n  '@ferrywire/driver';"],
+    ['a path out of the package', "import { drive } from '../../driver/src/index.ts';"],
+    ['a platform module', "import { Buffer } from 'node:buffer';"],
+    ['a package it does not declare', "import { sha1 } from '@noble/hashes/legacy.js';"],
+    ['itself by name', "import { Connection } from '@ferrywire/core';"],
+    ['a built file', "import { applyMask } from './mask.js';"],
+    ['platform types', '/// <reference types="node" />'],
+  ])('finds %s planted in core', (_, source) => {
+    expect(planted('packages/core/src/planted.ts', source)).toHaveLength(1);
+  });
+
+  it('finds the frame codec planted in an adapter', () => {
+    expect(planted('adapters/node/src/planted.ts', "import { applyMask } from '@ferrywire/core/frame';")).toHaveLength(1);
+  });
+
+  it('finds an arrow from an adapter up to the harness', () => {
+    expect(planted('adapters/node/src/planted.ts', "import { runCases } from '@ferrywire/conformance';")).toHaveLength(1);
+  });
+
+  it('finds a file that belongs to no layer', () => {
+    expect(planted('elsewhere/src/planted.ts', '')).toHaveLength(1);
+  });
+
+  it('lets arrows down through, and words in comments and strings', () => {
+    expect(planted('adapters/node/src/planted.ts', "import { drive } from '@ferrywire/driver';\nimport net from 'node:net';")).toEqual([]);
+    expect(
+      planted('packages/core/src/planted.ts', "// import '@ferrywire/driver'\nexport const s = \"import '@ferrywire/driver'\";"),
+    ).toEqual([]);
+  });
+
+  it('refuses an import whose target it cannot read', () => {
+    expect(() => importsOf('planted.ts', 'await import(name);')).toThrow(TypeError);
+    expect(() => importsOf('planted.ts', 'import {')).toThrow(SyntaxError);
+  });
+});
+
+interface CompilerSettings {
+  readonly compilerOptions: { readonly types?: readonly string[]; readonly lib?: readonly string[] };
+}
+
+describe('compiler settings', () => {
+  const settings = (path: string): CompilerSettings['compilerOptions'] => (JSON.parse(read(path)) as CompilerSettings).compilerOptions;
+  const base = settings('tsconfig.base.json');
+
+  it('starts from no platform', () => {
+    expect(base.types).toEqual([]);
+    expect(base.lib).toEqual(['ES2022']);
+  });
+
+  it.each(['packages/core', 'packages/handshake', 'packages/driver'])('%s compiles without platform types', (folder) => {
+    const own = settings(`${folder}/tsconfig.json`);
+    expect(own.types ?? []).toEqual([]);
+    // Node's stack of the runtimes is ES2022; disposal symbols are declarations only.
+    expect((own.lib ?? ['ES2022']).filter((lib) => lib !== 'ESNext.Disposable')).toEqual(['ES2022']);
+  });
+
+  it('has bun-types in adapters/bun only', () => {
+    for (const { folder } of named) {
+      if (folder !== 'adapters/bun') expect(settings(`${folder}/tsconfig.json`).types ?? [], folder).not.toContain('bun-types');
+    }
+  });
+});
+
+describe('what is written down', () => {
+  const text = filesBelow('.').filter((file) => !/\.(png|jpg|gif|ico|gz|bin|zip|pem)$/.test(file));
+
+  it('names no path of a machine and no registry', () => {
+    // Put together here, so that this file does not match itself.
+    const forbidden = [
+      new RegExp(`(^|[^\\w.@/-])/(${['work', 'home', 'root', 'Users'].join('|')})/\\w`, 'm'),
+      new RegExp(`\\.\\./${'shared'}`),
+      new RegExp(`\\b${'registry'}\\.\\w+\\.\\w+`),
+    ];
+    expect(text.length).toBeGreaterThan(20);
+    const hits = text.flatMap((file) => {
+      const content = read(file);
+      return forbidden.filter((pattern) => pattern.test(content)).map((pattern) => `${file}: ${pattern.exec(content)?.[0].trim()}`);
+    });
+    expect(hits).toEqual([]);
+  });
+});

@@ -1,0 +1,101 @@
+/**
+ * The figures `npm test` ends with: read right from what each runner prints, and never taken for granted.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseCounts, vitestCounts } from '../scripts/counts.mjs';
+import { run } from '../scripts/process.mjs';
+import { root } from './repository.ts';
+
+describe('parseCounts', () => {
+  it('reads uvu figures, colours and all', () => {
+    const output =
+      ' a  \u001b[32m• • \u001b[39m  (2 / 2)\n\n  Total:     2\n\u001b[32m  Passed:    2\u001b[39m\n  Skipped:   0\n  Duration:  1.20ms\n\n';
+    expect(parseCounts(output)).toEqual({ passed: 2, failed: 0, skipped: 0 });
+  });
+  it('counts what uvu did not pass as failed', () => {
+    expect(parseCounts('  Total:     5\n  Passed:    3\n  Skipped:   1\n')).toEqual({ passed: 3, failed: 2, skipped: 1 });
+  });
+  it('reads the last plain line', () => {
+    expect(parseCounts('1 passed, 0 failed\nmore\n301 passed, 2 failed\n')).toEqual({ passed: 301, failed: 2, skipped: 0 });
+  });
+  it('does not take silence, or half of the figures, for success', () => {
+    expect(parseCounts('')).toBeNull();
+    expect(parseCounts('all fine')).toBeNull();
+    expect(parseCounts('  Total:     5\n')).toBeNull();
+    expect(parseCounts('it printed 5 passed, 0 failed once')).toBeNull();
+  });
+});
+
+describe('vitestCounts', () => {
+  it('counts a file that did not load as one failure', () => {
+    const report = {
+      testResults: [
+        { name: 'a', status: 'passed', assertionResults: [{ status: 'passed' }, { status: 'skipped' }] },
+        { name: 'b', status: 'failed', assertionResults: [] },
+        { name: 'c', status: 'failed', assertionResults: [{ status: 'failed' }, { status: 'passed' }] },
+      ],
+    };
+    expect(vitestCounts(report)).toEqual({ passed: 2, failed: 2, skipped: 1, notLoaded: ['b'] });
+  });
+});
+
+describe('run', () => {
+  it('reports output and exit code', async () => {
+    const result = await run(process.execPath, ['-e', 'console.log("out"); console.error("err"); process.exitCode = 3'], { timeout: 20 });
+    expect(result).toMatchObject({ code: 3, timedOut: false, error: null });
+    expect(result.output).toContain('out\n');
+    expect(result.output).toContain('err\n');
+  });
+  it('stops a process that hangs, and its children', async () => {
+    const program = 'require("child_process").spawn(process.execPath, ["-e", "setInterval(() => 0, 1000)"], { stdio: "inherit" })';
+    const result = await run(process.execPath, ['-e', program], { timeout: 1 });
+    expect(result).toMatchObject({ timedOut: true, code: null });
+  });
+  it('reports a command that does not exist', async () => {
+    const result = await run(join(root, 'no-such-command'), [], { timeout: 5 });
+    expect(result.error).toContain('ENOENT');
+  });
+});
+
+describe('the closing line', () => {
+  let folder = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is an error when nothing ran', () => {
+    const { status, stdout } = spawnSync(process.execPath, [join(root, 'scripts/test.mjs'), 'no suite has this name'], {
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    expect(stdout.trimEnd().split('\n').slice(-2)).toEqual(['nothing ran', '0 passed, 0 failed']);
+    expect(status).toBe(1);
+  });
+
+  it.each([
+    ['passes', 'console.log("3 passed, 0 failed")', '3 passed, 0 failed', 0],
+    ['fails a test', 'console.log("2 passed, 1 failed"); process.exitCode = 1', '2 passed, 1 failed', 1],
+    ['says it passed and exits 1', 'console.log("3 passed, 0 failed"); process.exitCode = 1', '3 passed, 1 failed', 1],
+    ['prints no figures', 'console.log("fine")', '0 passed, 1 failed', 1],
+    ['runs nothing', 'console.log("0 passed, 0 failed")', '0 passed, 1 failed', 1],
+    ['does not load', 'import "./missing.mjs"', '0 passed, 1 failed', 1],
+    ['hangs', 'setInterval(() => 0, 1000)', '0 passed, 1 failed', 1],
+  ])('counts a suite that %s', (_, program, line, code) => {
+    const file = join(folder, 'suite.mjs');
+    writeFileSync(file, program);
+    const list = join(folder, 'suites.mjs');
+    writeFileSync(list, `export const suites = [{ name: 'planted', file: ${JSON.stringify(file)}, runtimes: ['node'], timeout: 3 }];`);
+    const { status, stdout } = spawnSync(process.execPath, [join(root, 'scripts/test.mjs'), 'planted'], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      env: { ...process.env, FERRYWIRE_SUITES: list },
+    });
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe(line);
+    expect(status).toBe(code);
+  });
+});

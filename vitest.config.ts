@@ -1,0 +1,18 @@
+/**
+ * The vitest suites: unit, property and repository tests, on the system's Node. They import the packages by name, so they test the built
+ * `dist`; suites that run on every runtime are listed in `scripts/suites.mjs` instead.
+ */
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts', '{packages,adapters}/*/test/**/*.test.ts', '{conformance,bench}/test/**/*.test.ts'],
+    // Forks, so that memory and CPU time of one file are its own; `--expose-gc` for the tests that bound memory.
+    pool: 'forks',
+    execArgv: ['--expose-gc'],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    passWithNoTests: false,
+    coverage: { provider: 'v8', reporter: ['text-summary', 'json-summary'], include: ['packages/*/src/**/*.ts'] },
+  },
+});
