@@ -51,38 +51,6 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('examples', () => {
-  for (const [index, example] of examples.entries()) writeFileSync(join(folder, sourceName(index)), `${example.code}\nexport {};\n`);
-  const settings = {
-    extends: '../tsconfig.base.json',
-    compilerOptions: {
-      composite: false,
-      declaration: false,
-      declarationMap: false,
-      isolatedDeclarations: false,
-      sourceMap: false,
-      types: ['node'],
-      lib: ['ES2022', 'DOM', 'DOM.AsyncIterable', 'ESNext.Disposable'],
-      rootDir: '.',
-      outDir: 'dist',
-    },
-    include: ['*.ts'],
-  };
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(settings));
-  const result = await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { cwd: folder, timeout: 120 });
-  compiler = result.error ?? result.output;
-}, 150_000);
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-describe('examples', () => {
-  it('are there for every package', () => {
-    const lacking = packages
-      .map((entry) => entry.folder)
-      .filter((path) => !examples.some(({ title }) => title.startsWith(`${path}/README.md:`)));
-    expect(lacking).toEqual([]);
-  });
-
   for (const [index, example] of examples.entries()) {
     const { command, args } = runtimes[example.runtime];
     // Bun and Deno are dependencies of this repository, but have no build for every platform.
