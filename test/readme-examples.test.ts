@@ -51,6 +51,10 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('examples', () => {
+  it('stand in documents that were found', () => {
+    expect(documents).toEqual(expect.arrayContaining(['README.md', 'docs/README.md']));
+  });
+
   for (const [index, example] of examples.entries()) {
     const { command, args } = runtimes[example.runtime];
     // Bun and Deno are dependencies of this repository, but have no build for every platform.
