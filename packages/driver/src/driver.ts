@@ -1,0 +1,355 @@
+/**
+ * The pump: the only place where bytes, timer and reading meet.
+ *
+ * Every event from the transport is one turn: input → events → takeOutput → write → directive → reading → nextTimeout. Output is taken
+ * once per turn, so a read batch makes one write. Events that the transport raises from inside a turn (a loopback that answers inside
+ * `write`, a stream that delivers inside `resumeReading`) wait in a queue, since a protocol may not be given input from inside its own
+ * callbacks. Whatever a callback of the application throws leaves the event after the turn was finished.
+ *
+ * Beware: the turn's state is one number of flags and no closure is made before it is needed, because an idle server holds one of these
+ * per connection.
+ */
+import type { Clock, Millis, Protocol } from '@ferrywire/core';
+import { type Flushable, flushSoon } from './soon.ts';
+import type { DriveOptions, DriverHandle, TimerHost, Transport, TransportEvents } from './types.ts';
+
+/** Inside a turn. */
+const BUSY = 1;
+/** Something called `pump()` inside the turn: look again. */
+const AGAIN = 2;
+/** `write()` returned false; waits for `drain()`. */
+const STALLED = 4;
+/** Reading is paused. */
+const PAUSED = 8;
+/** EOF, error or closed: no more input from the transport. */
+const INPUT_OVER = 16;
+/** The transport broke: nothing more is written. */
+const BROKEN = 32;
+const END_CALLED = 64;
+const ABORT_CALLED = 128;
+const GONE = 256;
+/** In the list of `flushSoon`. */
+const SOON = 512;
+/** A timer is set. */
+const ARMED = 1024;
+
+/** Turns of queued work in one event; the rest goes through a timer of 0, so that other connections get theirs. */
+const ROUNDS = 64;
+/** The largest delay that `setTimeout` honours; a later deadline is re-armed when this one fires. */
+const MAX_DELAY = 2_147_483_647;
+
+/** What the endpoints of this package want to know, without closures. */
+export interface DriverHooks {
+  /** True to leave bytes unread while the transport is stalled. Asked only then. */
+  holdsReading(): boolean;
+  /** The transport has drained. */
+  onDrained(): void;
+  /** The transport is gone and the protocol knows. */
+  onReleased(): void;
+}
+
+type Deferred =
+  | { readonly kind: 'data'; readonly chunk: Uint8Array }
+  | { readonly kind: 'error'; readonly error: unknown }
+  | { readonly kind: 'eof' }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'closed' };
+
+/** The events as detached callbacks, made when they are first asked for. */
+type Bound = TransportEvents & { readonly pump: () => void };
+
+export class Pump implements DriverHandle, Flushable {
+  onEvents: (() => void) | null;
+  onDrain: (() => void) | null = null;
+
+  readonly #protocol: Protocol;
+  readonly #transport: Transport;
+  readonly #clock: Clock;
+  readonly #timers: TimerHost;
+  readonly #hooks: DriverHooks | null;
+  #flags = 0;
+  #timer: unknown = null;
+  /** The deadline the timer was set for. */
+  #timerDue: Millis = 0;
+  #fire: (() => void) | null = null;
+  #deferred: Deferred[] | null = null;
+  #bound: Bound | null = null;
+
+  constructor(protocol: Protocol, transport: Transport, options: DriveOptions, hooks: DriverHooks | null) {
+    this.#protocol = protocol;
+    this.#transport = transport;
+    this.#clock = options.clock;
+    this.#timers = options.timers;
+    this.#hooks = hooks;
+    this.onEvents = options.onEvents ?? null;
+  }
+
+  get data(): Bound['data'] {
+    return this.#callbacks().data;
+  }
+  get eof(): Bound['eof'] {
+    return this.#callbacks().eof;
+  }
+  get error(): Bound['error'] {
+    return this.#callbacks().error;
+  }
+  get drain(): Bound['drain'] {
+    return this.#callbacks().drain;
+  }
+  get closed(): Bound['closed'] {
+    return this.#callbacks().closed;
+  }
+  get pump(): Bound['pump'] {
+    return this.#callbacks().pump;
+  }
+
+  get bufferedAmount(): number {
+    return this.#protocol.bufferedAmount + this.#transport.bufferedAmount;
+  }
+  get stalled(): boolean {
+    return (this.#flags & STALLED) !== 0;
+  }
+  get isClosed(): boolean {
+    return (this.#flags & GONE) !== 0;
+  }
+
+  receive(chunk: Uint8Array): void {
+    if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
+    if ((this.#flags & BUSY) !== 0 || this.#deferred !== null) {
+      // A copy: a host that reuses its buffer will not wait for the turn to end.
+      this.#turn({ kind: 'data', chunk: new Uint8Array(chunk) });
+      return;
+    }
+    this.#flags |= BUSY;
+    try {
+      this.#protocol.receiveData(chunk);
+      if (this.onEvents !== null) this.onEvents();
+    } finally {
+      this.#settle();
+    }
+  }
+
+  receiveEof(): void {
+    if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
+    this.#flags |= INPUT_OVER;
+    this.#turn({ kind: 'eof' });
+  }
+
+  receiveError(error: unknown): void {
+    if ((this.#flags & (BROKEN | ABORT_CALLED | GONE)) !== 0) return;
+    const known = (this.#flags & INPUT_OVER) !== 0;
+    this.#flags |= BROKEN | INPUT_OVER;
+    // After EOF the protocol has its end; the transport is still to be let go.
+    if (known) this.flush();
+    else this.#turn({ kind: 'error', error });
+  }
+
+  drained(): void {
+    if ((this.#flags & (BROKEN | ABORT_CALLED | GONE)) === 0) this.#turn({ kind: 'drain' });
+  }
+
+  gone(): void {
+    if ((this.#flags & GONE) !== 0) return;
+    const known = (this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0;
+    this.#flags |= GONE | INPUT_OVER;
+    if (!known) this.#defer({ kind: 'eof' });
+    this.#turn({ kind: 'closed' });
+  }
+
+  pumpSoon(): void {
+    if ((this.#flags & BUSY) !== 0) this.#flags |= AGAIN;
+    else if ((this.#flags & SOON) === 0) {
+      this.#flags |= SOON;
+      flushSoon(this);
+    }
+  }
+
+  /** `pump`, unbound. */
+  flush(): void {
+    this.#flags &= ~SOON;
+    if ((this.#flags & BUSY) !== 0) {
+      this.#flags |= AGAIN;
+      return;
+    }
+    this.#flags |= BUSY;
+    this.#settle();
+  }
+
+  #callbacks(): Bound {
+    this.#bound ??= {
+      data: (chunk) => this.receive(chunk),
+      eof: () => this.receiveEof(),
+      error: (error) => this.receiveError(error),
+      drain: () => this.drained(),
+      closed: () => this.gone(),
+      pump: () => this.flush(),
+    };
+    return this.#bound;
+  }
+
+  #defer(event: Deferred): void {
+    if (this.#deferred === null) this.#deferred = [event];
+    else this.#deferred.push(event);
+  }
+
+  /** One event as a turn of its own, or behind those that wait for the present turn to end. */
+  #turn(event: Deferred): void {
+    this.#defer(event);
+    if ((this.#flags & BUSY) !== 0) return;
+    this.#flags |= BUSY;
+    try {
+      this.#next();
+    } finally {
+      this.#settle();
+    }
+  }
+
+  /** Takes the first deferred event. */
+  #next(): void {
+    const event = this.#deferred?.shift();
+    if (event === undefined) return;
+    if (this.#deferred?.length === 0) this.#deferred = null;
+    if (event.kind === 'closed') {
+      this.#hooks?.onReleased();
+      return;
+    }
+    if ((this.#flags & ABORT_CALLED) !== 0) return;
+    if (event.kind === 'drain') {
+      const stalled = (this.#flags & STALLED) !== 0;
+      this.#flags &= ~STALLED;
+      if (stalled) this.#protocol.outputDrained?.();
+      this.#hooks?.onDrained();
+      if (this.onDrain !== null) this.onDrain();
+      return;
+    }
+    if (event.kind === 'data') this.#protocol.receiveData(event.chunk);
+    else if (event.kind === 'eof') this.#protocol.receiveEof();
+    else this.#protocol.receiveError(event.error);
+    if (this.onEvents !== null) this.onEvents();
+  }
+
+  /** The second half of every turn. Leaves `BUSY` cleared, whatever is thrown. */
+  #settle(): void {
+    try {
+      this.#move();
+      for (let round = 0; this.#deferred !== null && round < ROUNDS; round++) {
+        try {
+          this.#next();
+        } finally {
+          this.#move();
+        }
+      }
+    } finally {
+      this.#flags &= ~BUSY;
+      this.#arm();
+    }
+  }
+
+  /** Output, directive and reading, until nothing asks for another look. */
+  #move(): void {
+    for (let round = 0; round < ROUNDS; round++) {
+      this.#flags &= ~AGAIN;
+      if ((this.#flags & (ABORT_CALLED | GONE)) !== 0) return;
+      this.#output();
+      this.#reading();
+      if ((this.#flags & AGAIN) === 0) return;
+    }
+  }
+
+  #output(): void {
+    const protocol = this.#protocol;
+    const transport = this.#transport;
+    if (protocol.transport !== 'abort' && (this.#flags & (STALLED | BROKEN | END_CALLED)) === 0) {
+      const chunks = protocol.takeOutput();
+      const count = chunks.length;
+      if (count > 0) {
+        if (!transport.write(chunks)) this.#flags |= STALLED;
+        if (transport.taken === true) {
+          for (let index = 0; index < count; index++) {
+            const chunk = chunks[index];
+            if (chunk !== undefined) protocol.recycleOutput(chunk);
+          }
+        }
+      }
+    }
+    // Asked after the output was taken: taking it moves the protocol on.
+    const directive = protocol.transport;
+    if (directive === 'open' || (this.#flags & (ABORT_CALLED | GONE)) !== 0) return;
+    if (directive === 'abort' || (this.#flags & BROKEN) !== 0) {
+      this.#flags |= ABORT_CALLED;
+      transport.abort();
+    } else if ((this.#flags & (STALLED | END_CALLED)) === 0) {
+      this.#flags |= END_CALLED;
+      transport.end();
+    }
+  }
+
+  /** A level: the transport is told only of changes. */
+  #reading(): void {
+    if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
+    const paused = !this.#protocol.wantsRead || ((this.#flags & STALLED) !== 0 && this.#hooks?.holdsReading() === true);
+    if (paused === ((this.#flags & PAUSED) !== 0)) return;
+    this.#flags ^= PAUSED;
+    if (paused) this.#transport.pauseReading();
+    else this.#transport.resumeReading();
+  }
+
+  /** When the timer should fire, null for never, `-Infinity` for the next turn of the event loop. */
+  #due(): Millis | null {
+    if (this.#deferred !== null || (this.#flags & AGAIN) !== 0) return Number.NEGATIVE_INFINITY;
+    if ((this.#flags & ABORT_CALLED) !== 0) return null;
+    const due = this.#protocol.nextTimeout();
+    // Without a transport no deadline matters, but work that a step budget stopped still has to be done.
+    if (due !== null && (this.#flags & GONE) !== 0 && due > this.#clock()) return null;
+    return due;
+  }
+
+  #arm(): void {
+    const due = this.#due();
+    if ((this.#flags & ARMED) !== 0) {
+      // A deadline that moved later is looked at when the timer fires.
+      if (due !== null && due >= this.#timerDue) return;
+      this.#flags &= ~ARMED;
+      this.#timers.clear(this.#timer);
+      this.#timer = null;
+    }
+    if (due === null) return;
+    this.#flags |= ARMED;
+    this.#timerDue = due;
+    this.#fire ??= () => this.#fired();
+    const delay = Math.ceil(due - this.#clock());
+    this.#timer = this.#timers.set(this.#fire, delay > 0 ? Math.min(delay, MAX_DELAY) : 0);
+  }
+
+  #fired(): void {
+    this.#flags &= ~ARMED;
+    this.#timer = null;
+    // A host that runs timers from inside a turn: its end arms the timer again.
+    if ((this.#flags & BUSY) !== 0) return;
+    this.#flags |= BUSY;
+    try {
+      const due = (this.#flags & ABORT_CALLED) !== 0 ? null : this.#protocol.nextTimeout();
+      if (due !== null) {
+        const now = this.#clock();
+        if (due <= now) {
+          this.#protocol.handleTimeout(now);
+          if (this.onEvents !== null) this.onEvents();
+        }
+      }
+    } finally {
+      this.#settle();
+    }
+  }
+}
+
+/**
+ * Joins a protocol and a transport. The driver starts at once: what the protocol has to say (a client's request) is written before this
+ * returns, and its first deadline is armed.
+ *
+ * None of the driver's methods throws, unless a callback of the application does.
+ */
+export function drive(protocol: Protocol, transport: Transport, options: DriveOptions): DriverHandle {
+  const driver = new Pump(protocol, transport, options, null);
+  driver.flush();
+  return driver;
+}

@@ -1,0 +1,491 @@
+/**
+ * The glue that all adapters share: a protocol, its driver and the application's handlers joined into a `Peer`.
+ *
+ * An adapter makes one `EndpointHost` per listener (or per dial) and gives it a transport per connection; it keeps the listener, the
+ * socket events and the options of its runtime. Everything per connection is one `Endpoint` (the sink of the protocol and the handle of
+ * the application in one object), its protocol and its driver.
+ */
+
+import type { PreparedMessage, Protocol, SendOptions } from '@ferrywire/core';
+import {
+  type Clock,
+  Connection,
+  type ConnectionOptions,
+  type EndInfo,
+  type MessageKind,
+  type Millis,
+  type Negotiated,
+} from '@ferrywire/core';
+import {
+  type ClientEvent,
+  ClientProtocol,
+  type ClientProtocolOptions,
+  type ClientSink,
+  type HandshakeErrorCode,
+  type HeaderList,
+  type ResponseHead,
+  type ServerEvent,
+  type ServerPolicy,
+  ServerProtocol,
+  type ServerProtocolOptions,
+  type ServerSink,
+} from '@ferrywire/handshake';
+import { type DriverHooks, Pump } from './driver.ts';
+import { EndpointError } from './errors.ts';
+import type { CloseAllOptions, Opening, Peer, PeerHandlers, PendingRequest, ServerRequest } from './peer.ts';
+import type { DriverHandle, TimerHost, Transport } from './types.ts';
+
+export type ServerSettings = Omit<ServerProtocolOptions, 'clock' | 'sink'>;
+export type ClientSettings = Omit<ClientProtocolOptions, 'clock' | 'sink'>;
+export type ConnectionSettings = Omit<ConnectionOptions, 'clock' | 'sink' | keyof Negotiated>;
+
+export interface EndpointHostOptions {
+  readonly clock: Clock;
+  readonly timers: TimerHost;
+  readonly handlers: PeerHandlers;
+  /**
+   * While the transport is stalled and more than so many bytes wait, nothing is read from that peer: whoever does not take the answers
+   * gets to ask no more. Default 262 144 in `serve` and `adopt` of a server, unlimited for clients: when both sides hold back, two peers
+   * that flood each other would wait for each other for ever.
+   */
+  readonly highWaterMark?: number;
+  /**
+   * True: connections in pull mode, for layers with a queue of their own. No message handler is called; from `onOpen` on, events are taken
+   * with `peer.connection.nextEvent()`, told by `peer.driver.onEvents`.
+   */
+  readonly pull?: boolean;
+}
+
+const SERVER_HIGH_WATER = 262_144;
+const CLOSE_DEADLINE = 5000;
+
+type WholeLife = ServerProtocol | ClientProtocol;
+
+/** The sink, the hooks and the handle of one connection. */
+class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
+  data: unknown = undefined;
+  readonly transport: unknown;
+  readonly #host: EndpointHost;
+  readonly #highWaterMark: number;
+  #connection: Connection | null = null;
+  #driver: Pump | null = null;
+  /** Null when the handshake was done elsewhere. */
+  #life: WholeLife | null = null;
+  #request: ServerRequest | null = null;
+  /** Settles the promise of a dial. */
+  #settle: ((result: Peer | EndpointError) => void) | null = null;
+
+  constructor(host: EndpointHost, highWaterMark: number, transport: unknown) {
+    this.#host = host;
+    this.#highWaterMark = host.options.highWaterMark ?? highWaterMark;
+    this.transport = transport;
+  }
+
+  /* ---- Peer ---- */
+
+  get connection(): Connection {
+    if (this.#connection === null) throw new TypeError('peer.connection: the handshake is not done');
+    return this.#connection;
+  }
+  get driver(): DriverHandle {
+    return this.#pump();
+  }
+  get bufferedAmount(): number {
+    return this.#pump().bufferedAmount;
+  }
+  get writable(): boolean {
+    const driver = this.#pump();
+    return !driver.stalled && !driver.isClosed;
+  }
+  send(data: string | Uint8Array, options?: SendOptions): boolean {
+    const open = this.connection.send(data, options);
+    this.#pump().pumpSoon();
+    return open;
+  }
+  sendPrepared(message: PreparedMessage): boolean {
+    const open = this.connection.sendPrepared(message);
+    this.#pump().pumpSoon();
+    return open;
+  }
+  ping(payload?: Uint8Array): boolean {
+    const open = this.connection.ping(payload);
+    this.#pump().pumpSoon();
+    return open;
+  }
+  close(code?: number, reason?: string): boolean {
+    const open = this.connection.close(code, reason);
+    this.#pump().pumpSoon();
+    return open;
+  }
+  abort(): void {
+    const protocol = this.#life ?? this.connection;
+    protocol.abort();
+    this.#pump().flush();
+  }
+  pause(): void {
+    this.connection.pause();
+    this.#pump().pumpSoon();
+  }
+  resume(): void {
+    // Delivers what was held, so it may call handlers, and those may throw.
+    try {
+      this.connection.resume();
+    } finally {
+      this.#pump().pumpSoon();
+    }
+  }
+
+  /* ---- what the host calls ---- */
+
+  start(protocol: Protocol, life: WholeLife | null, transport: Transport): Pump {
+    this.#life = life;
+    const driver = new Pump(protocol, transport, this.#host.options, this);
+    this.#driver = driver;
+    if (this.#host.options.pull === true && life !== null) driver.onEvents = () => this.#pullOpening(life);
+    return driver;
+  }
+  /** The handshake's heads, where it was done elsewhere. */
+  adopted(opening: Opening): void {
+    this.#request = opening.request;
+  }
+  get opened(): Promise<Peer> {
+    return new Promise((resolve, reject) => {
+      this.#settle = (result) => {
+        this.#settle = null;
+        if (result instanceof EndpointError) reject(result);
+        else resolve(result);
+      };
+    });
+  }
+  /** The polite end from outside: a close frame where there is a connection, nothing otherwise. */
+  shutdown(code: number, reason: string): void {
+    if (this.#connection === null) this.abort();
+    else {
+      this.#connection.close(code, reason);
+      this.#pump().flush();
+    }
+  }
+  /** Pull mode: the handshake's events are ours, those after 'open' belong to whoever sets `driver.onEvents`. */
+  #pullOpening(life: WholeLife): void {
+    const driver = this.#pump();
+    for (let event: ServerEvent | ClientEvent | null = life.nextEvent(); event !== null; event = life.nextEvent()) {
+      if (event.type === 'request') this.onRequest(event.request, event.isWebSocket);
+      else if (event.type === 'refused') {
+        if ('status' in event) this.onRefused(event.status, event.error);
+        else this.onRefused(event.response, event.body, event.error);
+      } else if (event.type === 'open') {
+        driver.onEvents = null;
+        this.onOpen(event.connection, 'response' in event ? event.response : undefined);
+        const consumer = driver.onEvents as (() => void) | null;
+        if (consumer !== null) consumer();
+        return;
+      }
+    }
+  }
+
+  /* ---- the sink: handshake ---- */
+
+  onRequest(request: ServerRequest, isWebSocket: boolean): void {
+    const life = this.#life;
+    if (!(life instanceof ServerProtocol)) return;
+    this.#request = request;
+    const handlers = this.#host.options.handlers;
+    if (handlers.onRequest === undefined) life.accept();
+    else handlers.onRequest(new Pending(life, this.#pump(), request, isWebSocket, this.transport));
+  }
+  onOpen(connection: Connection, response?: ResponseHead): void {
+    const opening: Opening = { request: this.#request, response: response ?? null };
+    this.#request = null;
+    this.#connection = connection;
+    this.#host.opened(this);
+    const handlers = this.#host.options.handlers;
+    try {
+      handlers.onOpen?.(this, opening);
+    } catch (error) {
+      this.#threw(error);
+    } finally {
+      this.#settle?.(this);
+    }
+  }
+  onRefused(...args: [status: number, error: HandshakeErrorCode] | [ResponseHead | null, Uint8Array, HandshakeErrorCode]): void {
+    this.#request = null;
+    if (args.length === 2) {
+      this.#host.options.handlers.onRefused?.(args[0], args[1]);
+      return;
+    }
+    const [response, body, handshake] = args;
+    this.#settle?.(refusal(response, body, handshake));
+  }
+
+  /* ---- the sink: connection ---- */
+
+  onText(text: string): void {
+    const handlers = this.#host.options.handlers;
+    try {
+      if (handlers.onText !== undefined) handlers.onText(this, text);
+      else if (handlers.onMessage !== undefined) handlers.onMessage(this, text);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onBinary(data: Uint8Array): void {
+    const handlers = this.#host.options.handlers;
+    try {
+      if (handlers.onBinary !== undefined) handlers.onBinary(this, data);
+      else if (handlers.onMessage !== undefined) handlers.onMessage(this, data);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onMessageStart(kind: MessageKind): void {
+    try {
+      this.#host.options.handlers.onMessageStart?.(this, kind);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onTextChunk(text: string): void {
+    try {
+      this.#host.options.handlers.onTextChunk?.(this, text);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onSpan(buffer: Uint8Array, start: number, end: number): void {
+    try {
+      this.#host.options.handlers.onSpan?.(this, buffer, start, end);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onMessageEnd(kind: MessageKind): void {
+    try {
+      this.#host.options.handlers.onMessageEnd?.(this, kind);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onPing(payload: Uint8Array): void {
+    try {
+      this.#host.options.handlers.onPing?.(this, payload);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onPong(payload: Uint8Array, latency: Millis | null): void {
+    try {
+      this.#host.options.handlers.onPong?.(this, payload, latency);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onClose(code: number, reason: string): void {
+    try {
+      this.#host.options.handlers.onClose?.(this, code, reason);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onEnd(info: EndInfo): void {
+    // Before 'open' there is no peer that anybody knows of.
+    if (this.#connection === null) return;
+    try {
+      this.#host.options.handlers.onEnd?.(this, info);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+
+  /* ---- the driver's hooks ---- */
+
+  holdsReading(): boolean {
+    // While closing everything is read: the peer's close frame may be behind what it still sends (RFC 6455 section 7.1.1).
+    return this.#connection !== null && this.#connection.state === 'open' && this.#pump().bufferedAmount > this.#highWaterMark;
+  }
+  onDrained(): void {
+    if (this.#connection === null) return;
+    try {
+      this.#host.options.handlers.onDrain?.(this);
+    } catch (error) {
+      this.#threw(error);
+    }
+  }
+  onReleased(): void {
+    this.#request = null;
+    this.#settle?.(new EndpointError('WS_CONNECT_REFUSED', 'the transport closed before the handshake was done'));
+    this.#host.released(this);
+  }
+
+  #pump(): Pump {
+    if (this.#driver === null) throw new TypeError('peer: used before its driver was made');
+    return this.#driver;
+  }
+
+  /** RFC 6455 section 7.4.1: 1011 says that the endpoint met a condition it did not expect. */
+  #threw(error: unknown): void {
+    let failure = error;
+    const handlers = this.#host.options.handlers;
+    if (handlers.onError !== undefined) {
+      try {
+        handlers.onError(this, error);
+        return;
+      } catch (thrown) {
+        failure = thrown;
+      }
+    }
+    this.#connection?.fail(1011);
+    throw failure;
+  }
+}
+
+function refusal(response: ResponseHead | null, body: Uint8Array, handshake: HandshakeErrorCode): EndpointError {
+  const details = { handshake, response, body };
+  if (handshake === 'WS_HS_TIMEOUT')
+    return new EndpointError('WS_CONNECT_TIMEOUT', 'the server did not answer within timeouts.opening', details);
+  const what = response === null ? 'no valid HTTP response' : `status ${response.status}`;
+  return new EndpointError('WS_CONNECT_HANDSHAKE', `the server refused the upgrade: ${handshake}, ${what}`, details);
+}
+
+class Pending implements PendingRequest {
+  readonly request: ServerRequest;
+  readonly isWebSocket: boolean;
+  readonly transport: unknown;
+  readonly #life: ServerProtocol;
+  readonly #driver: Pump;
+
+  constructor(life: ServerProtocol, driver: Pump, request: ServerRequest, isWebSocket: boolean, transport: unknown) {
+    this.#life = life;
+    this.#driver = driver;
+    this.request = request;
+    this.isWebSocket = isWebSocket;
+    this.transport = transport;
+  }
+  accept(policy?: ServerPolicy): boolean {
+    try {
+      return this.#life.accept(policy);
+    } finally {
+      this.#driver.pumpSoon();
+    }
+  }
+  reject(status: number, body?: string | Uint8Array, headers?: HeaderList): void {
+    this.#life.reject(status, body, headers);
+    this.#driver.pumpSoon();
+  }
+  startRejection(status: number, headers?: HeaderList): { write(chunk: Uint8Array): boolean; end(): void } {
+    const writer = this.#life.startRejection(status, headers);
+    const driver = this.#driver;
+    driver.pumpSoon();
+    return {
+      write(chunk: Uint8Array): boolean {
+        const more = writer.write(chunk);
+        driver.pumpSoon();
+        return more;
+      },
+      end(): void {
+        writer.end();
+        driver.pumpSoon();
+      },
+    };
+  }
+}
+
+/** The connections of one listener, or of one dial. */
+export class EndpointHost {
+  readonly options: EndpointHostOptions;
+  /** From `onOpen` until the transport is gone. */
+  readonly peers: ReadonlySet<Peer>;
+  readonly #open = new Set<Endpoint>();
+  readonly #opening = new Set<Endpoint>();
+  #whenEmpty: (() => void) | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: EndpointHostOptions) {
+    this.options = options;
+    this.peers = this.#open;
+  }
+
+  /**
+   * A server's connection from its first byte on: an HTTP/1.1 head, then frames. `info` becomes `Peer.transport`.
+   * The adapter passes the transport's events to the driver that this returns.
+   */
+  serve(transport: Transport, settings: ServerSettings, info?: unknown): DriverHandle {
+    const { clock, pull } = this.options;
+    const endpoint = new Endpoint(this, SERVER_HIGH_WATER, info);
+    const life = new ServerProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
+    return this.#start(endpoint, life, life, transport);
+  }
+
+  /** A client's connection: the request is written before this returns. `opened` rejects with an `EndpointError`. */
+  dial(
+    transport: Transport,
+    settings: ClientSettings,
+    info?: unknown,
+  ): { readonly driver: DriverHandle; readonly opened: Promise<Peer>; abort(): void } {
+    const { clock, pull } = this.options;
+    const endpoint = new Endpoint(this, Number.POSITIVE_INFINITY, info);
+    const life = new ClientProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
+    const opened = endpoint.opened;
+    const driver = this.#start(endpoint, life, life, transport);
+    return { driver, opened, abort: () => endpoint.abort() };
+  }
+
+  /**
+   * A connection whose handshake was done elsewhere (`decideUpgrade` on an HTTP server's request, HTTP/2, `createUpgrade().verify()`).
+   * `onOpen` is called before this returns; give bytes that came with the head to `peer.driver.receive()` afterwards.
+   */
+  adopt(transport: Transport, negotiated: Negotiated, settings: ConnectionSettings, opening: Opening, info?: unknown): Peer {
+    const { clock, pull } = this.options;
+    const endpoint = new Endpoint(this, negotiated.role === 'server' ? SERVER_HIGH_WATER : Number.POSITIVE_INFINITY, info);
+    const base: ConnectionOptions = { ...settings, ...negotiated, clock };
+    const connection = new Connection(pull === true ? base : { ...base, sink: endpoint });
+    endpoint.adopted(opening);
+    const driver = endpoint.start(connection, null, transport);
+    this.#opening.add(endpoint);
+    try {
+      endpoint.onOpen(connection, opening.response ?? undefined);
+    } finally {
+      driver.flush();
+    }
+    return endpoint;
+  }
+
+  /** Closes everything; resolves when every transport is gone. The adapter stops its listener first. Idempotent. */
+  close(options: CloseAllOptions = {}): Promise<void> {
+    this.#closing ??= this.#closeAll(options.code ?? 1001, options.reason ?? '', options.deadline ?? CLOSE_DEADLINE);
+    return this.#closing;
+  }
+
+  /** @internal */
+  opened(endpoint: Endpoint): void {
+    this.#opening.delete(endpoint);
+    this.#open.add(endpoint);
+  }
+  /** @internal */
+  released(endpoint: Endpoint): void {
+    this.#opening.delete(endpoint);
+    this.#open.delete(endpoint);
+    if (this.#open.size === 0 && this.#opening.size === 0) this.#whenEmpty?.();
+  }
+
+  #start(endpoint: Endpoint, protocol: Protocol, life: WholeLife, transport: Transport): Pump {
+    const driver = endpoint.start(protocol, life, transport);
+    this.#opening.add(endpoint);
+    driver.flush();
+    return driver;
+  }
+
+  #closeAll(code: number, reason: string, deadline: Millis): Promise<void> {
+    if (this.#open.size === 0 && this.#opening.size === 0) return Promise.resolve();
+    const { timers } = this.options;
+    return new Promise((resolve) => {
+      const timer = timers.set(() => {
+        for (const endpoint of [...this.#opening, ...this.#open]) endpoint.abort();
+      }, deadline);
+      this.#whenEmpty = () => {
+        timers.clear(timer);
+        resolve();
+      };
+      for (const endpoint of [...this.#opening, ...this.#open]) endpoint.shutdown(code, reason);
+    });
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The two halves of an adapter's contract: what it supplies (`Transport`, `TimerHost`) and what it calls (`TransportEvents`, `Driver`).
+ *
+ * Beware: a transport may call any event from inside any of its own methods; the driver copes. It must not call one after `closed()`.
+ */
+import type { Clock, Millis } from '@ferrywire/core';
+
+/** What an adapter supplies: about six methods over a byte stream (TCP, TLS, an HTTP/2 stream, a pipe). None of them may throw. */
+export interface Transport {
+  /**
+   * Takes all of it, whatever it returns. False when the peer is slow: nothing more is written before `drain()`. The chunks belong to the
+   * transport until their bytes are sent; the array is valid during the call only.
+   */
+  write(chunks: readonly Uint8Array[]): boolean;
+  /** Write side only, after what was written. Where the host cannot half-close, close after the flush. Called at most once. */
+  end(): void;
+  /** Drops the connection now, unflushed (a reset where the host can send one). Called at most once. */
+  abort(): void;
+  /** Called only when reading; at most one chunk that was already on its way may still be delivered. */
+  pauseReading(): void;
+  /** Called only when paused. */
+  resumeReading(): void;
+  /** Bytes written and not yet taken by the operating system (or whatever lies below). */
+  readonly bufferedAmount: number;
+  /**
+   * Optional, read right after `write()`: true when every byte of it has been taken and no chunk is referenced any longer, so that their
+   * memory may be reused (`Protocol.recycleOutput`). On a Node socket: `writableLength === 0`. Left out, nothing is assumed and each
+   * batch of output is fresh memory.
+   */
+  readonly taken?: boolean;
+}
+
+/** What an adapter calls. All five may be passed around as detached callbacks: `socket.on('data', driver.data)`. */
+export interface TransportEvents {
+  /** Bytes have arrived. Who owns `chunk` afterwards is what the protocol's `input` option says. */
+  data(chunk: Uint8Array): void;
+  /** The peer has ended its side in order (FIN). A transport that has seen this and whose `end()` has flushed closes by itself. */
+  eof(): void;
+  /** The transport broke (reset, TLS failure). `closed()` still follows. */
+  error(error: unknown): void;
+  /** There is room again after a `write()` that returned false. */
+  drain(): void;
+  /** The transport is gone, whatever came before. */
+  closed(): void;
+}
+
+/** Timers are the host's: fake ones in tests. A delay of 0 asks for the next turn of the event loop (`setImmediate` where there is one). */
+export interface TimerHost {
+  /** Calls back once, after at least `delay` milliseconds (0 to 2 147 483 647), never from inside `set`. */
+  set(callback: () => void, delay: Millis): unknown;
+  clear(handle: unknown): void;
+}
+
+export interface Driver extends TransportEvents {
+  /** What the protocol and the transport hold together, in bytes. */
+  readonly bufferedAmount: number;
+  /** Set by who builds on top (the WHATWG class, streams): called after input was given to the protocol, before its output is taken. */
+  onEvents: (() => void) | null;
+  /** Set by who builds on top: called when the transport has drained. */
+  onDrain: (() => void) | null;
+  /**
+   * After any call on the protocol made outside an event: moves output, directive, timer and reading. No `takeOutput` between
+   * `write() === false` and `drain()`. A timer is not re-armed for a deadline that moved later. Inside an event it does nothing: the
+   * driver does the same at the end of the event.
+   */
+  pump(): void;
+}
+
+/**
+ * What `drive` returns: the driver, and what adapters with many connections want besides. The unbound methods are the same five events
+ * without a closure per connection; call them on the driver (`driver.receive(chunk)`).
+ */
+export interface DriverHandle extends Driver {
+  /** `data`, unbound. */
+  receive(chunk: Uint8Array): void;
+  /** `eof`, unbound. */
+  receiveEof(): void;
+  /** `error`, unbound. */
+  receiveError(error: unknown): void;
+  /** `drain`, unbound. */
+  drained(): void;
+  /** `closed`, unbound. */
+  gone(): void;
+  /** `pump()` once the present microtask has run, so that any number of sends makes one write. Inside an event: at its end. */
+  pumpSoon(): void;
+  /** True between a `write()` that returned false and the next `drain()`. */
+  readonly stalled: boolean;
+  /** True once the transport has reported `closed()`. */
+  readonly isClosed: boolean;
+}
+
+export interface DriveOptions {
+  /** The protocol's clock, or one that runs alike. */
+  readonly clock: Clock;
+  readonly timers: TimerHost;
+  /** The first value of `Driver.onEvents`. */
+  readonly onEvents?: () => void;
+}
