@@ -251,8 +251,7 @@ export function encodeFrameHeader(frame: FrameInit, payloadLength: number | bigi
     throw new RangeError(`target has no room for ${size} bytes at offset ${offset}`);
   }
   const maskBit = masked ? 0x80 : 0;
-  target[offset] = (frame.fin === false ? 0 : 0x80) | (rsv << 4) | opcode;
-  if (typeof payloadLength === 'bigint' || form === 8 || !(payloadLength >= 0 && payloadLength < 65536)) {
+  if (typeof payloadLength === 'bigint' || form === 8 || (payloadLength & 0xffff) !== payloadLength) {
     encodeLength(payloadLength, form, target, offset, maskBit);
   } else if (form === 0) {
     target[offset + 1] = maskBit | (payloadLength & 0x7f);
@@ -261,6 +260,8 @@ export function encodeFrameHeader(frame: FrameInit, payloadLength: number | bigi
     target[offset + 2] = payloadLength >> 8;
     target[offset + 3] = payloadLength;
   }
+  // After the length, which may have thrown.
+  target[offset] = (frame.fin === false ? 0 : 0x80) | (rsv << 4) | opcode;
   if (masked) writeUint32(target, offset + size - 4, maskKey);
   return size;
 }
