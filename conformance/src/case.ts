@@ -1,0 +1,127 @@
+/**
+ * The model of a conformance case: data and a short script. A case says what the harness does (steps), what has to come back (expectations,
+ * graded), how the connection has to end (RFC 6455 section 7), and how long all of that may take. The runner gives it meaning; nothing here
+ * knows a transport or a clock.
+ */
+import type { MessageKind } from '@ferrywire/core';
+import type { CorpusName } from './corpus.ts';
+import type { Payload } from './payload.ts';
+
+/** What a case ends with. INFORMATIONAL is never a fault; UNIMPLEMENTED says that an optional part is not there. */
+export type Verdict = 'OK' | 'NON-STRICT' | 'INFORMATIONAL' | 'UNIMPLEMENTED' | 'FAILED';
+
+/** How the connection ended, judged apart from the behaviour before it. The words are those of the Autobahn suite. */
+export type CloseVerdict = 'OK' | 'FAILED' | 'UNCLEAN' | 'WRONG CODE' | 'FAILED BY CLIENT' | 'INFORMATIONAL';
+
+export type Step =
+  /** One frame, legal or not. `rsv` is RSV1 * 4 + RSV2 * 2 + RSV3. `chop` cuts it into writes of that many bytes. */
+  | {
+      readonly do: 'frame';
+      readonly opcode: number;
+      readonly fin: boolean;
+      readonly rsv: number;
+      readonly payload: Payload;
+      readonly chop: number | null;
+      /** Goes out in a write of its own; otherwise neighbours share one. */
+      readonly ownWrite: boolean;
+      /** Overrides: the length that is claimed, how it is written, and whether it is masked against the role. */
+      readonly claim?: number | bigint;
+      readonly lengthBytes?: 0 | 2 | 8;
+      readonly masked?: boolean;
+    }
+  /** A message cut into frames of at most `fragment` bytes; null is one frame. */
+  | { readonly do: 'message'; readonly kind: MessageKind; readonly payload: Payload; readonly fragment: number | null }
+  /** A frame's header alone, then its payload in pieces. */
+  | { readonly do: 'header'; readonly opcode: number; readonly fin: boolean; readonly size: number }
+  | { readonly do: 'data'; readonly payload: Payload }
+  /** Bytes as they are: no header, no mask. */
+  | { readonly do: 'raw'; readonly payload: Payload; readonly chop: number | null }
+  /** Starts the closing handshake with any code, or none; `reason` goes behind it unchecked. */
+  | { readonly do: 'close'; readonly code: number | null; readonly reason: Payload }
+  /** Waits. With a tag, a connection that is still open afterwards is an event. */
+  | { readonly do: 'pause'; readonly ms: number; readonly tag: string | null }
+  /** Waits until something has come from the subject; the case fails when it has not after `ms`. `silence` fails when anything came. */
+  | { readonly do: 'await'; readonly what: 'message' | 'pong' | 'close' | 'end' | 'silence'; readonly ms: number }
+  /** Messages one after the other: the next goes out when the last came back. */
+  | {
+      readonly do: 'exchange';
+      readonly kind: MessageKind;
+      readonly source: ExchangeSource;
+      readonly count: number;
+      readonly fullCount: number;
+      readonly fragment: number | null;
+      readonly compress: boolean;
+    }
+  /** A method of the subject, by name; in process only. */
+  | { readonly do: 'call'; readonly name: string; readonly args: readonly unknown[] }
+  /** Ends the harness's side of the transport: FIN, or RST. */
+  | { readonly do: 'end' }
+  | { readonly do: 'reset' };
+
+export type ExchangeSource =
+  | { readonly from: 'payload'; readonly payload: Payload }
+  /** Slices of `size` units that walk round a corpus; a unit is a code point for text and a byte for binary. */
+  | { readonly from: 'corpus'; readonly corpus: CorpusName; readonly size: number };
+
+export type CaseEvent =
+  | { readonly type: 'message'; readonly kind: MessageKind; readonly payload: Payload }
+  | { readonly type: 'pong'; readonly payload: Payload }
+  | { readonly type: 'stillOpen'; readonly tag: string };
+
+/** Compared whole and in order with what came. The first that is equal gives the grade. */
+export interface Expectation {
+  readonly grade: 'OK' | 'NON-STRICT';
+  readonly events: readonly CaseEvent[];
+}
+
+export interface CloseExpectation {
+  /** Who has to start the end: the harness with its close frame, or the subject by failing the connection. */
+  readonly startedBy: 'harness' | 'subject';
+  /** Right codes in the subject's close frame; no code at all is always right. */
+  readonly codes: readonly number[];
+  /** Both close frames, and a transport end by the server side. */
+  readonly clean: boolean;
+  /** The wrong side starting the end makes the behaviour FAILED too. */
+  readonly strictSide: boolean;
+  /** A wrong code makes the behaviour FAILED too. */
+  readonly strictCode: boolean;
+}
+
+/** What the harness does when the time is up: fails the connection with 1001, or starts a normal closing handshake. */
+export interface CaseLimit {
+  readonly ms: number;
+  readonly then: 'fail' | 'close';
+}
+
+/** One list of parameters of permessage-deflate: what the harness offers as a client, and asks for as a server. */
+export interface DeflateParameters {
+  /** Values of Sec-WebSocket-Extensions, preferred first. */
+  readonly offers: readonly string[];
+  /** As a server, tried in order against the client's offers. */
+  readonly policies: readonly DeflatePolicy[];
+}
+export interface DeflatePolicy {
+  readonly clientNoContextTakeover: boolean;
+  /** Asked for only of a client that allows it; null asks nothing. */
+  readonly clientMaxWindowBits: number | null;
+}
+
+export interface Case {
+  readonly id: string;
+  readonly title: string;
+  /** For instance 'RFC 6455 5.5.2'. */
+  readonly sections: readonly string[];
+  readonly steps: readonly Step[];
+  /** 'informational' grades nothing; 'exchange' is OK when every message came back as it went. */
+  readonly expect: readonly Expectation[] | 'informational' | 'exchange';
+  readonly close: CloseExpectation;
+  readonly limit: CaseLimit;
+  /** False: the harness does not start the close when what is expected has come, since the steps say when. */
+  readonly autoClose: boolean;
+  /** Only measures whether an echo overtakes a failure: OK whichever order, as long as the failure comes. */
+  readonly schedulingOnly: boolean;
+  /** Present = the case needs permessage-deflate. */
+  readonly deflate: DeflateParameters | null;
+  /** The subject's role, for a case that makes sense for one only. */
+  readonly onlyFor: 'client' | 'server' | null;
+}
