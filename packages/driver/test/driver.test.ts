@@ -1,0 +1,593 @@
+import type { Millis } from '@ferrywire/core';
+import { drive, type Transport } from '@ferrywire/driver';
+import { fakeTransport, joinBytes, virtualClock } from '@ferrywire/driver/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { EchoProtocol, ScriptedProtocol } from './helpers.ts';
+
+function setup(options: Parameters<typeof fakeTransport>[0] = {}) {
+  const clock = virtualClock();
+  const protocol = new ScriptedProtocol();
+  const transport = fakeTransport({ clock, ...options });
+  const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+  transport.attach(driver);
+  return { clock, protocol, transport, driver };
+}
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+
+describe('output', () => {
+  it('writes what the protocol has to say when it starts', () => {
+    const protocol = new ScriptedProtocol();
+    protocol.say(1, 2);
+    const transport = fakeTransport();
+    drive(protocol, transport, { clock: transport.clock.now, timers: transport.clock });
+    expect(transport.calls).toEqual(['write 2']);
+  });
+
+  it('makes one write of all that one chunk caused', () => {
+    const { protocol, transport } = setup();
+    protocol.onData = (chunk) => {
+      for (const value of chunk) protocol.say(value);
+    };
+    transport.feed(bytes(1, 2, 3, 4, 5));
+    expect(transport.calls).toEqual(['write 5']);
+    expect([...transport.written]).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('takes output once per event and none while stalled', () => {
+    const { protocol, transport, driver } = setup({ room: 0 });
+    protocol.onData = () => protocol.say(7);
+    transport.feed(bytes(1));
+    expect(driver.stalled).toBe(true);
+    const takes = protocol.takes;
+    for (let i = 0; i < 10; i++) transport.feed(bytes(1));
+    driver.pump();
+    expect(protocol.takes).toBe(takes);
+    expect(driver.bufferedAmount).toBe(11);
+    transport.grant();
+    expect(driver.stalled).toBe(false);
+    expect(protocol.calls.filter((call) => call === 'drained')).toHaveLength(1);
+    expect(transport.calls).toEqual(['write 1', 'write 10']);
+    expect(driver.bufferedAmount).toBe(0);
+  });
+
+  it('recycles what the transport says it has taken, and only then', () => {
+    const taken = setup({ recycles: true });
+    taken.protocol.say(1, 2, 3);
+    taken.protocol.say(4);
+    taken.driver.pump();
+    expect(taken.protocol.recycled).toHaveLength(2);
+    expect([...taken.transport.written]).toEqual([1, 2, 3, 4]);
+    const silent = setup();
+    silent.protocol.say(1);
+    silent.driver.pump();
+    expect(silent.protocol.recycled).toHaveLength(0);
+    const slow = setup({ recycles: true, room: 1, highWaterMark: 100 });
+    slow.protocol.say(1, 2);
+    slow.driver.pump();
+    expect(slow.protocol.recycled).toHaveLength(0);
+  });
+
+  it('gathers sends of one microtask in one write', async () => {
+    const { protocol, transport, driver } = setup();
+    protocol.say(1);
+    driver.pumpSoon();
+    protocol.say(2);
+    driver.pumpSoon();
+    expect(transport.calls).toEqual([]);
+    await Promise.resolve();
+    expect(transport.calls).toEqual(['write 2']);
+    await Promise.resolve();
+    expect(protocol.takes).toBe(2);
+  });
+
+  it('flushes the other drivers when one of them throws', async () => {
+    const first = setup();
+    const second = setup();
+    const thrown: unknown[] = [];
+    const failing: Transport = {
+      write: () => {
+        throw new Error('the host is broken');
+      },
+      end() {},
+      abort() {},
+      pauseReading() {},
+      resumeReading() {},
+      bufferedAmount: 0,
+    };
+    const broken = new ScriptedProtocol();
+    const clock = virtualClock();
+    const driver = drive(broken, failing, { clock: clock.now, timers: clock });
+    broken.say(1);
+    first.protocol.say(1);
+    second.protocol.say(2);
+    first.driver.pumpSoon();
+    driver.pumpSoon();
+    second.driver.pumpSoon();
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.once('uncaughtException', (error) => thrown.push(error));
+    try {
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      for (const listener of listeners) process.on('uncaughtException', listener);
+    }
+    expect(thrown).toHaveLength(1);
+    expect(first.transport.calls).toEqual(['write 1']);
+    expect(second.transport.calls).toEqual(['write 1']);
+  });
+});
+
+describe('directive', () => {
+  it('end: after the flush, once', () => {
+    const { protocol, transport, driver } = setup({ room: 0 });
+    protocol.onData = () => {
+      protocol.say(1, 2);
+      protocol.transport = 'end';
+    };
+    transport.feed(bytes(0));
+    expect(transport.calls).toEqual(['write 2']);
+    driver.pump();
+    transport.grant();
+    driver.pump();
+    driver.pump();
+    expect(transport.calls).toEqual(['write 2', 'end']);
+  });
+
+  it('keeps reading after end, and closes when the peer has ended too', () => {
+    const { protocol, transport, driver } = setup();
+    protocol.transport = 'end';
+    driver.pump();
+    transport.feed(bytes(1, 2));
+    expect(protocol.received).toEqual([1, 2]);
+    transport.feedEof();
+    expect(transport.isClosed).toBe(true);
+    expect(protocol.calls).toEqual(['data 2', 'eof']);
+  });
+
+  it('done: flush, then end', () => {
+    const { protocol, transport } = setup();
+    protocol.onEof = () => {
+      protocol.say(9);
+      protocol.transport = 'done';
+    };
+    transport.feedEof();
+    expect(transport.calls).toEqual(['write 1', 'end']);
+    expect(transport.isClosed).toBe(true);
+  });
+
+  it('done after end calls nothing a second time', () => {
+    const { protocol, transport, driver } = setup();
+    protocol.onEof = () => {
+      protocol.transport = 'done';
+    };
+    protocol.transport = 'end';
+    driver.pump();
+    transport.feedEof();
+    expect(transport.calls).toEqual(['end']);
+  });
+
+  it('abort: at once, unflushed, even while stalled', () => {
+    const { protocol, transport, driver } = setup({ room: 0 });
+    protocol.say(1);
+    driver.pump();
+    protocol.say(2);
+    protocol.transport = 'abort';
+    driver.pump();
+    driver.pump();
+    expect(transport.calls).toEqual(['write 1', 'abort']);
+    expect(transport.isClosed).toBe(true);
+  });
+
+  it('lets go of a transport that broke, unflushed', () => {
+    const { protocol, transport, driver } = setup({ room: 0 });
+    protocol.say(1);
+    driver.pump();
+    protocol.transport = 'end';
+    driver.pump();
+    driver.error('EPIPE');
+    expect(transport.calls).toEqual(['write 1', 'abort']);
+    expect(protocol.calls).toEqual(['error EPIPE']);
+  });
+});
+
+describe('reading', () => {
+  it('tells the transport of changes only', () => {
+    const { protocol, transport, driver } = setup();
+    protocol.wantsRead = false;
+    driver.pump();
+    driver.pump();
+    transport.feed(bytes(1));
+    expect(protocol.received).toEqual([]);
+    protocol.wantsRead = true;
+    driver.pump();
+    driver.pump();
+    expect(transport.calls).toEqual(['pause', 'resume']);
+    expect(protocol.received).toEqual([1]);
+  });
+
+  it('leaves a transport alone that has nothing more to read', () => {
+    const { protocol, transport, driver } = setup();
+    transport.feedEof();
+    protocol.wantsRead = false;
+    driver.pump();
+    expect(transport.calls).toEqual([]);
+  });
+});
+
+describe('timer', () => {
+  it('is armed for the first deadline and calls handleTimeout', () => {
+    const { clock, protocol, driver } = setup();
+    protocol.due = clock.now() + 50;
+    protocol.onTimeout = (now) => {
+      expect(now).toBe(1050);
+      protocol.due = null;
+    };
+    driver.pump();
+    clock.advance(49);
+    expect(protocol.calls).toEqual([]);
+    clock.advance(1);
+    expect(protocol.calls).toEqual(['timeout']);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('is not re-armed for a deadline that moved later', () => {
+    const { clock, protocol, transport } = setup();
+    protocol.onData = () => {
+      protocol.due = clock.now() + 100;
+    };
+    protocol.onTimeout = () => {
+      protocol.due = null;
+    };
+    for (let i = 0; i < 1000; i++) {
+      transport.feed(bytes(1));
+      clock.advance(1);
+    }
+    // 1000 deadlines over 1000 ms: the timer fires every 100 ms, finds the deadline moved, and is armed for the rest.
+    expect(clock.armed).toBeLessThanOrEqual(12);
+    expect(clock.cleared).toBe(0);
+    expect(protocol.calls.filter((call) => call === 'timeout')).toHaveLength(0);
+    clock.advance(100);
+    expect(protocol.calls.filter((call) => call === 'timeout')).toHaveLength(1);
+  });
+
+  it('is re-armed for a deadline that moved earlier, and cleared when there is none', () => {
+    const { clock, protocol, driver } = setup();
+    protocol.due = clock.now() + 100;
+    driver.pump();
+    protocol.due = clock.now() + 10;
+    driver.pump();
+    expect(clock.next).toBe(1010);
+    expect(clock.pending).toBe(1);
+    protocol.due = null;
+    driver.pump();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('yields to the host between steps of work that is already due', () => {
+    const { clock, protocol, driver } = setup();
+    let steps = 0;
+    protocol.due = clock.now() - 1;
+    protocol.onTimeout = () => {
+      protocol.say(steps);
+      if (++steps === 5) protocol.due = null;
+    };
+    driver.pump();
+    expect(steps).toBe(0);
+    expect(clock.advance(0)).toBe(5);
+    expect(steps).toBe(5);
+  });
+
+  it('takes deadlines further away than a host can count', () => {
+    const { clock, protocol, driver } = setup();
+    const delays: Millis[] = [];
+    const far = drive(protocol, fakeTransport(), {
+      clock: clock.now,
+      timers: { set: (_callback, delay) => delays.push(delay), clear: () => {} },
+    });
+    protocol.due = clock.now() + 1e12;
+    protocol.onTimeout = () => {
+      protocol.due = null;
+    };
+    far.pump();
+    driver.pump();
+    expect(delays).toEqual([2_147_483_647]);
+    clock.advance(1e12 - 1);
+    expect(protocol.calls).toEqual([]);
+    clock.advance(1);
+    expect(protocol.calls).toEqual(['timeout']);
+  });
+
+  it('may fire early', () => {
+    const { clock, protocol } = setup();
+    let fire: (() => void) | null = null;
+    let set = 0;
+    const driver = drive(protocol, fakeTransport(), {
+      clock: clock.now,
+      timers: {
+        set: (callback) => {
+          fire = callback;
+          return ++set;
+        },
+        clear: () => {},
+      },
+    });
+    protocol.due = clock.now() + 0.4;
+    driver.pump();
+    (fire as (() => void) | null)?.();
+    expect(protocol.calls).toEqual([]);
+    expect(set).toBe(2);
+  });
+});
+
+describe('the end', () => {
+  it('closed gives the protocol EOF when nothing else came before', () => {
+    const { protocol, transport } = setup();
+    transport.close();
+    expect(protocol.calls).toEqual(['eof']);
+  });
+
+  it('closed after error or eof gives nothing more', () => {
+    const reset = setup();
+    reset.transport.reset('ECONNRESET');
+    expect(reset.protocol.calls).toEqual(['error ECONNRESET']);
+    const ended = setup();
+    ended.transport.feedEof();
+    ended.transport.close();
+    expect(ended.protocol.calls).toEqual(['eof']);
+  });
+
+  it('does nothing after the transport is gone, and holds no timer', () => {
+    const { clock, protocol, transport, driver } = setup();
+    protocol.due = clock.now() + 10;
+    driver.pump();
+    transport.close();
+    expect(clock.pending).toBe(0);
+    const calls = protocol.calls.length;
+    const takes = protocol.takes;
+    protocol.say(1);
+    protocol.transport = 'abort';
+    driver.data(bytes(1));
+    driver.eof();
+    driver.error('late');
+    driver.drain();
+    driver.closed();
+    driver.pump();
+    expect(protocol.calls).toHaveLength(calls);
+    expect(protocol.takes).toBe(takes);
+    expect(transport.calls).toEqual([]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('still does the work that a step budget had stopped', () => {
+    const { clock, protocol, transport } = setup();
+    let steps = 0;
+    protocol.onEof = () => {
+      protocol.due = clock.now();
+    };
+    protocol.onTimeout = () => {
+      if (++steps === 3) protocol.due = null;
+    };
+    transport.close();
+    clock.runUntilIdle();
+    expect(steps).toBe(3);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('does nothing after an abort', () => {
+    const { clock, protocol, transport, driver } = setup();
+    protocol.due = clock.now() + 10;
+    protocol.transport = 'abort';
+    driver.pump();
+    driver.data(bytes(1));
+    driver.eof();
+    driver.error('late');
+    expect(protocol.calls).toEqual([]);
+    expect(transport.calls).toEqual(['abort']);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('callbacks', () => {
+  it('are usable detached, and are the same function each time', () => {
+    const { protocol, transport, driver } = setup();
+    const { data, eof, error, drain, closed, pump } = driver;
+    expect(driver.data).toBe(data);
+    data(bytes(1));
+    drain();
+    eof();
+    error('x');
+    closed();
+    pump();
+    expect(protocol.calls).toEqual(['data 1', 'eof']);
+    expect(transport.calls).toEqual([]);
+  });
+
+  it('onEvents comes after input and before output is taken, onDrain when there is room', () => {
+    const clock = virtualClock();
+    const protocol = new ScriptedProtocol();
+    const transport = fakeTransport({ clock, room: 1 });
+    const order: string[] = [];
+    const driver = drive(protocol, transport, {
+      clock: clock.now,
+      timers: clock,
+      onEvents: () => {
+        order.push(`events ${protocol.calls.at(-1)}`);
+        protocol.say(1, 2);
+      },
+    });
+    transport.attach(driver);
+    driver.onDrain = () => order.push(`drain ${String(driver.stalled)}`);
+    transport.feed(bytes(5));
+    expect(transport.calls).toEqual(['write 2']);
+    transport.grant();
+    transport.feedEof();
+    expect(order).toEqual(['events data 1', 'drain false', 'events eof']);
+    driver.onEvents = null;
+    protocol.due = clock.now();
+    protocol.onTimeout = () => {
+      protocol.due = null;
+    };
+    driver.pump();
+    clock.advance(1);
+    expect(order).toHaveLength(3);
+  });
+
+  it('what a callback throws leaves the event after the turn was finished', () => {
+    const { protocol, transport, driver } = setup();
+    protocol.onData = () => {
+      protocol.say(1);
+      throw new Error('application');
+    };
+    expect(() => driver.data(bytes(1))).toThrow('application');
+    expect(transport.calls).toEqual(['write 1']);
+    protocol.onData = () => protocol.say(2);
+    driver.data(bytes(1));
+    expect(transport.calls).toEqual(['write 1', 'write 1']);
+  });
+
+  it('a throwing callback loses none of the events that waited behind it', () => {
+    const { clock, protocol, transport, driver } = setup();
+    let first = true;
+    protocol.onData = () => {
+      if (!first) throw new Error('second');
+      first = false;
+      driver.data(bytes(2));
+      driver.data(bytes(3));
+      driver.eof();
+    };
+    expect(() => driver.data(bytes(1))).toThrow('second');
+    expect(() => clock.runUntilIdle()).toThrow('second');
+    clock.runUntilIdle();
+    expect(protocol.calls).toEqual(['data 1', 'data 1', 'data 1', 'eof']);
+    expect(protocol.received).toEqual([1, 2, 3]);
+    expect(transport.calls).toEqual([]);
+  });
+
+  it('pump inside a callback waits for the end of the event', () => {
+    const { protocol, transport, driver } = setup();
+    protocol.onData = () => {
+      protocol.say(1);
+      driver.pump();
+      driver.pumpSoon();
+      expect(transport.calls).toEqual([]);
+      protocol.say(2);
+    };
+    transport.feed(bytes(1));
+    expect(transport.calls).toEqual(['write 2']);
+  });
+
+  it('keeps the order of events raised from inside the transport, and copies what waits', () => {
+    const clock = virtualClock();
+    const protocol = new ScriptedProtocol();
+    const shared = new Uint8Array(1);
+    let echo = 3;
+    const transport: Transport = {
+      write: () => {
+        if (echo-- > 0) {
+          shared[0] = echo;
+          driver.data(shared);
+          shared[0] = 99;
+        }
+        return true;
+      },
+      end() {},
+      abort() {},
+      pauseReading() {},
+      resumeReading() {},
+      bufferedAmount: 0,
+    };
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+    protocol.onData = () => protocol.say(1);
+    driver.data(bytes(7));
+    expect(protocol.received).toEqual([7, 2, 1, 0]);
+  });
+
+  it('a loopback that answers inside write for ever leaves the host its turn', () => {
+    const clock = virtualClock();
+    const protocol = new ScriptedProtocol();
+    let writes = 0;
+    const transport: Transport = {
+      write: () => {
+        writes++;
+        if (writes < 1000) driver.data(bytes(1));
+        return true;
+      },
+      end() {},
+      abort() {},
+      pauseReading() {},
+      resumeReading() {},
+      bufferedAmount: 0,
+    };
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+    protocol.onData = () => protocol.say(1);
+    driver.data(bytes(1));
+    expect(writes).toBeLessThan(100);
+    expect(clock.next).toBe(clock.now());
+    clock.runUntilIdle();
+    expect(writes).toBe(1000);
+    expect(protocol.received).toHaveLength(1000);
+  });
+
+  it('events raised from inside abort, end and write reach the protocol after the turn', () => {
+    const clock = virtualClock();
+    const protocol = new ScriptedProtocol();
+    const calls: string[] = [];
+    const transport: Transport = {
+      write: () => {
+        calls.push('write');
+        driver.error('EPIPE');
+        driver.closed();
+        return true;
+      },
+      end: () => calls.push('end'),
+      abort: () => calls.push('abort'),
+      pauseReading() {},
+      resumeReading() {},
+      bufferedAmount: 0,
+    };
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+    protocol.onData = () => {
+      protocol.say(1);
+      protocol.transport = 'end';
+    };
+    driver.data(bytes(1));
+    expect(calls).toEqual(['write']);
+    expect(protocol.calls).toEqual(['data 1', 'error EPIPE']);
+    expect(driver.isClosed).toBe(true);
+  });
+});
+
+const message = fc.uint8Array({ minLength: 1, maxLength: 20 });
+
+describe('any split', () => {
+  it('gives the same events and the same output', () => {
+    fc.assert(
+      fc.property(
+        fc.array(message, { maxLength: 12 }),
+        fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 0, max: 64 }),
+        fc.boolean(),
+        (messages, split, room, reuseInput) => {
+          const input = joinBytes([...messages.map((body) => Uint8Array.from([body.length, ...body])), bytes(0)]);
+          const whole = run(input, {});
+          const pieces = run(input, { split, room, reuseInput, highWaterMark: room >> 2 });
+          expect(pieces).toEqual(whole);
+          expect(whole.messages).toHaveLength(messages.length);
+        },
+      ),
+    );
+  });
+
+  function run(input: Uint8Array, options: Parameters<typeof fakeTransport>[0]) {
+    const clock = virtualClock();
+    const protocol = new EchoProtocol();
+    const transport = fakeTransport({ clock, ...options });
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+    transport.attach(driver);
+    transport.feed(input);
+    for (let i = 0; i < 500; i++) transport.grant(3);
+    transport.feedEof();
+    return { messages: protocol.messages, written: [...transport.written], ended: protocol.ended, closed: transport.isClosed };
+  }
+});
