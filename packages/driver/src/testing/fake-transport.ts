@@ -131,10 +131,10 @@ export class Fake implements FakeTransport {
   }
   write(chunks: readonly Uint8Array[]): boolean {
     const bytes = joinBytes(chunks);
-    this.calls.push(`write ${bytes.length}`);
-    this.writes.push(bytes);
     if (this.ended || this.aborted) throw new Error('fakeTransport: write after end or abort');
     if (this.#stalled) throw new Error('fakeTransport: write after write() === false and before drain()');
+    this.calls.push(`write ${bytes.length}`);
+    this.writes.push(bytes);
     this.#outgoing.push(bytes);
     this.#outgoingBytes += bytes.length;
     this.transmit();
