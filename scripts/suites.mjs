@@ -17,4 +17,6 @@
  */
 
 /** @type {readonly Suite[]} */
-export const suites = [];
+export const suites = [
+  { name: 'deflate codecs', file: 'packages/deflate/dist/suite/codec.suite.js' },
+];
