@@ -1,22 +1,26 @@
 /**
  * Masking (RFC 6455 section 5.3), in place or while copying. Masking and unmasking are the same operation.
  *
- * Short payloads are done byte by byte: making or looking up a view costs more than it saves. Longer ones are done 32 bits at a time
- * through an `Int32Array` over the same memory, with the bytes before the first aligned word done singly and the key rotated to match.
- * Beware: 64-bit lanes (`BigUint64Array`) are faster still on V8 and a hundred times slower on JavaScriptCore, so they are left to an
- * adapter's kernel; and a word's key depends on the byte order of the machine, which is looked up once.
+ * Short payloads are done byte by byte: looking up a view costs more than it saves. Longer ones are done 32 bits at a time through an
+ * `Int32Array` over the same memory, with the bytes before the first aligned word done singly and the key rotated to match. Beware:
+ * 64-bit lanes (`BigUint64Array`) are faster still on V8 and a hundred times slower on JavaScriptCore, so they are left to an adapter's
+ * kernel; and a word's key depends on the byte order of the machine.
  */
-import { littleEndian, otherWordsOf, WORDS_UNTIL, wordsOf } from './views.ts';
+import { littleEndian, WORDS_UNTIL, wordsOf } from './views.ts';
 
-/** Below this many bytes the byte loop wins (measured: `npm run bench -- mask`). */
-const WORDS_FROM = 32;
+/** From this many bytes on words win over bytes, on V8 and on JavaScriptCore. */
+const WORDS_FROM = 48;
+/** From this many bytes on a native copy and masking in place win over any one-pass loop: the second pass finds its data in the cache. */
+const NATIVE_COPY_FROM = 80;
 
-/** The key as a word in memory order, for a word whose first byte is masked with key byte `phase`. */
-function wordKey(maskKey: number, phase: number): number {
+/** The key as seen from `phase` on: its most significant octet masks the next byte. */
+function rotate(maskKey: number, phase: number): number {
   const shift = phase << 3;
-  const rotated = shift === 0 ? maskKey | 0 : (maskKey << shift) | (maskKey >>> (32 - shift));
-  if (!littleEndian) return rotated;
-  return (rotated << 24) | ((rotated & 0xff00) << 8) | ((rotated >>> 8) & 0xff00) | (rotated >>> 24);
+  return shift === 0 ? maskKey : (maskKey << shift) | (maskKey >>> (32 - shift));
+}
+
+function swapOctets(key: number): number {
+  return (key << 24) | ((key & 0xff00) << 8) | ((key >>> 8) & 0xff00) | (key >>> 24);
 }
 
 /**
@@ -24,59 +28,61 @@ function wordKey(maskKey: number, phase: number): number {
  * be unmasked in pieces. Takes Node's Buffers as they are, pooled ones included.
  */
 export function applyMask(bytes: Uint8Array, start: number, end: number, maskKey: number, phase: number): number {
-  const base = bytes.byteOffset;
-  if (end - start < WORDS_FROM || base + end > WORDS_UNTIL) return maskBytes(bytes, start, end, maskKey, phase);
-  const next = (phase + end - start) & 3;
-  if (maskKey === 0) return next;
-  const prologue = -(base + start) & 3;
-  let at = start;
-  if (prologue !== 0) {
-    phase = maskBytes(bytes, start, start + prologue, maskKey, phase);
-    at += prologue;
-  }
-  const wordEnd = (base + end) >> 2;
-  const words = wordsOf(bytes.buffer, wordEnd);
-  const key = wordKey(maskKey, phase);
-  let word = (base + at) >> 2;
-  for (const last = wordEnd - 8; word <= last; word += 8) {
-    // In bounds: words() covers wordEnd. The compiler can't know, hence the casts.
-    (words[word] as number) ^= key;
-    (words[word + 1] as number) ^= key;
-    (words[word + 2] as number) ^= key;
-    (words[word + 3] as number) ^= key;
-    (words[word + 4] as number) ^= key;
-    (words[word + 5] as number) ^= key;
-    (words[word + 6] as number) ^= key;
-    (words[word + 7] as number) ^= key;
-  }
-  for (; word < wordEnd; word++) (words[word] as number) ^= key;
-  maskBytes(bytes, (wordEnd << 2) - base, end, maskKey, phase);
-  return next;
+  const size = end - start;
+  const key = rotate(maskKey, phase);
+  if (size >= WORDS_FROM && bytes.byteOffset + end <= WORDS_UNTIL) maskWords(bytes, start, end, key);
+  else maskBytes(bytes, start, end, key);
+  return (phase + size) & 3;
 }
 
-function maskBytes(bytes: Uint8Array, start: number, end: number, maskKey: number, phase: number): number {
-  const shift = phase << 3;
-  const key = shift === 0 ? maskKey : (maskKey << shift) | (maskKey >>> (32 - shift));
+function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): void {
   const k0 = key >>> 24;
-  const k1 = (key >>> 16) & 0xff;
-  const k2 = (key >>> 8) & 0xff;
-  const k3 = key & 0xff;
+  const k1 = key >>> 16;
+  const k2 = key >>> 8;
   let at = start;
+  // Storing into a byte drops the higher bits. In bounds: `at < end`. The compiler can't know, hence the casts here and below.
   for (const last = end - 4; at <= last; at += 4) {
     (bytes[at] as number) ^= k0;
     (bytes[at + 1] as number) ^= k1;
     (bytes[at + 2] as number) ^= k2;
-    (bytes[at + 3] as number) ^= k3;
+    (bytes[at + 3] as number) ^= key;
   }
   if (at < end) (bytes[at++] as number) ^= k0;
   if (at < end) (bytes[at++] as number) ^= k1;
   if (at < end) (bytes[at] as number) ^= k2;
-  return (phase + end - start) & 3;
+}
+
+function maskWords(bytes: Uint8Array, start: number, end: number, key: number): void {
+  const base = bytes.byteOffset;
+  let at = start;
+  while (((base + at) & 3) !== 0) {
+    key = (key << 8) | (key >>> 24);
+    (bytes[at++] as number) ^= key;
+  }
+  const wordEnd = (base + end) >> 2;
+  const words = wordsOf(bytes.buffer, wordEnd);
+  const inMemory = littleEndian ? swapOctets(key) : key | 0;
+  let word = (base + at) >> 2;
+  for (const last = wordEnd - 8; word <= last; word += 8) {
+    (words[word] as number) ^= inMemory;
+    (words[word + 1] as number) ^= inMemory;
+    (words[word + 2] as number) ^= inMemory;
+    (words[word + 3] as number) ^= inMemory;
+    (words[word + 4] as number) ^= inMemory;
+    (words[word + 5] as number) ^= inMemory;
+    (words[word + 6] as number) ^= inMemory;
+    (words[word + 7] as number) ^= inMemory;
+  }
+  for (; word < wordEnd; word++) (words[word] as number) ^= inMemory;
+  for (at = (wordEnd << 2) - base; at < end; at++) {
+    key = (key << 8) | (key >>> 24);
+    (bytes[at] as number) ^= key;
+  }
 }
 
 /**
- * As `applyMask`, from `source[start, end)` into `target` at `offset`: masking and copying are one pass, and `source` is not written to.
- * The ranges may overlap only if the target's begins at or before the source's. Returns the next phase.
+ * As `applyMask`, from `source[start, end)` into `target` at `offset`; `source` is not written to. The ranges may overlap only if the
+ * target's begins at or before the source's. Returns the next phase.
  *
  * Throws RangeError if `target` has no room.
  */
@@ -91,107 +97,29 @@ export function copyMasked(
 ): number {
   const size = end - start;
   if (offset + size > target.length) throw new RangeError(`target has no room for ${size} bytes at offset ${offset}`);
-  const sourceBase = source.byteOffset;
-  const targetBase = target.byteOffset;
-  if (size < WORDS_FROM || sourceBase + end > WORDS_UNTIL || targetBase + offset + size > WORDS_UNTIL) {
-    return copyBytes(source, start, end, target, offset, maskKey, phase);
+  if (size < NATIVE_COPY_FROM) {
+    copyBytes(source, start, end, target, offset, rotate(maskKey, phase));
+    return (phase + size) & 3;
   }
-  const prologue = -(targetBase + offset) & 3;
-  let from = start;
-  if (prologue !== 0) {
-    phase = copyBytes(source, start, start + prologue, target, offset, maskKey, phase);
-    from += prologue;
-  }
-  const to = (targetBase + offset + prologue) >> 2;
-  const count = (size - prologue) >> 2;
-  const key = wordKey(maskKey, phase);
-  const skew = (sourceBase + from) & 3;
-  if (skew !== 0 && !littleEndian) return copyBytes(source, from, end, target, offset + prologue, maskKey, phase);
-  const first = (sourceBase + from) >> 2;
-  const into = wordsOf(target.buffer, to + count);
-  if (skew === 0) copyWords(otherWordsOf(source.buffer, first + count), first, into, to, count, key);
-  else if (count > 1) {
-    copySkewedWords(otherWordsOf(source.buffer, first + count), first, into, to, count - 1, key, skew << 3);
-  }
-  const done = (skew === 0 ? count : count - 1) << 2;
-  return copyBytes(source, from + done, end, target, offset + prologue + done, maskKey, phase);
+  // A plain view: `subarray` of a Node Buffer is three times as slow to make.
+  target.set(new Uint8Array(source.buffer, source.byteOffset + start, size), offset);
+  return maskKey === 0 ? (phase + size) & 3 : applyMask(target, offset, offset + size, maskKey, phase);
 }
 
-function copyWords(source: Int32Array, from: number, target: Int32Array, to: number, count: number, key: number): void {
-  const end = from + count;
-  const shift = to - from;
-  for (const last = end - 8; from <= last; from += 8) {
-    const at = from + shift;
-    target[at] = (source[from] as number) ^ key;
-    target[at + 1] = (source[from + 1] as number) ^ key;
-    target[at + 2] = (source[from + 2] as number) ^ key;
-    target[at + 3] = (source[from + 3] as number) ^ key;
-    target[at + 4] = (source[from + 4] as number) ^ key;
-    target[at + 5] = (source[from + 5] as number) ^ key;
-    target[at + 6] = (source[from + 6] as number) ^ key;
-    target[at + 7] = (source[from + 7] as number) ^ key;
-  }
-  for (; from < end; from++) target[from + shift] = (source[from] as number) ^ key;
-}
-
-/** Each target word is put together from two source words. Reads `count + 1` words. Little-endian only. */
-function copySkewedWords(
-  source: Int32Array,
-  from: number,
-  target: Int32Array,
-  to: number,
-  count: number,
-  key: number,
-  right: number,
-): void {
-  const left = 32 - right;
-  const end = to + count;
-  let low = source[from++] as number;
-  for (const last = end - 4; to <= last; to += 4) {
-    const a = source[from] as number;
-    const b = source[from + 1] as number;
-    const c = source[from + 2] as number;
-    const d = source[from + 3] as number;
-    target[to] = ((low >>> right) | (a << left)) ^ key;
-    target[to + 1] = ((a >>> right) | (b << left)) ^ key;
-    target[to + 2] = ((b >>> right) | (c << left)) ^ key;
-    target[to + 3] = ((c >>> right) | (d << left)) ^ key;
-    low = d;
-    from += 4;
-  }
-  for (; to < end; to++) {
-    const high = source[from++] as number;
-    target[to] = ((low >>> right) | (high << left)) ^ key;
-    low = high;
-  }
-}
-
-function copyBytes(
-  source: Uint8Array,
-  start: number,
-  end: number,
-  target: Uint8Array,
-  offset: number,
-  maskKey: number,
-  phase: number,
-): number {
-  const shift = phase << 3;
-  const key = shift === 0 ? maskKey : (maskKey << shift) | (maskKey >>> (32 - shift));
+function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, offset: number, key: number): void {
   const k0 = key >>> 24;
-  const k1 = (key >>> 16) & 0xff;
-  const k2 = (key >>> 8) & 0xff;
-  const k3 = key & 0xff;
+  const k1 = key >>> 16;
+  const k2 = key >>> 8;
   let from = start;
   let to = offset;
   for (const last = end - 4; from <= last; from += 4) {
     target[to] = (source[from] as number) ^ k0;
     target[to + 1] = (source[from + 1] as number) ^ k1;
     target[to + 2] = (source[from + 2] as number) ^ k2;
-    target[to + 3] = (source[from + 3] as number) ^ k3;
+    target[to + 3] = (source[from + 3] as number) ^ key;
     to += 4;
   }
   if (from < end) target[to++] = (source[from++] as number) ^ k0;
   if (from < end) target[to++] = (source[from++] as number) ^ k1;
   if (from < end) target[to] = (source[from] as number) ^ k2;
-  return (phase + end - start) & 3;
 }

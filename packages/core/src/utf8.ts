@@ -7,7 +7,7 @@
 import { createTextDecoder, textEncoder } from './platform.ts';
 import { WORDS_UNTIL, wordsOf } from './views.ts';
 
-/** Below this many bytes left, a view over words does not pay (measured: `npm run bench -- utf8`). */
+/** Below this many bytes left, a view over words does not pay. */
 const WORDS_FROM = 32;
 
 /** The high bit of each of four bytes, in either byte order. */

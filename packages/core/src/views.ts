@@ -1,8 +1,8 @@
 /**
  * Word views over byte buffers, remembered per `ArrayBuffer`: making one costs as much as masking a hundred bytes.
  *
- * Beware: a remembered view keeps its buffer alive. Only buffers of up to `PIN_LIMIT` bytes are remembered, two in all, so this pins
- * 512 KiB per process at worst. A remembered view is checked against the length needed, because a resizable buffer may have shrunk under
+ * Beware: a remembered view keeps its buffer alive. Only buffers of up to `PIN_LIMIT` bytes are remembered, and one in all, so this
+ * pins 256 KiB per process at worst. A remembered view is checked against the length needed, because a resizable buffer may have shrunk under
  * it, and writes past the end of a view vanish without an error.
  */
 
@@ -15,8 +15,6 @@ export const littleEndian: boolean = new Uint8Array(new Uint32Array([1]).buffer)
 
 let buffer: ArrayBufferLike | null = null;
 let view: Int32Array = new Int32Array(0);
-let otherBuffer: ArrayBufferLike | null = null;
-let otherView: Int32Array = new Int32Array(0);
 
 /** A view of at least `length` words from the buffer's first byte on. */
 export function wordsOf(of: ArrayBufferLike, length: number): Int32Array {
@@ -25,17 +23,6 @@ export function wordsOf(of: ArrayBufferLike, length: number): Int32Array {
   if (of.byteLength <= PIN_LIMIT) {
     buffer = of;
     view = made;
-  }
-  return made;
-}
-
-/** The same from a second memory, so that a copy does not evict one side with the other. */
-export function otherWordsOf(of: ArrayBufferLike, length: number): Int32Array {
-  if (of === otherBuffer && otherView.length >= length) return otherView;
-  const made = new Int32Array(of, 0, of.byteLength >>> 2);
-  if (of.byteLength <= PIN_LIMIT) {
-    otherBuffer = of;
-    otherView = made;
   }
   return made;
 }
