@@ -1,1 +1,55 @@
-export {};
+/**
+ * `npm run bench -- parse echo memory deflate [--runtime node|node24|node26|bun|deno] [--rounds N] [--quick] [--only WORD]`.
+ *
+ * Prints ratios, each beside the goal it is held to. Exits 0 whether goals are met or not, 1 when a measurement fails, 2 on wrong use.
+ */
+import { parseArgs } from 'node:util';
+import { deflate } from './deflate.ts';
+import { echo } from './echo.ts';
+import { memory } from './memory.ts';
+import { type MeasureOptions, parse } from './parse.ts';
+import { goalsLine } from './report.ts';
+import { commandOf, type RuntimeName, runtimeNames } from './runtimes.ts';
+
+const measurements: Readonly<Record<string, (options: MeasureOptions) => Promise<void>>> = { parse, echo, memory, deflate };
+
+function wrongUse(message: string): never {
+  console.error(message);
+  console.error(
+    `use: bench [${Object.keys(measurements).join('] [')}] [--runtime ${runtimeNames.join('|')}] [--rounds N] [--quick] [--only WORD]`,
+  );
+  process.exit(2);
+}
+
+function readArguments(): { names: readonly string[]; options: MeasureOptions } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        runtime: { type: 'string', default: 'node' },
+        rounds: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string', multiple: true, default: [] },
+      },
+    });
+    const runtime = runtimeNames.find((name) => name === values.runtime);
+    if (runtime === undefined) wrongUse(`--runtime ${values.runtime}: one of ${runtimeNames.join(', ')}`);
+    const rounds = Number(values.rounds ?? (values.quick ? 5 : 11));
+    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) wrongUse(`--rounds ${values.rounds}: a whole number from 1 to 1000`);
+    for (const name of positionals) if (!Object.hasOwn(measurements, name)) wrongUse(`no measurement ${name}`);
+    const names = positionals.length > 0 ? positionals : Object.keys(measurements);
+    return { names, options: { runtime: runtime satisfies RuntimeName, rounds, quick: values.quick, only: values.only } };
+  } catch (error) {
+    return wrongUse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+const { names, options } = readArguments();
+try {
+  commandOf(options.runtime);
+  for (const name of names) await measurements[name]?.(options);
+  console.log(`\n${goalsLine()}`);
+} catch (error) {
+  console.error(`bench failed: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

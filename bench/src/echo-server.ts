@@ -1,0 +1,103 @@
+/**
+ * One server of the end-to-end measurements: `node echo-server.js VARIANT PORT`. Echoes binary messages with the defaults of the library
+ * under test, and reports its own CPU and memory as the operating system counts them.
+ */
+
+import { createHash } from 'node:crypto';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer } from 'node:net';
+import { answer, collectGarbage, cpuMicros } from './answer.ts';
+import { loadWebsocketDriver, loadWsServer } from './peers.ts';
+
+type Start = (port: number) => Promise<void>;
+const host = '127.0.0.1';
+
+const ws: Start = (port) =>
+  new Promise((resolve, reject) => {
+    const WsServer = loadWsServer();
+    new WsServer({ host, port })
+      .on('error', reject)
+      .on('listening', resolve)
+      .on('connection', (socket) => {
+        socket.on('error', () => {});
+        socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+      });
+  });
+
+const websocketDriver: Start = (port) =>
+  new Promise((resolve, reject) => {
+    const library = loadWebsocketDriver();
+    createServer({ noDelay: true }, (socket) => {
+      const driver = library.server();
+      driver.on('connect', () => void driver.start());
+      driver.on('error', () => {});
+      driver.messages.on('data', (data) => void driver.binary(typeof data === 'string' ? Buffer.from(data) : data));
+      driver.io.on('data', (chunk) => void socket.write(chunk));
+      socket.on('data', (chunk) => void (typeof chunk !== 'string' && driver.parse(chunk)));
+      socket.on('error', () => {});
+    })
+      .on('error', reject)
+      .listen(port, host, resolve);
+  });
+
+/** The limit: the same bytes through the runtime's sockets, without a protocol. */
+const raw: Start = (port) =>
+  new Promise((resolve, reject) => {
+    createServer({ noDelay: true }, (socket) => {
+      socket.on('data', (chunk) => void socket.write(chunk));
+      socket.on('error', () => {});
+    })
+      .on('error', reject)
+      .listen(port, host, resolve);
+  });
+
+/** For memory: a socket that was upgraded and is kept, and nothing else. */
+const bareUpgrade: Start = (port) =>
+  new Promise((resolve, reject) => {
+    createHttpServer()
+      .on('upgrade', (request, socket) => {
+        const key = createHash('sha1')
+          .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+          .digest('base64');
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${key}\r\n\r\n`,
+        );
+        socket.on('data', ignore);
+        socket.on('error', ignore);
+      })
+      .on('error', reject)
+      .listen(port, host, resolve);
+  });
+function ignore(): void {}
+
+const variants: Readonly<Record<string, Start>> = {
+  'ws+bufferutil': ws,
+  ws,
+  'websocket-driver': websocketDriver,
+  raw,
+  'bare upgrade': bareUpgrade,
+};
+
+const [variant = '', port = ''] = process.argv.slice(2);
+const start = variants[variant];
+if (start === undefined) throw new Error(`no server ${variant}`);
+await start(Number(port));
+
+answer(async (question) => {
+  switch (question.do) {
+    case 'ready':
+      return { ready: true };
+    case 'cpu':
+      return { micros: cpuMicros() };
+    case 'memory': {
+      for (let turn = 0; turn < 4; turn++) {
+        collectGarbage();
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage();
+      return { rss, heap: heapUsed + external, arrayBuffers };
+    }
+    default:
+      throw new Error(`no such question: ${String(question.do)}`);
+  }
+});

@@ -1,0 +1,132 @@
+/**
+ * `echo`: CPU per message of a server process that echoes, load from another process. Against `ws` (with and without its native helper),
+ * `websocket-driver`, the runtime's own server where it has one, and the raw socket echo of the same bytes, which is the limit.
+ */
+import { Child } from './child.ts';
+import type { MeasureOptions } from './parse.ts';
+import { freePort } from './ports.ts';
+import { bytes, figure, type Goal, judge, printTable } from './report.ts';
+import type { RuntimeName } from './runtimes.ts';
+import { median, medianRatio } from './statistics.ts';
+
+interface Shape {
+  readonly size: number;
+  readonly connections: number;
+  readonly window: number;
+}
+const shapes: readonly Shape[] = [
+  { size: 16, connections: 1, window: 64 },
+  { size: 16, connections: 50, window: 16 },
+  { size: 16, connections: 200, window: 1 },
+  { size: 125, connections: 50, window: 16 },
+  { size: 1024, connections: 50, window: 16 },
+  { size: 1024, connections: 200, window: 1 },
+  { size: 16 * 1024, connections: 20, window: 4 },
+  { size: 64 * 1024, connections: 10, window: 2 },
+  { size: 1024 * 1024, connections: 4, window: 1 },
+];
+
+interface Server {
+  readonly name: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+/** Ferrywire first; what the goals are held against second; the raw echo last. */
+function serversOf(runtime: RuntimeName): readonly Server[] {
+  if (runtime === 'bun' || runtime === 'deno') return [{ name: 'ferrywire' }, { name: `${runtime} native` }, { name: `${runtime} raw` }];
+  return [
+    { name: 'ferrywire' },
+    { name: 'ws+bufferutil' },
+    { name: 'ws', env: { WS_NO_BUFFER_UTIL: '1' } },
+    { name: 'websocket-driver' },
+    { name: 'raw' },
+  ];
+}
+
+function goalOf(runtime: RuntimeName, { size, window }: Shape): Goal | undefined {
+  const batched = window > 1;
+  if (runtime === 'bun') return { least: batched ? 1.1 : size === 16 ? 0.95 : size === 1024 ? 0.8 : 1.1 };
+  if (runtime === 'deno') return { least: batched && size === 16 ? 8 : batched && size === 1024 ? 5 : 1 };
+  if (!batched) return size <= 1024 ? { least: 1.2 } : undefined;
+  return size === 16 ? { least: 8 } : undefined;
+}
+
+interface Pair {
+  readonly server: Child;
+  readonly load: Child;
+  readonly costs: number[];
+  readonly loadShare: number[];
+}
+
+async function startPair(runtime: RuntimeName, server: Server, shape: Shape): Promise<Pair> {
+  const port = await freePort();
+  const child = new Child(runtime, './echo-server.js', { args: [server.name, String(port)], env: server.env ?? {} });
+  const load = new Child('node', './load.js');
+  const pair: Pair = { server: child, load, costs: [], loadShare: [] };
+  try {
+    await child.ask({ do: 'ready' });
+    const mode = server.name.endsWith('raw') ? 'raw' : 'ws';
+    await load.ask({ do: 'shape', mode, port, size: shape.size, window: shape.window, connections: shape.connections });
+    return pair;
+  } catch (error) {
+    await stopPair(pair);
+    throw error;
+  }
+}
+
+async function stopPair({ server, load }: Pair): Promise<void> {
+  await load.stop();
+  await server.stop();
+}
+
+async function runRound({ server, load, costs, loadShare }: Pair, milliseconds: number, counts: boolean): Promise<void> {
+  const before = await server.ask<{ micros: number }>({ do: 'cpu' });
+  const done = await load.ask<{ messages: number; micros: number }>({ do: 'run', milliseconds });
+  const after = await server.ask<{ micros: number }>({ do: 'cpu' });
+  if (!counts) return;
+  const used = after.micros - before.micros;
+  costs.push(used / done.messages);
+  loadShare.push(done.micros / used);
+}
+
+async function measureRow(options: MeasureOptions, shape: Shape): Promise<string[]> {
+  const pairs: Pair[] = [];
+  try {
+    for (const server of serversOf(options.runtime)) pairs.push(await startPair(options.runtime, server, shape));
+    const slice = options.quick ? 250 : 500;
+    for (const pair of pairs) await runRound(pair, options.quick ? 500 : 1000, false);
+    for (let round = 0; round < options.rounds; round++) {
+      for (const pair of pairs) await runRound(pair, slice, true);
+    }
+    const [ours, ...theirs] = pairs;
+    const own = ours?.costs ?? [];
+    const ratios = theirs.map(({ costs }) => medianRatio(costs, own));
+    return [
+      rowName(shape),
+      `${figure(median(own))} us`,
+      ...ratios.map(figure),
+      judge(ratios[0] ?? Number.NaN, goalOf(options.runtime, shape)),
+      pairs.map(({ loadShare }) => figure(median(loadShare))).join(' '),
+    ];
+  } finally {
+    await Promise.all(pairs.map(stopPair));
+  }
+}
+
+function rowName({ size, connections, window }: Shape): string {
+  return `${bytes(size)} c${connections} w${window}`;
+}
+
+export async function echo(options: MeasureOptions): Promise<void> {
+  const rows: string[][] = [];
+  for (const shape of shapes) {
+    if (options.only.length > 0 && !options.only.some((word) => rowName(shape).includes(word))) continue;
+    rows.push(await measureRow(options, shape));
+  }
+  const [, first, ...rest] = serversOf(options.runtime).map(({ name }) => name);
+  printTable(
+    `echo on ${options.runtime}: server CPU per message, times ferrywire's (above 1: ferrywire is cheaper); goals against ${first}`,
+    ['c connections, w in flight on each', 'ferrywire', first ?? '', ...rest, 'goal', 'load CPU / server CPU'],
+    rows,
+  );
+  console.log('load CPU / server CPU: in the order of the columns; above 1 the load process was the busier one');
+}

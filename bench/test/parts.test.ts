@@ -1,0 +1,53 @@
+/**
+ * The measurements measure what they say: the bytes are legal frames that stay legal when unmasked in place, and ratios are taken per round.
+ */
+import { clientFrame, clientStream, jsonMessages, median, medianRatio, serverFrameSize } from '@ferrywire/bench';
+import { FrameParser } from '@ferrywire/core/frame';
+import { describe, expect, it } from 'vitest';
+
+describe('statistics', () => {
+  it('takes medians', () => {
+    expect(median([3, 1, 2])).toBe(2);
+    expect(median([4, 1, 2, 3])).toBe(2.5);
+    expect(median([])).toBeNaN();
+  });
+  it('takes ratios within a round, so that a slow round changes nothing', () => {
+    expect(medianRatio([4, 400, 4], [2, 200, 2])).toBe(2);
+    expect(medianRatio([], [])).toBeNaN();
+  });
+});
+
+describe.each(['binary', 'text'] as const)('%s frames', (kind) => {
+  it.each([0, 16, 125, 126, 1024, 65535, 65536])('of %i bytes are masked, whole and minimal', (size) => {
+    const [frame, ...rest] = new FrameParser({ maxFrameSize: 1e6 }).push(clientFrame(kind, size));
+    expect(rest).toEqual([]);
+    expect(frame?.header).toMatchObject({ fin: true, rsv: 0, opcode: kind === 'text' ? 1 : 2, masked: true, payloadLength: size });
+    expect(frame?.payload.length).toBe(size);
+    expect(frame?.header.lengthBytes).toBe(size < 126 ? 0 : size < 65536 ? 2 : 8);
+    expect(serverFrameSize(size)).toBe(clientFrame(kind, size).length - 4);
+  });
+
+  it('arrive in reads that lose nothing', () => {
+    const { chunks, messages, payloadBytes } = clientStream(kind, 1000, 200_000, 64 * 1024);
+    const parser = new FrameParser();
+    const frames = chunks.flatMap((chunk) => [...parser.push(chunk)]);
+    expect(chunks.length).toBeGreaterThan(2);
+    expect(frames.length).toBe(messages);
+    expect(frames.reduce((sum, { payload }) => sum + payload.length, 0)).toBe(payloadBytes);
+  });
+});
+
+it('text stays seven-bit, masked and unmasked', () => {
+  const frame = clientFrame('text', 1000);
+  const masked = frame.subarray(8);
+  const key = frame.subarray(4, 8);
+  expect(masked.every((byte) => byte < 0x80)).toBe(true);
+  expect(masked.every((byte, index) => (byte ^ (key[index & 3] ?? 0)) < 0x80)).toBe(true);
+});
+
+it.each([100, 1024, 65536])('JSON messages of %i bytes exceed the window and differ', (size) => {
+  const { messages } = jsonMessages(size);
+  expect(messages.every((message) => message.length === size)).toBe(true);
+  expect(messages.length * size).toBeGreaterThanOrEqual(64 * 1024);
+  expect(new Set(messages.map((message) => message.toString())).size).toBe(messages.length);
+});
