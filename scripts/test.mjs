@@ -23,6 +23,8 @@ const { suites } = await import(list === undefined ? './suites.mjs' : pathToFile
 
 const VITEST_SECONDS = 480;
 const SUITE_SECONDS = 120;
+/** What uvu prints besides what the tests say. */
+const RUNNER_LINE = /^\s*$|^.*[•✘] .*\(\d+ \/ \d+\)\s*$|^\s*(Total|Passed|Skipped|Duration):\s/;
 
 const wanted = process.argv.slice(2);
 /** @param {string} name */
@@ -112,9 +114,10 @@ async function runSuite(suite, runtime, version) {
     remarks.push(`exit code ${result.code} although no test failed`);
   }
   const where = `${runtime.replace(/\d+$/, '')} ${version}`;
-  // The output in one piece, so that suites that ran side by side do not mix.
-  const text = result.output.trimEnd();
-  if (text !== '') console.log(text.replace(/^/gm, '       | '));
+  // The output in one piece, so that suites that ran side by side do not mix; of a green suite, without the runner's own lines.
+  const lines = result.output.trimEnd().split('\n');
+  const shown = counts.failed > 0 ? lines : lines.filter((line) => !RUNNER_LINE.test(line));
+  for (const line of shown) console.log(`       | ${line}`);
   report(suite.name, where, counts, result.seconds, remarks);
 }
 
