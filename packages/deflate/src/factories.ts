@@ -15,7 +15,7 @@ function taken(accepted: readonly Extension[]): boolean {
 }
 
 export function createClientDeflate(options: DeflateOptions | undefined, defaultCodec: DeflateCodec): ClientExtension {
-  const settings = checkOptions(options ?? { clientMaxWindowBits: true }, defaultCodec);
+  const settings = checkOptions(options === undefined ? { clientMaxWindowBits: true } : options, defaultCodec);
   const offer = makeOffer(settings);
   const offers = Object.freeze([Object.freeze(formatParams(offer))]);
   return {
@@ -32,7 +32,7 @@ export function createClientDeflate(options: DeflateOptions | undefined, default
 }
 
 export function createServerDeflate(options: DeflateOptions | undefined, defaultCodec: DeflateCodec): ServerExtension {
-  const settings = checkOptions(options ?? {}, defaultCodec);
+  const settings = checkOptions(options === undefined ? {} : options, defaultCodec);
   return {
     name: NAME,
     accept(params, accepted) {
