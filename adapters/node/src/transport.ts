@@ -1,0 +1,146 @@
+/**
+ * A `net.Socket`, a `tls.TLSSocket` or any other duplex byte stream as the driver's transport.
+ *
+ * One object and no closure per connection: the five listeners are functions of this file, and the socket leads to its transport.
+ *
+ * Beware: the socket must allow half-open connections. A peer that has sent its FIN may still read, and RFC 6455 section 7.1.1 has the
+ * server end first.
+ */
+import type { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
+
+const owner: unique symbol = Symbol('ferrywire transport');
+type Owned = Duplex & { [owner]?: SocketTransport };
+
+/** What the adapter knows about a connection: `peer.transport`, see `transportOf`. */
+export interface NodeTransport {
+  /** Yours to look at. Writing to it or reading from it breaks the WebSocket. */
+  readonly socket: Duplex;
+  /** Null where there is none (a unix socket, a stream of your own), and after the socket has closed. */
+  readonly remoteAddress: string | null;
+  readonly remotePort: number | null;
+  /** TLS. */
+  readonly encrypted: boolean;
+  /** `attach` only, in `onRequest` and `onOpen`: the request as Node's HTTP server knows it. Let go afterwards: it is larger than a connection. */
+  readonly incoming: IncomingMessage | null;
+  /** Whether an open connection keeps the process alive (default: it does). */
+  ref(): void;
+  unref(): void;
+}
+
+export class SocketTransport implements Transport, NodeTransport {
+  readonly socket: Duplex;
+  incoming: IncomingMessage | null = null;
+  #driver: DriverHandle | null = null;
+
+  constructor(socket: Duplex) {
+    this.socket = socket;
+  }
+
+  /** From here on the socket's events go to the driver. */
+  join(driver: DriverHandle): void {
+    this.#driver = driver;
+    const socket: Owned = this.socket;
+    socket[owner] = this;
+    socket.on('error', onError).on('close', onClose).on('drain', onDrain).on('end', onEnd);
+    // What happened before this was called raises no event any more.
+    if (socket.closed) driver.gone();
+    else if (socket.readableEnded) driver.receiveEof();
+  }
+  /** Reads by 'data' events. Not for a socket that was made with `onread`. */
+  startReading(): void {
+    this.socket.on('data', onData);
+  }
+  received(chunk: Uint8Array): void {
+    this.#driver?.receive(chunk);
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    const socket = this.socket;
+    const count = chunks.length;
+    // What is written first is the answer to it.
+    this.incoming = null;
+    if (count === 1) socket.write(chunks[0]);
+    else {
+      socket.cork();
+      for (let index = 0; index < count; index++) socket.write(chunks[index]);
+      socket.uncork();
+    }
+    // Not what write() said: that was before the kernel took the bytes. While this is false 'drain' is sure to come.
+    return socket.writableLength < socket.writableHighWaterMark;
+  }
+  get taken(): boolean {
+    return this.socket.writableLength === 0;
+  }
+  end(): void {
+    this.socket.end();
+  }
+  abort(): void {
+    const { socket } = this;
+    // A reset tells the peer that this was no orderly end, and leaves nothing behind in the kernel. TLS and unix sockets have none.
+    if (socket instanceof Socket && !(socket instanceof TLSSocket) && !socket.connecting && socket.remoteFamily !== undefined) {
+      socket.resetAndDestroy();
+    } else socket.destroy();
+  }
+  pauseReading(): void {
+    this.socket.pause();
+  }
+  resumeReading(): void {
+    this.socket.resume();
+  }
+  get bufferedAmount(): number {
+    return this.socket.writableLength;
+  }
+
+  get remoteAddress(): string | null {
+    return (this.socket instanceof Socket ? this.socket.remoteAddress : undefined) ?? null;
+  }
+  get remotePort(): number | null {
+    return (this.socket instanceof Socket ? this.socket.remotePort : undefined) ?? null;
+  }
+  get encrypted(): boolean {
+    return this.socket instanceof TLSSocket;
+  }
+  ref(): void {
+    if (this.socket instanceof Socket) this.socket.ref();
+  }
+  unref(): void {
+    if (this.socket instanceof Socket) this.socket.unref();
+  }
+
+  /** The listeners below, as methods of the socket. */
+  static driverOf(socket: Owned): DriverHandle | null {
+    const transport = socket[owner];
+    return transport === undefined ? null : transport.#driver;
+  }
+}
+
+/** Whether somebody reads from the socket or has joined it: then it is not ours to answer on. */
+export function isTaken(socket: Duplex): boolean {
+  return owner in socket || socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0;
+}
+
+function onData(this: Duplex, chunk: Uint8Array): void {
+  SocketTransport.driverOf(this)?.receive(chunk);
+}
+function onEnd(this: Duplex): void {
+  SocketTransport.driverOf(this)?.receiveEof();
+}
+function onError(this: Duplex, error: unknown): void {
+  SocketTransport.driverOf(this)?.receiveError(error);
+}
+function onDrain(this: Duplex): void {
+  SocketTransport.driverOf(this)?.drained();
+}
+function onClose(this: Duplex): void {
+  SocketTransport.driverOf(this)?.gone();
+}
+
+/** What the adapter knows about a peer's connection. Throws TypeError for a peer of another adapter. */
+export function transportOf(peer: Pick<Peer, 'transport'>): NodeTransport {
+  if (peer.transport instanceof SocketTransport) return peer.transport;
+  throw new TypeError('peer: is not one of this adapter');
+}

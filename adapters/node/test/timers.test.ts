@@ -1,0 +1,144 @@
+/** The shared timer against what was asked of it, on timers that are moved by hand. */
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { type NativeTimers, SharedTimers } from '../dist/timers.js';
+
+let now = 0;
+let turns: (() => void)[] = [];
+let alarms: { readonly due: number; readonly callback: () => void }[] = [];
+const time = (): number => now;
+const native: NativeTimers = {
+  after(callback, delay) {
+    const alarm = { due: now + delay, callback };
+    alarms.push(alarm);
+    return alarm;
+  },
+  cancel(handle) {
+    alarms = alarms.filter((alarm) => alarm !== handle);
+  },
+  nextTurn(callback, entry) {
+    turns.push(() => callback(entry));
+  },
+};
+
+function runTurns(): void {
+  for (const turn of turns.splice(0)) turn();
+}
+
+/** A millisecond at a time. */
+function advance(by: number): void {
+  for (let step = 0; step < by; step++) {
+    now += 1;
+    const due = alarms.filter((alarm) => alarm.due <= now);
+    alarms = alarms.filter((alarm) => alarm.due > now);
+    for (const { callback } of due) callback();
+  }
+}
+
+beforeEach(() => {
+  now = 1000.25;
+  turns = [];
+  alarms = [];
+});
+
+describe('SharedTimers', () => {
+  it('calls back once, not before its time and at most two milliseconds after it', () => {
+    const timers = new SharedTimers(time, native);
+    const fired: number[] = [];
+    timers.set(() => fired.push(now), 50);
+    advance(49);
+    expect(fired).toEqual([]);
+    advance(3);
+    expect(fired).toHaveLength(1);
+    advance(100);
+    expect(fired).toHaveLength(1);
+    expect(timers.size).toBe(0);
+  });
+  it('keeps one timer of Node for any number of deadlines', () => {
+    const timers = new SharedTimers(time, native);
+    for (let index = 0; index < 1000; index++) timers.set(() => {}, 20_000 + index);
+    expect(timers.size).toBe(1000);
+    expect(alarms).toHaveLength(1);
+  });
+  it('a delay of 0 is the next turn, and can be cleared', () => {
+    const timers = new SharedTimers(time, native);
+    const fired: string[] = [];
+    timers.set(() => fired.push('kept'), 0);
+    timers.clear(timers.set(() => fired.push('cleared'), 0));
+    expect(fired).toEqual([]);
+    runTurns();
+    expect(fired).toEqual(['kept']);
+  });
+  it('leaves no timer behind when the last deadline is cleared', () => {
+    const timers = new SharedTimers(time, native);
+    const handles = [30, 10, 20].map((delay) => timers.set(() => {}, delay));
+    for (const handle of handles) timers.clear(handle);
+    expect(timers.size).toBe(0);
+    expect(alarms).toHaveLength(0);
+    // Clearing what is not there is harmless.
+    timers.clear(handles[0]);
+    timers.clear(undefined);
+  });
+  it('a callback that throws does not take the others with it', () => {
+    const timers = new SharedTimers(time, native);
+    const fired: string[] = [];
+    timers.set(() => {
+      throw new Error('from the application');
+    }, 10);
+    timers.set(() => fired.push('second'), 10);
+    expect(() => advance(12)).toThrow('from the application');
+    advance(3);
+    expect(fired).toEqual(['second']);
+  });
+  it('callbacks may set and clear', () => {
+    const timers = new SharedTimers(time, native);
+    const fired: string[] = [];
+    const other = timers.set(() => fired.push('never'), 11);
+    timers.set(() => {
+      timers.clear(other);
+      timers.set(() => fired.push('later'), 5);
+    }, 10);
+    advance(30);
+    expect(fired).toEqual(['later']);
+  });
+
+  it('any sequence of set, clear and time: every deadline fires once, in its time, unless it was cleared', () => {
+    const command = fc.oneof(
+      fc.record({ kind: fc.constant('set' as const), delay: fc.double({ min: 0.001, max: 60, noNaN: true }) }),
+      fc.record({ kind: fc.constant('clear' as const), which: fc.nat() }),
+      fc.record({ kind: fc.constant('wait' as const), by: fc.integer({ min: 1, max: 20 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
+        const timers = new SharedTimers(time, native);
+        const set: { readonly handle: unknown; readonly due: number; fired: number; firedAt: number; cleared: boolean }[] = [];
+        for (const step of commands) {
+          if (step.kind === 'wait') advance(step.by);
+          else if (step.kind === 'set') {
+            const entry = { handle: undefined as unknown, due: now + step.delay, fired: 0, firedAt: 0, cleared: false };
+            entry.handle = timers.set(() => {
+              entry.fired += 1;
+              entry.firedAt = now;
+            }, step.delay);
+            set.push(entry);
+          } else {
+            const entry = set[step.which % Math.max(1, set.length)];
+            if (entry === undefined) continue;
+            timers.clear(entry.handle);
+            if (entry.fired === 0) entry.cleared = true;
+          }
+        }
+        advance(70);
+        for (const { due, fired, firedAt, cleared } of set) {
+          expect(fired).toBe(cleared ? 0 : 1);
+          if (cleared) continue;
+          expect(firedAt).toBeGreaterThanOrEqual(due);
+          expect(firedAt).toBeLessThanOrEqual(due + 3);
+        }
+        expect(timers.size).toBe(0);
+        expect(alarms).toHaveLength(0);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
