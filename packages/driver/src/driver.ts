@@ -217,8 +217,11 @@ export class Pump implements DriverHandle, Flushable {
     if (event.kind === 'drain') {
       const stalled = (this.#flags & STALLED) !== 0;
       this.#flags &= ~STALLED;
-      if (stalled) this.#protocol.outputDrained?.();
-      this.#hooks?.onDrained();
+      // Some hosts say so without having said "slow down" before.
+      if (stalled) {
+        this.#protocol.outputDrained?.();
+        this.#hooks?.onDrained();
+      }
       if (this.onDrain !== null) this.onDrain();
       return;
     }

@@ -1,6 +1,7 @@
 /**
- * Two endpoints joined in virtual time: each protocol gets a driver and a fake transport, and what one writes the other reads, cut and
- * delayed as the options say. Nothing happens by itself: `flow()` lets bytes travel, `clock.advance()` lets time pass.
+ * Two endpoints joined in virtual time: what one writes the other reads, cut and delayed as the options say. Nothing happens by itself:
+ * `flow()` lets bytes travel, `clock.advance()` lets time pass. `pair` joins two protocols, `joinedTransports` two transports, for
+ * endpoints that make their own drivers.
  */
 import type { Millis, Protocol } from '@ferrywire/core';
 import { drive } from '../driver.ts';
@@ -26,16 +27,11 @@ export interface PairOptions {
   readonly b?: Omit<FakeTransportOptions, 'clock' | 'room'>;
 }
 
-export interface PairSide<P extends Protocol> {
-  readonly protocol: P;
-  readonly driver: DriverHandle;
-  readonly transport: FakeTransport;
-}
-
-export interface Pair<A extends Protocol, B extends Protocol> {
+/** Two fake transports, each the other's peer. */
+export interface JoinedTransports {
   readonly clock: VirtualClock;
-  readonly a: PairSide<A>;
-  readonly b: PairSide<B>;
+  readonly a: FakeTransport;
+  readonly b: FakeTransport;
   /**
    * Lets bytes travel until nothing is on its way (bytes that a paused side does not read stay where they are). Time moves as far as that
    * takes, and deadlines on the way fire. Throws a RangeError after `limit` timers (default 1 000 000). Returns how many fired.
@@ -43,6 +39,17 @@ export interface Pair<A extends Protocol, B extends Protocol> {
   flow(limit?: number): number;
   /** The network goes away: both sides wait for what does not come. */
   cut(): void;
+}
+
+export interface PairSide<P extends Protocol> {
+  readonly protocol: P;
+  readonly driver: DriverHandle;
+  readonly transport: FakeTransport;
+}
+
+export interface Pair<A extends Protocol, B extends Protocol> extends Pick<JoinedTransports, 'clock' | 'flow' | 'cut'> {
+  readonly a: PairSide<A>;
+  readonly b: PairSide<B>;
 }
 
 function join(from: Fake, to: Fake, window: number): void {
@@ -55,7 +62,7 @@ function join(from: Fake, to: Fake, window: number): void {
   to.onConsumed = () => from.transmit();
 }
 
-export function pair<A extends Protocol, B extends Protocol>(a: A, b: B, options: PairOptions = {}): Pair<A, B> {
+export function joinedTransports(options: PairOptions = {}): JoinedTransports {
   const clock = options.clock ?? virtualClock();
   const shared: FakeTransportOptions = {
     latency: options.latency ?? 0,
@@ -64,30 +71,42 @@ export function pair<A extends Protocol, B extends Protocol>(a: A, b: B, options
     ...options.transport,
     clock,
   };
-  const transportA = new Fake({ ...shared, ...options.a });
-  const transportB = new Fake({ ...shared, ...options.b });
+  const a = new Fake({ ...shared, ...options.a });
+  const b = new Fake({ ...shared, ...options.b });
   const window = options.window ?? 65_536;
-  join(transportA, transportB, window);
-  join(transportB, transportA, window);
-  const driverA = drive(a, transportA, { clock: clock.now, timers: clock });
-  const driverB = drive(b, transportB, { clock: clock.now, timers: clock });
-  transportA.attach(driverA);
-  transportB.attach(driverB);
+  join(a, b, window);
+  join(b, a, window);
   return {
     clock,
-    a: { protocol: a, driver: driverA, transport: transportA },
-    b: { protocol: b, driver: driverB, transport: transportB },
+    a,
+    b,
     flow(limit = 1_000_000): number {
       let fired = 0;
-      while (transportA.active || transportB.active) {
-        if (!clock.step()) throw new Error('pair.flow: something is on its way and no timer will bring it');
-        if (++fired > limit) throw new RangeError(`pair.flow: not quiet after ${limit} timers`);
+      while (a.active || b.active) {
+        if (!clock.step()) throw new Error('flow: something is on its way and no timer will bring it');
+        if (++fired > limit) throw new RangeError(`flow: not quiet after ${limit} timers`);
       }
       return fired;
     },
     cut(): void {
-      transportA.cut();
-      transportB.cut();
+      a.cut();
+      b.cut();
     },
+  };
+}
+
+export function pair<A extends Protocol, B extends Protocol>(a: A, b: B, options: PairOptions = {}): Pair<A, B> {
+  const joined = joinedTransports(options);
+  const time = { clock: joined.clock.now, timers: joined.clock };
+  const driverA = drive(a, joined.a, time);
+  const driverB = drive(b, joined.b, time);
+  joined.a.attach(driverA);
+  joined.b.attach(driverB);
+  return {
+    clock: joined.clock,
+    a: { protocol: a, driver: driverA, transport: joined.a },
+    b: { protocol: b, driver: driverB, transport: joined.b },
+    flow: joined.flow,
+    cut: joined.cut,
   };
 }

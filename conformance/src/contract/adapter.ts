@@ -1,0 +1,31 @@
+/**
+ * What the contract suite needs of an adapter: its own `listen` and `connect`, and what it says it can do. An entry file fills this in
+ * and is run as a program on the runtimes the adapter is for.
+ */
+import type { Limits, Timeouts } from '@ferrywire/core';
+import type { Capabilities, Listening, Peer, PeerHandlers } from '@ferrywire/driver';
+
+export interface ContractListen {
+  readonly host: string;
+  readonly port: number;
+  readonly handlers: PeerHandlers;
+  readonly limits?: Limits;
+  readonly timeouts?: Timeouts;
+  readonly highWaterMark?: number;
+}
+
+export interface ContractConnect {
+  readonly handlers: PeerHandlers;
+  readonly limits?: Limits;
+  readonly timeouts?: Timeouts;
+  readonly signal?: AbortSignal;
+}
+
+export interface AdapterUnderTest {
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  /** Rejects with an `EndpointError`. */
+  listen(options: ContractListen): Promise<Listening>;
+  /** Resolves when the connection is open; rejects with an `EndpointError`. */
+  connect(url: string, options: ContractConnect): Promise<Peer>;
+}
