@@ -18,5 +18,6 @@
 
 /** @type {readonly Suite[]} */
 export const suites = [
+  { name: 'frame codec', file: 'packages/core/test/codec.suite.mjs' },
   { name: 'deflate codecs', file: 'packages/deflate/dist/suite/codec.suite.js' },
 ];
