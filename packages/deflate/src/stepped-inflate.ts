@@ -27,6 +27,8 @@ const NOTHING = new Uint8Array(0);
  */
 const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0x00);
 const TAIL_ROOM = 8;
+/** Nothing comes out at the end of a message; what does come out belongs to a message that was cut. */
+const tailSink = new Uint8Array(TAIL_ROOM);
 
 /** Takes the window while it is put back: the bytes come out again and are not wanted. */
 let sink: Uint8Array | null = null;
@@ -57,21 +59,27 @@ export class SteppedInflate implements RawInflate {
       const room = out.room;
       // One byte more than there is room for tells whether output remains when the room is used up.
       const wanted = room > OUTPUT_STEP ? OUTPUT_STEP : room + 1;
-      const free = this.#history.length - this.#end;
-      const length = free < wanted ? free : wanted;
+      const space = this.#history.length - this.#end;
+      const length = space < wanted ? space : wanted;
       if (!engine.run(FLUSH_SYNC, input, at, stepEnd - at, this.#history, this.#end, length)) {
         this.#failed = true;
         return null;
       }
-      at = stepEnd - engine.availIn;
-      this.#end += length - engine.availOut;
-      produced += length - engine.availOut;
-      const delivered = this.#deliver(out);
-      if (engine.availOut === 0) {
-        if (delivered && out.room === 0) continue; // whether anything remains is not known yet
+      const left = engine.availIn;
+      const free = engine.availOut;
+      const from = this.#end;
+      at = stepEnd - left;
+      if (free < length) {
+        produced += length - free;
+        this.#end = from + length - free;
+        this.#held = this.#end - from > room ? from + room : this.#end;
+        if (room > 0) out.write(this.#history, from, this.#held);
+      }
+      if (free === 0) {
+        if (this.#held === this.#end && out.room === 0) continue; // whether anything remains is not known yet
         return { consumed: at - start, status: 'more' };
       }
-      if (engine.availIn === 0) break;
+      if (left === 0) break;
       // Input left and room left: a block with BFINAL=1 has ended the stream.
       if (restarts === RESTARTS_PER_STEP || produced >= OUTPUT_STEP) break;
       restarts++;
@@ -84,8 +92,7 @@ export class SteppedInflate implements RawInflate {
     const engine = this.#engine;
     if (engine === null || this.#failed) return null;
     if (this.#held < this.#end && !this.#deliver(out)) return 'more';
-    this.#makeSpace();
-    const ok = engine.run(FLUSH_BLOCK, TAIL, 0, TAIL.length, this.#history, this.#end, TAIL_ROOM);
+    const ok = engine.run(FLUSH_BLOCK, TAIL, 0, TAIL.length, tailSink, 0, TAIL_ROOM);
     // Nothing taken: the payload ended with a block with BFINAL=1 and nothing behind it, which is complete as it is. The next message
     // finds the stream ended and restarts it.
     if (ok && engine.availOut === TAIL_ROOM && (engine.availIn === 1 || engine.availIn === TAIL.length)) return 'need';
