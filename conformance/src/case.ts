@@ -90,7 +90,7 @@ export interface CloseExpectation {
 /** What the harness does when the time is up: fails the connection with 1001, or starts a normal closing handshake. */
 export interface CaseLimit {
   readonly ms: number;
-  readonly then: 'fail' | 'close';
+  readonly action: 'fail' | 'close';
 }
 
 /** One list of parameters of permessage-deflate: what the harness offers as a client, and asks for as a server. */

@@ -3,15 +3,7 @@
  * starts after the opening handshake; the parameters of permessage-deflate (RFC 7692) that must be in force are given to `create`.
  */
 import type { Clock, ConnectionEvent, Protocol, RandomSource, Role } from '@ferrywire/core';
-
-/** The parameters of permessage-deflate in force; part of the options of `@ferrywire/deflate`. */
-export interface DeflateOptions {
-  readonly serverNoContextTakeover?: boolean;
-  readonly clientNoContextTakeover?: boolean;
-  readonly serverMaxWindowBits?: number;
-  readonly clientMaxWindowBits?: number | true;
-  readonly threshold?: number;
-}
+import type { DeflateOptions } from '@ferrywire/deflate';
 
 /** One connection under test, driven without a transport. */
 export interface Subject {

@@ -1,6 +1,39 @@
 /**
- * `@ferrywire/conformance`: WebSocket conformance cases as data, a runner over any byte stream, and targets in process and over the wire.
+ * `@ferrywire/conformance`: WebSocket conformance cases as data, a runner over any byte stream, targets in process and over the wire, and
+ * reports. The 517 cases are those of the Autobahn suite, under their ids.
+ *
+ * ```ts
+ * import { collect, runCases, serverUrl } from '@ferrywire/conformance';
+ * const results = await collect(runCases(serverUrl('ws://127.0.0.1:8080'), { include: ['1.*'] }));
+ * ```
  */
-export type { Case } from './case.ts';
+export type { Case, CaseEvent, CaseLimit, CloseExpectation, CloseVerdict, DeflateParameters, Expectation, Step, Verdict } from './case.ts';
 export { cases } from './cases/index.ts';
+export type { Channel, ChannelEvents, Scheduler } from './channel.ts';
+export { realTime } from './channel.ts';
+export type { DeflateAgreement } from './deflate.ts';
+export { explainCase } from './describe.ts';
+export { escaped } from './escape.ts';
 export type { InProcessTarget, Subject } from './harness.ts';
+export type { Payload } from './payload.ts';
+export type { Counts, Report } from './report.ts';
+export { countVerdicts, makeReport, reportJson, resultLine, summaryLine } from './report.ts';
+export type { CaseResult } from './result.ts';
+export { isFailure, isSpotless } from './result.ts';
+export type { RunOptions } from './run.ts';
+export { collect, runCases, selectedCases } from './run.ts';
+export type { RunSettings } from './runner.ts';
+export { CaseRun } from './runner.ts';
+export { parsePatterns, selectCases, unmatchedPatterns } from './select.ts';
+export type { Split } from './split.ts';
+export { singleBytes, whole } from './split.ts';
+export type { ActiveTarget, PassiveTarget, Target, TargetSettings } from './target.ts';
+export { TargetUnavailable } from './target.ts';
+export { clientCommand, serverCommand } from './targets/child-process.ts';
+export type { ClientListenerOptions } from './targets/client-listener.ts';
+export { clientListener } from './targets/client-listener.ts';
+export type { InProcessOptions } from './targets/in-process.ts';
+export { inProcess } from './targets/in-process.ts';
+export type { ServerUrlOptions } from './targets/server-url.ts';
+export { serverUrl } from './targets/server-url.ts';
+export { VirtualTime } from './virtual-time.ts';

@@ -77,11 +77,11 @@ export function failsWith(...codes: number[]): CloseExpectation {
 }
 
 export function failAfter(seconds: number): CaseLimit {
-  return { ms: seconds * 1000, then: 'fail' };
+  return { ms: seconds * 1000, action: 'fail' };
 }
 
 export function closeAfter(seconds: number): CaseLimit {
-  return { ms: seconds * 1000, then: 'close' };
+  return { ms: seconds * 1000, action: 'close' };
 }
 
 export type CaseInit = Pick<Case, 'id' | 'title' | 'sections' | 'steps' | 'expect'> & Partial<Case>;

@@ -1,0 +1,181 @@
+/**
+ * What each command does. Nothing here ends the process: the exit code is returned.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Case } from '../case.ts';
+import { cases } from '../cases/index.ts';
+import { explainCase } from '../describe.ts';
+import { escaped } from '../escape.ts';
+import { makeReport, type Report, reportJson, resultLine, summaryLine } from '../report.ts';
+import { type CaseResult, isFailure, isSpotless } from '../result.ts';
+import { type RunOptions, runCases } from '../run.ts';
+import { selectCases, unmatchedPatterns } from '../select.ts';
+import { type Target, TargetUnavailable } from '../target.ts';
+import { clientCommand, serverCommand } from '../targets/child-process.ts';
+import { clientListener } from '../targets/client-listener.ts';
+import { serverUrl } from '../targets/server-url.ts';
+import { type Options, readOptions, UsageError, usage } from './options.ts';
+
+export interface Output {
+  /** One line, safe for a terminal. */
+  out(line: string): void;
+  err(line: string): void;
+}
+
+const allFine = 0;
+const somethingFailed = 1;
+const nothingRan = 2;
+
+/** Returns the exit code: 0, 1 or 2. */
+export async function runCommand(args: readonly string[], output: Output): Promise<number> {
+  try {
+    const options = readOptions(args);
+    return await dispatch(options, output);
+  } catch (error) {
+    if (!(error instanceof UsageError) && !(error instanceof TargetUnavailable)) throw error;
+    output.err(escaped(error.message));
+    return nothingRan;
+  }
+}
+
+async function dispatch(options: Options, output: Output): Promise<number> {
+  const { command, words } = options;
+  if (command === 'help') {
+    output.out(usage);
+    return allFine;
+  }
+  if (command !== 'server' && command !== 'explain' && command !== 'parity' && words.length > 0) {
+    throw new UsageError(`${command} takes no '${words[0]}'; see --help`);
+  }
+  switch (command) {
+    case 'list':
+      for (const { id } of selected(options)) output.out(id);
+      return allFine;
+    case 'explain':
+      return explain(words, output);
+    case 'self': {
+      // Loaded here only: a fault in ferrywire must not keep others from being tested.
+      const { selfTargets } = await import('./self.ts');
+      return runAll(selfTargets(options), { ...options, strict: true }, output);
+    }
+    case 'server':
+      return runAll([serverTarget(options)], options, output);
+    case 'client':
+      return runAll([clientTarget(options, output)], options, output);
+    case '':
+      throw new UsageError('a command is needed: self, server, client, parity, list or explain; see --help');
+    default:
+      throw new UsageError(`no command '${command}'; see --help`);
+  }
+}
+
+/** The cases that are asked for. Throws UsageError when there are none. */
+function selected({ include, exclude }: Options): Case[] {
+  const unknown = unmatchedPatterns(cases, include);
+  const chosen = selectCases(cases, include, exclude);
+  if (chosen.length === 0) throw new UsageError(unknown.length > 0 ? `no case matches ${unknown.join(', ')}` : 'every case is excluded');
+  return chosen;
+}
+
+function explain(ids: readonly string[], output: Output): number {
+  if (ids.length === 0) throw new UsageError('explain takes the id of a case');
+  const chosen = ids.flatMap((id) => {
+    const found = selectCases(cases, [id]);
+    if (found.length === 0) throw new UsageError(`no case ${id}`);
+    return found;
+  });
+  chosen.forEach((test, index) => {
+    if (index > 0) output.out('');
+    for (const line of explainCase(test)) output.out(line);
+  });
+  return allFine;
+}
+
+function serverTarget({ words, child, ca, insecure }: Options): Target {
+  const [url, ...more] = words;
+  if (more.length > 0 || (url === undefined) === (child === undefined))
+    throw new UsageError("server takes a URL, or --command 'CMD {port}'");
+  if (child !== undefined) return serverCommand(child);
+  try {
+    return serverUrl(url ?? '', { rejectUnauthorized: !insecure, ...(ca === undefined ? {} : { ca: readFileSync(ca) }) });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function clientTarget({ listen, child, host, keep, idle }: Options, output: Output): Target {
+  if ((listen === undefined) === (child === undefined)) throw new UsageError("client takes --listen PORT, or --command 'CMD {url}'");
+  const common = { ...(host === undefined ? {} : { host }), ...(idle === undefined ? {} : { idle: idle * 1000 }) };
+  if (child !== undefined) return clientCommand(child, common);
+  return clientListener({ port: listen ?? 0, keep, ...common, onListening: (url) => output.out(`listening on ${url}`) });
+}
+
+function runOptions(options: Options, chosen: readonly Case[], signal: AbortSignal): RunOptions {
+  const { full, messages, parallel, seed, timeScale } = options;
+  return {
+    cases: chosen,
+    full,
+    seed,
+    timeScale,
+    signal,
+    ...(messages === undefined ? {} : { messages }),
+    ...(parallel === undefined ? {} : { parallel }),
+  };
+}
+
+async function runAll(targets: readonly Target[], options: Options, output: Output): Promise<number> {
+  const chosen = selected(options);
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  const reports: Report[] = [];
+  let code = allFine;
+  try {
+    for (const target of targets) {
+      const report = await runOne(target, chosen, options, stop.signal, output);
+      reports.push(report);
+      code = Math.max(code, codeFor(report, chosen, options, output));
+    }
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    if (reports.length > 0) writeJson(options.json, reports, output);
+  }
+  return code;
+}
+
+async function runOne(target: Target, chosen: readonly Case[], options: Options, signal: AbortSignal, output: Output): Promise<Report> {
+  const results = new Map<string, CaseResult>();
+  const started = performance.now();
+  for await (const result of runCases(target, runOptions(options, chosen, signal))) {
+    results.set(result.id, result);
+    if (!isSpotless(result)) output.out(resultLine(result));
+  }
+  const report = makeReport(target.name, target.role, options.seed, performance.now() - started, [...results.values()]);
+  output.out(summaryLine(report));
+  return report;
+}
+
+function codeFor(report: Report, chosen: readonly Case[], { strict }: Options, output: Output): number {
+  const { results } = report;
+  if (results.length === 0) {
+    output.err('no case ran');
+    return nothingRan;
+  }
+  const missing = chosen.length - results.length;
+  if (missing > 0) output.out(`${missing} of ${chosen.length} cases did not run`);
+  const bad = results.some((result) => isFailure(result) || (strict && !isSpotless(result)));
+  return bad || missing > 0 ? somethingFailed : allFine;
+}
+
+function writeJson(file: string | undefined, reports: readonly Report[], output: Output): void {
+  if (file === undefined) return;
+  const text = reportJson(reports);
+  if (file === '-') output.out(text.trimEnd());
+  else {
+    try {
+      writeFileSync(file, text);
+    } catch (error) {
+      throw new UsageError(`--json: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}

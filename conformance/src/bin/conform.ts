@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+/**
+ * The command `ferrywire-conformance`. Exit codes: 0 all as expected, 1 something failed, 2 wrong use or nothing ran.
+ */
+import { runCommand } from './commands.ts';
+
+process.exitCode = await runCommand(process.argv.slice(2), {
+  out: (line) => {
+    process.stdout.write(`${line}\n`);
+  },
+  err: (line) => {
+    process.stderr.write(`${line}\n`);
+  },
+});

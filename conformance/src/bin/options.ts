@@ -1,0 +1,146 @@
+/**
+ * The command's arguments: read once, checked at once, wrong ones named in one line.
+ */
+import { parseArgs } from 'node:util';
+import { parsePatterns } from '../select.ts';
+
+/** Wrong use: its message is for the user. */
+export class UsageError extends Error {
+  override readonly name: string = 'UsageError';
+}
+
+export const usage = `usage: ferrywire-conformance COMMAND [options]
+
+  self [--runtime node|bun|deno]       ferrywire itself: in process and over TCP, both roles
+  server URL                           a server at a ws: or wss: URL
+  server --command 'CMD {port}'        a server that is started for the run
+  client --listen PORT                 clients that connect to PORT, as to an Autobahn fuzzing server
+  client --command 'CMD {url}'         a client that is started for the run
+  parity [NAME...]                     known implementations against their recorded verdicts
+  list                                 the ids, one a line
+  explain ID...                        what a case does and expects
+
+  --cases PATTERNS     ids or patterns, separated by commas: 1.*,7.9.*
+  --exclude PATTERNS   the same, left out
+  --full               1000 messages in each case of 12.* and 13.*
+  --messages N         N messages in each case of 12.* and 13.* (default 20)
+  --parallel N         connections at a time (default 6)
+  --seed N             for masks and splits (default 1)
+  --time-scale X       multiplies every time limit
+  --strict             NON-STRICT and UNIMPLEMENTED fail too
+  --json FILE          writes the results; - is the standard output
+  --only WHERE         for self: in-process or tcp
+  --split bytes        for self: single bytes in process
+  --host ADDRESS       for client: where to listen (default 127.0.0.1)
+  --keep               for client: stay after /updateReports
+  --idle SECONDS       for client: give up without a connection (default 60)
+  --ca FILE, --insecure   for wss: servers
+
+exit codes: 0 all as expected, 1 something failed, 2 wrong use or nothing ran`;
+
+export interface Options {
+  readonly command: string;
+  readonly words: readonly string[];
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly full: boolean;
+  readonly messages: number | undefined;
+  readonly parallel: number | undefined;
+  readonly seed: number;
+  readonly timeScale: number;
+  readonly strict: boolean;
+  readonly json: string | undefined;
+  readonly runtime: 'node' | 'bun' | 'deno';
+  readonly only: 'in-process' | 'tcp' | undefined;
+  readonly split: 'whole' | 'bytes';
+  readonly listen: number | undefined;
+  readonly child: string | undefined;
+  readonly host: string | undefined;
+  readonly keep: boolean;
+  readonly idle: number | undefined;
+  readonly ca: string | undefined;
+  readonly insecure: boolean;
+}
+
+const spec = {
+  cases: { type: 'string' },
+  exclude: { type: 'string' },
+  full: { type: 'boolean', default: false },
+  messages: { type: 'string' },
+  parallel: { type: 'string' },
+  seed: { type: 'string', default: '1' },
+  'time-scale': { type: 'string', default: '1' },
+  strict: { type: 'boolean', default: false },
+  json: { type: 'string' },
+  runtime: { type: 'string', default: 'node' },
+  only: { type: 'string' },
+  split: { type: 'string', default: 'whole' },
+  listen: { type: 'string' },
+  command: { type: 'string' },
+  host: { type: 'string' },
+  keep: { type: 'boolean', default: false },
+  idle: { type: 'string' },
+  ca: { type: 'string' },
+  insecure: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+function whole(name: string, text: string, least: number, most: number): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : -1;
+  if (value < least || value > most) throw new UsageError(`--${name} takes a whole number from ${least} to ${most}, not '${text}'`);
+  return value;
+}
+
+function oneOf<T extends string>(name: string, text: string, allowed: readonly T[]): T {
+  const found = allowed.find((value) => value === text);
+  if (found === undefined) throw new UsageError(`--${name} takes ${allowed.join(' or ')}, not '${text}'`);
+  return found;
+}
+
+function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {
+  return text === undefined ? undefined : read(text);
+}
+
+/** Throws UsageError. The command is 'help' where help was asked for. */
+export function readOptions(args: readonly string[]): Options {
+  const { values, positionals } = parse(args);
+  const [command, ...words] = positionals;
+  const scale = Number(values['time-scale']);
+  if (!(scale > 0 && scale <= 1000)) throw new UsageError(`--time-scale takes a number above 0, not '${values['time-scale']}'`);
+  for (const name of ['cases', 'exclude'] as const) {
+    if (values[name] !== undefined && parsePatterns(values[name]).length === 0) throw new UsageError(`--${name} names no pattern`);
+  }
+  if (values.full && values.messages !== undefined) throw new UsageError('--full and --messages exclude each other');
+  return {
+    command: values.help ? 'help' : (command ?? ''),
+    words,
+    include: parsePatterns(values.cases ?? ''),
+    exclude: parsePatterns(values.exclude ?? ''),
+    full: values.full,
+    messages: optional(values.messages, (text) => whole('messages', text, 1, 1_000_000)),
+    parallel: optional(values.parallel, (text) => whole('parallel', text, 1, 256)),
+    seed: whole('seed', values.seed, 0, 999_999_999),
+    timeScale: scale,
+    strict: values.strict,
+    json: values.json,
+    runtime: oneOf('runtime', values.runtime, ['node', 'bun', 'deno']),
+    only: optional(values.only, (text) => oneOf('only', text, ['in-process', 'tcp'])),
+    split: oneOf('split', values.split, ['whole', 'bytes']),
+    listen: optional(values.listen, (text) => whole('listen', text, 0, 65_535)),
+    child: values.command,
+    host: values.host,
+    keep: values.keep,
+    idle: optional(values.idle, (text) => whole('idle', text, 0, 86_400)),
+    ca: values.ca,
+    insecure: values.insecure,
+  };
+}
+
+function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof spec; allowPositionals: true }>> {
+  try {
+    return parseArgs({ args: [...args], options: spec, allowPositionals: true });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UsageError(message.split(/\. /)[0] ?? message);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * The harness's own permessage-deflate (RFC 7692 section 7.2), over the one-shot functions of node:zlib. Context takeover is done with preset
+ * dictionaries: what a persistent stream would keep as its window is given to the next message as its dictionary.
+ */
+import { Buffer } from 'node:buffer';
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
+
+/** What was agreed, seen from one sender. */
+export interface SenderParameters {
+  readonly noContextTakeover: boolean;
+  /** 8..15 */
+  readonly windowBits: number;
+}
+
+export interface DeflateAgreement {
+  readonly client: SenderParameters;
+  readonly server: SenderParameters;
+}
+
+const tail = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+
+/** The last `size` bytes of what went before and what came now. */
+function slide(window: Uint8Array, data: Uint8Array, size: number): Uint8Array {
+  if (data.length >= size) return data.slice(data.length - size);
+  const kept = window.subarray(Math.max(0, window.length + data.length - size));
+  return Buffer.concat([kept, data]);
+}
+
+export class Deflater {
+  readonly #parameters: SenderParameters;
+  #window: Uint8Array = new Uint8Array(0);
+
+  constructor(parameters: SenderParameters) {
+    this.#parameters = parameters;
+  }
+
+  /** One message, its last four bytes taken off. */
+  message(data: Uint8Array): Uint8Array {
+    const { windowBits, noContextTakeover } = this.#parameters;
+    // zlib writes no raw stream with a window of 256 bytes, so that such an agreement is served by the dictionary's size alone.
+    const bits = Math.max(windowBits, 9);
+    const dictionary = noContextTakeover || windowBits === 8 || this.#window.length === 0 ? {} : { dictionary: this.#window };
+    const packed = deflateRawSync(data, { windowBits: bits, finishFlush: constants.Z_SYNC_FLUSH, memLevel: 8, ...dictionary });
+    if (!noContextTakeover) this.#window = slide(this.#window, data, 1 << bits);
+    return packed.subarray(-4).equals(tail) ? packed.subarray(0, -4) : packed;
+  }
+}
+
+export class Inflater {
+  readonly #parameters: SenderParameters;
+  #window: Uint8Array = new Uint8Array(0);
+
+  constructor(parameters: SenderParameters) {
+    this.#parameters = parameters;
+  }
+
+  /**
+   * One message, or null when it is no deflate data, ends early, grows beyond `limit`, or reaches back beyond the window that was agreed
+   * (noticed from twice the window on: output is made in pieces of a window's size).
+   */
+  message(data: Uint8Array, limit: number): Uint8Array | null {
+    const { windowBits, noContextTakeover } = this.#parameters;
+    const dictionary = noContextTakeover || this.#window.length === 0 ? {} : { dictionary: this.#window };
+    const chunkSize = windowBits < 15 ? 1 << windowBits : Math.min(Math.max(data.length * 4, 1 << 14), 1 << 18);
+    let plain: Buffer;
+    try {
+      plain = inflateRawSync(Buffer.concat([data, tail]), {
+        windowBits,
+        finishFlush: constants.Z_SYNC_FLUSH,
+        maxOutputLength: limit,
+        chunkSize,
+        ...dictionary,
+      });
+    } catch {
+      return null;
+    }
+    if (!noContextTakeover) this.#window = slide(this.#window, plain, 1 << windowBits);
+    return plain;
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Runs many cases against a target and streams the results as they come. Connections run in parallel over the wire; in process they take
+ * turns. A result that only a time limit or a wait decided is asked for once more with longer ones, so that a busy machine is not taken for a
+ * fault; a target that keeps failing so is taken at its word.
+ */
+import type { Case } from './case.ts';
+import { cases as allCases } from './cases/index.ts';
+import { type CaseResult, isSpotless } from './result.ts';
+import { selectCases } from './select.ts';
+import type { ActiveTarget, PassiveTarget, Target, TargetSettings } from './target.ts';
+
+export interface RunOptions {
+  /** Default: the 517 cases. */
+  readonly cases?: readonly Case[];
+  /** Patterns such as '1.*'; default all. */
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  /** 1000 messages in every case of groups 12 and 13. */
+  readonly full?: boolean;
+  /** Messages in each case of groups 12 and 13, instead of 20. */
+  readonly messages?: number;
+  /** Connections at a time, over the wire. Default 6. */
+  readonly parallel?: number;
+  /** For masks and splits. Default 1. */
+  readonly seed?: number;
+  /** Multiplies every time limit. Default 1. */
+  readonly timeScale?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Pauses that a subject may use up are this short at first, over the wire. */
+const shortPause = 0.15;
+/** Passive targets can't be asked twice. */
+const passivePause = 0.5;
+/** How much longer the second try waits. */
+const patience = 4;
+/** After so many second tries that changed nothing, there are no more. */
+const mostRetries = 6;
+
+export function selectedCases(options: RunOptions): Case[] {
+  return selectCases(options.cases ?? allCases, options.include ?? [], options.exclude ?? []);
+}
+
+/** Rejects with TargetUnavailable when there is nothing to test. Closes the target at the end. */
+export async function* runCases(target: Target, options: RunOptions = {}): AsyncGenerator<CaseResult, void, undefined> {
+  const selected = selectedCases(options);
+  const queue = new ResultQueue();
+  const work = target.kind === 'active' ? runActive(target, selected, options, queue) : runPassive(target, selected, options, queue);
+  work.then(
+    () => queue.end(),
+    (error: unknown) => queue.fail(error),
+  );
+  yield* queue;
+}
+
+/** The results of a whole run, in the order of the cases. */
+export async function collect(results: AsyncIterable<CaseResult>, onResult?: (result: CaseResult) => void): Promise<CaseResult[]> {
+  const all: CaseResult[] = [];
+  for await (const result of results) {
+    onResult?.(result);
+    all.push(result);
+  }
+  return all.sort((a, b) => compareIds(a.id, b.id));
+}
+
+/** By number in every part, so that 9.10 comes after 9.9. */
+export function compareIds(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}
+
+function settingsFor(options: RunOptions, pauseScale: number): TargetSettings {
+  const { seed = 1, timeScale = 1, full = false, messages = null } = options;
+  return { seed, timeScale, pauseScale: pauseScale * timeScale, messages: full ? 'full' : messages };
+}
+
+async function runActive(target: ActiveTarget, selected: readonly Case[], options: RunOptions, queue: ResultQueue): Promise<void> {
+  await target.open();
+  try {
+    const first = settingsFor(options, target.virtual ? 1 : shortPause);
+    const second: TargetSettings = { ...first, timeScale: first.timeScale * patience, pauseScale: first.timeScale };
+    const stopped = (): boolean => queue.closed || options.signal?.aborted === true;
+    let retries = mostRetries;
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      for (;;) {
+        const test = selected[next];
+        if (test === undefined || stopped()) return;
+        next += 1;
+        if (test.onlyFor !== null && test.onlyFor !== target.role) continue;
+        let result = await target.run(test, first);
+        if (result.timed && !isSpotless(result) && !target.virtual && retries > 0 && !stopped()) {
+          const again = await target.run(test, second);
+          if (again.verdict === result.verdict) retries -= 1;
+          result = again;
+        }
+        queue.push(result);
+      }
+    };
+    const count = target.virtual ? 1 : Math.max(1, Math.min(options.parallel ?? 6, selected.length));
+    await Promise.all(Array.from({ length: count }, worker));
+  } finally {
+    await target.close();
+  }
+}
+
+async function runPassive(target: PassiveTarget, selected: readonly Case[], options: RunOptions, queue: ResultQueue): Promise<void> {
+  await target.serve(selected, settingsFor(options, passivePause), (result) => queue.push(result), options.signal);
+}
+
+/** From callbacks to an async iterator. */
+class ResultQueue implements AsyncIterable<CaseResult> {
+  readonly #waiting: CaseResult[] = [];
+  #wake: (() => void) | null = null;
+  #ended = false;
+  #error: unknown = null;
+  /** Nobody reads on. */
+  closed = false;
+
+  push(result: CaseResult): void {
+    this.#waiting.push(result);
+    this.#wake?.();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  fail(error: unknown): void {
+    this.#error = error;
+    this.end();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<CaseResult, void, undefined> {
+    try {
+      for (;;) {
+        const result = this.#waiting.shift();
+        if (result !== undefined) yield result;
+        else if (this.#ended) break;
+        else {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+          this.#wake = null;
+        }
+      }
+      if (this.#error !== null) throw this.#error;
+    } finally {
+      this.closed = true;
+    }
+  }
+}

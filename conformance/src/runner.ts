@@ -1,0 +1,411 @@
+/**
+ * Runs one case over one open connection: interprets its steps, answers the subject as an endpoint would (pongs, close frames, who ends the
+ * transport: RFC 6455 sections 5.5 and 7.1), keeps the time limits, and hands what it saw to the judge. Real and virtual time look the same
+ * from here. All callbacks of one run come from one thread; none is called after the end.
+ */
+import { Buffer } from 'node:buffer';
+import type { MessageKind, Role } from '@ferrywire/core';
+import type { Case, Step } from './case.ts';
+import type { Channel, ChannelEvents, Scheduler } from './channel.ts';
+import { corpusWalker } from './corpus.ts';
+import { Decoder } from './decoder.ts';
+import { type DeflateAgreement, Deflater } from './deflate.ts';
+import { Encoder, type FrameToSend } from './encoder.ts';
+import { type Record as CaseRecord, judge, type SeenEvent, sameEvents } from './judge.ts';
+import { bytesOf, empty, type Payload } from './payload.ts';
+import { seededNumbers, seedFor } from './random.ts';
+import type { CaseResult } from './result.ts';
+
+export interface RunSettings {
+  /** The subject's role. */
+  readonly role: Role;
+  readonly scheduler: Scheduler;
+  readonly seed: number;
+  /** Multiplies every limit of a case. */
+  readonly timeScale: number;
+  /** Multiplies the pauses of a case, which a subject may not shorten: less than 1 saves time on a fast machine. */
+  readonly pauseScale: number;
+  /** The parameters agreed on; null without permessage-deflate. */
+  readonly deflate: DeflateAgreement | null;
+  /** Round trips of an exchange; null takes the case's short count. */
+  readonly messages: number | 'full' | null;
+  /** In process only: calls a method of the subject. */
+  readonly call?: (name: string, args: readonly unknown[]) => void;
+}
+
+/** Milliseconds for the answer to a close frame, and for a server's end of the transport (RFC 6455 section 7.1.1). */
+const closeLimit = 1000;
+const normal = 1000;
+const goingAway = 1001;
+
+type Awaited = (Step & { readonly do: 'await' })['what'];
+
+export class CaseRun implements ChannelEvents {
+  readonly #test: Case;
+  readonly #settings: RunSettings;
+  readonly #channel: Channel;
+  readonly #done: (result: CaseResult) => void;
+  readonly #encoder: Encoder;
+  readonly #decoder: Decoder;
+  readonly #deflater: Deflater | null;
+  readonly #events: SeenEvent[] = [];
+  readonly #record: CaseRecord;
+  readonly #timers = new Set<unknown>();
+  readonly #startedAt: number;
+  #next = 0;
+  /** Writes that share one. */
+  #pending: Uint8Array[] = [];
+  #openFrame: ((piece: Uint8Array) => Uint8Array) | null = null;
+  #midFrame = 0;
+  #closeSent = false;
+  #over = false;
+  #awaiting: { readonly what: Awaited; readonly from: number; readonly timer: unknown } | null = null;
+  #echo: ((kind: MessageKind, data: Uint8Array) => void) | null = null;
+
+  constructor(test: Case, settings: RunSettings, channel: Channel, done: (result: CaseResult) => void) {
+    this.#test = test;
+    this.#settings = settings;
+    this.#channel = channel;
+    this.#done = done;
+    const { role, deflate, scheduler } = settings;
+    this.#encoder = new Encoder(role === 'server', seededNumbers(seedFor(settings.seed, test.id)));
+    const ours = role === 'server' ? deflate?.client : deflate?.server;
+    this.#deflater = ours === undefined ? null : new Deflater(ours);
+    this.#record = {
+      events: this.#events,
+      closedByHarness: false,
+      clean: false,
+      droppedByHarness: false,
+      remoteCode: null,
+      remoteReason: '',
+      gotClose: false,
+      breach: null,
+      unimplemented: false,
+      fault: null,
+      exchanged: false,
+      transportError: null,
+      unfinished: null,
+      timed: false,
+      duration: 0,
+    };
+    this.#decoder = new Decoder(role, deflate, {
+      message: (kind, data) => this.#onMessage(kind, data),
+      ping: (data) => this.#onPing(data),
+      pong: (data) => this.#onEvent({ type: 'pong', data }),
+      close: (code, reason) => this.#onClose(code, reason),
+      breach: (breach) => {
+        this.#record.breach = breach;
+        this.#finish();
+      },
+    });
+    this.#startedAt = scheduler.now();
+  }
+
+  start(): void {
+    if (this.#test.deflate !== null && this.#settings.deflate === null) {
+      this.#record.unimplemented = true;
+      this.#startClose(normal, empty);
+      return;
+    }
+    this.#advance();
+  }
+
+  data(bytes: Uint8Array): void {
+    if (!this.#over) this.#decoder.push(bytes);
+  }
+
+  ended(error: string | null): void {
+    if (this.#over) return;
+    this.#record.transportError = error ?? 'the subject ended the transport';
+    this.#record.unfinished = this.#decoder.unfinished();
+    this.#finish();
+  }
+
+  /* ---- steps ---- */
+
+  #advance(): void {
+    while (!this.#over && !this.#stopped()) {
+      const step = this.#test.steps[this.#next];
+      this.#next += 1;
+      if (step === undefined) {
+        this.#flush();
+        if (this.#next === this.#test.steps.length + 1) this.#startLimit();
+        return;
+      }
+      if (!this.#perform(step)) return;
+    }
+  }
+
+  /** Nothing more is sent once the connection is ending, except what the case itself sends after its own close frame. */
+  #stopped(): boolean {
+    return this.#record.gotClose || (this.#closeSent && !this.#closedByStep);
+  }
+  #closedByStep = false;
+
+  /** Returns whether the next step follows at once. */
+  #perform(step: Step): boolean {
+    switch (step.do) {
+      case 'frame': {
+        const { claim, lengthBytes, masked } = step;
+        const bytes = this.#frame(
+          { opcode: step.opcode, fin: step.fin, rsv: step.rsv, payload: bytesOf(step.payload), claim, lengthBytes },
+          masked,
+        );
+        return step.chop !== null ? this.#chop(bytes, step.chop) : this.#queue(bytes, step.ownWrite);
+      }
+      case 'message':
+        return this.#queue(this.#encoder.message(step.kind === 'text' ? 1 : 2, 0, bytesOf(step.payload), step.fragment), true);
+      case 'header': {
+        const { header, data } = this.#encoder.open(step.opcode, step.fin, step.size);
+        this.#openFrame = data;
+        this.#midFrame = step.size;
+        return this.#queue(header, false);
+      }
+      case 'data': {
+        const plain = bytesOf(step.payload);
+        this.#midFrame -= plain.length;
+        return this.#queue(this.#openFrame?.(plain) ?? plain, true);
+      }
+      case 'raw':
+        return step.chop === null ? this.#queue(bytesOf(step.payload), true) : this.#chop(bytesOf(step.payload), step.chop);
+      case 'close':
+        this.#flush();
+        this.#closedByStep = true;
+        this.#startClose(step.code, step.reason);
+        return true;
+      case 'pause':
+        return this.#pause(step.ms, step.tag);
+      case 'await':
+        return this.#await(step.what, step.ms);
+      case 'exchange':
+        return this.#exchange(step);
+      case 'call':
+        this.#flush();
+        this.#settings.call?.(step.name, step.args);
+        return true;
+      case 'end':
+        this.#flush();
+        this.#channel.end();
+        return true;
+      case 'reset':
+        this.#flush();
+        this.#channel.abort();
+        return true;
+      default:
+        return step satisfies never;
+    }
+  }
+
+  #frame(frame: FrameToSend, masked: boolean | undefined): Uint8Array {
+    return masked === undefined ? this.#encoder.frame(frame) : this.#encoder.frame(frame, masked);
+  }
+
+  #queue(bytes: Uint8Array, alone: boolean): true {
+    if (alone) this.#flush();
+    this.#pending.push(bytes);
+    if (alone) this.#flush();
+    return true;
+  }
+
+  #flush(): void {
+    if (this.#pending.length === 0) return;
+    const bytes = this.#pending.length === 1 ? (this.#pending[0] as Uint8Array) : Buffer.concat(this.#pending);
+    this.#pending = [];
+    this.#channel.write(bytes);
+  }
+
+  /** One piece a turn, then the next step. */
+  #chop(bytes: Uint8Array, size: number): false {
+    this.#flush();
+    let at = 0;
+    const piece = (): void => {
+      if (this.#over || this.#stopped()) return;
+      this.#channel.write(bytes.subarray(at, at + size));
+      at += size;
+      this.#midFrame = Math.max(0, bytes.length - at);
+      if (at < bytes.length) this.#settings.scheduler.turn(piece);
+      else this.#advance();
+    };
+    this.#settings.scheduler.turn(piece);
+    return false;
+  }
+
+  #pause(ms: number, tag: string | null): false {
+    this.#flush();
+    this.#after(ms * this.#settings.pauseScale, () => {
+      if (this.#stopped()) return;
+      if (tag !== null) this.#onEvent({ type: 'stillOpen', tag });
+      this.#advance();
+    });
+    return false;
+  }
+
+  #await(what: Awaited, ms: number): false {
+    this.#flush();
+    const scale = what === 'silence' ? this.#settings.pauseScale : this.#settings.timeScale;
+    const timer = this.#after(ms * scale, () => {
+      this.#awaiting = null;
+      if (what === 'silence') return this.#advance();
+      this.#giveUp(`no ${what} within ${ms} ms`);
+    });
+    this.#awaiting = { what, from: this.#events.length, timer };
+    this.#checkAwaited();
+    return false;
+  }
+
+  #checkAwaited(): void {
+    const waiting = this.#awaiting;
+    if (waiting === null || waiting.what === 'close' || waiting.what === 'end') return;
+    const came = this.#events.slice(waiting.from);
+    if (waiting.what === 'silence') {
+      if (came.length === 0) return;
+      this.#record.fault ??= `a ${came[0]?.type ?? 'frame'} came where nothing should`;
+    } else if (!came.some((event) => event.type === waiting.what)) return;
+    this.#awaiting = null;
+    this.#cancel(waiting.timer);
+    // Not from inside the decoder: what the same read holds besides comes first.
+    this.#settings.scheduler.turn(() => this.#advance());
+  }
+
+  #exchange(step: Step & { readonly do: 'exchange' }): false {
+    const { source, kind } = step;
+    const { messages } = this.#settings;
+    const wanted = messages === 'full' || !step.compress ? step.fullCount : (messages ?? step.count);
+    const same = source.from === 'payload' ? bytesOf(source.payload) : null;
+    const next = source.from === 'corpus' ? corpusWalker(source.corpus, kind, source.size) : (): Uint8Array => same ?? new Uint8Array(0);
+    const deflater = step.compress ? this.#deflater : null;
+    const opcode = kind === 'text' ? 1 : 2;
+    let sent = next();
+    let count = 0;
+    const send = (): void => {
+      const wire = deflater === null ? sent : deflater.message(sent);
+      this.#queue(this.#encoder.message(opcode, deflater === null ? 0 : 4, wire, step.fragment), true);
+    };
+    this.#echo = (echoKind, data) => {
+      count += 1;
+      if (echoKind !== kind) return this.#giveUp(`echo ${count} is ${echoKind}, not ${kind}`);
+      if (Buffer.compare(data, sent) !== 0)
+        return this.#giveUp(`echo ${count} differs from what was sent: ${data.length} bytes for ${sent.length}`);
+      if (count < wanted) {
+        sent = next();
+        return send();
+      }
+      this.#echo = null;
+      this.#record.exchanged = true;
+      this.#startClose(normal, empty);
+    };
+    this.#startLimit();
+    send();
+    return false;
+  }
+
+  /* ---- what comes ---- */
+
+  #onMessage(kind: MessageKind, data: Uint8Array): void {
+    if (this.#echo !== null) this.#echo(kind, data);
+    else this.#onEvent({ type: 'message', kind, data });
+  }
+
+  #onPing(data: Uint8Array): void {
+    if (this.#closeSent || this.#midFrame > 0) return;
+    this.#queue(this.#encoder.frame({ opcode: 10, fin: true, rsv: 0, payload: data }), true);
+  }
+
+  #onEvent(event: SeenEvent): void {
+    if (this.#over) return;
+    this.#events.push(event);
+    this.#checkAwaited();
+    const { expect, close, autoClose } = this.#test;
+    if (typeof expect === 'string' || !autoClose || close.startedBy !== 'harness' || this.#closeSent || this.#midFrame > 0) return;
+    if (expect.every((expectation) => sameEvents(expectation.events, this.#events))) this.#startClose(normal, empty);
+  }
+
+  #onClose(code: number | null, reason: Uint8Array): void {
+    const record = this.#record;
+    record.gotClose = true;
+    record.clean = true;
+    record.remoteCode = code;
+    record.remoteReason = Buffer.from(reason).toString('utf8');
+    this.#clearTimers();
+    if (!this.#closeSent && this.#midFrame === 0) this.#sendClose(code === null || code < 1000 || code > 4999 ? null : code, empty);
+    if (this.#settings.role === 'client') this.#channel.end();
+    this.#after(closeLimit * this.#settings.timeScale, () => {
+      if (this.#settings.role === 'server') {
+        record.clean = false;
+        record.droppedByHarness = true;
+        record.timed = true;
+      }
+      this.#finish();
+    });
+  }
+
+  /* ---- the end ---- */
+
+  #startLimit(): void {
+    if (this.#closeSent && !this.#closedByStep) return;
+    const { ms, action } = this.#test.limit;
+    this.#after(ms * this.#settings.timeScale, () => {
+      this.#record.timed = true;
+      this.#record.fault ??= `time limit of ${ms} ms`;
+      this.#echo = null;
+      this.#startClose(action === 'fail' ? goingAway : null, empty);
+    });
+  }
+
+  #giveUp(fault: string): void {
+    this.#record.fault ??= fault;
+    this.#echo = null;
+    this.#startClose(goingAway, empty);
+  }
+
+  #startClose(code: number | null, reason: Payload): void {
+    if (this.#over || this.#record.gotClose) return;
+    if (!this.#closeSent) {
+      this.#closeSent = true;
+      this.#record.closedByHarness = true;
+      this.#sendClose(code, reason);
+      this.#after(closeLimit * this.#settings.timeScale, () => {
+        this.#record.timed = true;
+        this.#record.droppedByHarness = true;
+        this.#finish();
+      });
+    }
+  }
+
+  #sendClose(code: number | null, reason: Payload): void {
+    const head = code === null ? [] : [code >> 8, code & 0xff];
+    const payload = Buffer.concat([Buffer.from(head), bytesOf(reason)]);
+    this.#queue(this.#encoder.frame({ opcode: 8, fin: true, rsv: 0, payload }), false);
+    if (!this.#closedByStep || this.#next >= this.#test.steps.length) this.#flush();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#clearTimers();
+    this.#record.duration = this.#settings.scheduler.now() - this.#startedAt;
+    // A wait decided wherever a connection that should have ended was still open.
+    if (this.#events.some((event, index) => event.type === 'stillOpen' && index > 0)) this.#record.timed = true;
+    this.#channel.abort();
+    this.#done(judge(this.#test, this.#record, this.#settings.role));
+  }
+
+  #after(ms: number, run: () => void): unknown {
+    const timer: unknown = this.#settings.scheduler.after(ms, () => {
+      this.#timers.delete(timer);
+      if (!this.#over) run();
+    });
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  #cancel(timer: unknown): void {
+    this.#timers.delete(timer);
+    this.#settings.scheduler.cancel(timer);
+  }
+
+  #clearTimers(): void {
+    for (const timer of this.#timers) this.#settings.scheduler.cancel(timer);
+    this.#timers.clear();
+  }
+}

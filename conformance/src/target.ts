@@ -1,0 +1,41 @@
+/**
+ * What is tested. An active target is asked for one connection per case; a passive one waits for clients, which choose the case themselves.
+ */
+import type { Role } from '@ferrywire/core';
+import type { Case } from './case.ts';
+import type { CaseResult } from './result.ts';
+
+export interface TargetSettings {
+  readonly seed: number;
+  readonly timeScale: number;
+  readonly pauseScale: number;
+  readonly messages: number | 'full' | null;
+}
+
+export interface ActiveTarget {
+  readonly kind: 'active';
+  readonly name: string;
+  /** The subject's role. */
+  readonly role: Role;
+  /** No waiting takes real time, so nothing is run twice and nothing in parallel. */
+  readonly virtual: boolean;
+  /** Rejects with TargetUnavailable when there is nothing to test. */
+  open(): Promise<void>;
+  run(test: Case, settings: TargetSettings): Promise<CaseResult>;
+  close(): Promise<void>;
+}
+
+export interface PassiveTarget {
+  readonly kind: 'passive';
+  readonly name: string;
+  readonly role: 'client';
+  /** Ends when the client has, or `signal` says so. */
+  serve(cases: readonly Case[], settings: TargetSettings, onResult: (result: CaseResult) => void, signal?: AbortSignal): Promise<void>;
+}
+
+export type Target = ActiveTarget | PassiveTarget;
+
+/** There is nothing to test: no server, no child process, no client. */
+export class TargetUnavailable extends Error {
+  override readonly name: string = 'TargetUnavailable';
+}

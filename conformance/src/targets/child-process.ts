@@ -1,0 +1,142 @@
+/**
+ * A process under test, started from a command template: `{port}` and `{url}` stand for where it listens (a server) or connects to (a
+ * client). The process is stopped at the end.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { type ActiveTarget, type PassiveTarget, TargetUnavailable } from '../target.ts';
+import { type ClientListenerOptions, clientListener } from './client-listener.ts';
+import { serverUrl } from './server-url.ts';
+
+/** How long a child may take to listen, and to end when asked to; milliseconds. */
+const startLimit = 20_000;
+const stopLimit = 2000;
+
+export interface CommandOptions {
+  /** Path and query of the URL. Default '/'. */
+  readonly path?: string;
+}
+
+/** Words of a command line: blanks separate, single and double quotes group. No shell is involved. */
+export function splitCommand(template: string): string[] {
+  const words = template.match(/(?:[^\s"']|"[^"]*"|'[^']*')+/g) ?? [];
+  return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? ''));
+}
+
+export function serverCommand(template: string, options: CommandOptions = {}): ActiveTarget {
+  let child: Child | null = null;
+  let inner: ActiveTarget | null = null;
+  return {
+    kind: 'active',
+    name: template,
+    role: 'server',
+    virtual: false,
+    open: async () => {
+      const port = await freePort();
+      const url = `ws://127.0.0.1:${port}${options.path ?? '/'}`;
+      const started = new Child(template, { port: String(port), url });
+      child = started;
+      inner = serverUrl(url, { patience: startLimit });
+      try {
+        await Promise.race([inner.open(), started.failed]);
+      } catch (error) {
+        await started.stop();
+        throw error;
+      }
+    },
+    run: (test, settings) => {
+      if (inner === null) throw new Error('open() comes first');
+      return inner.run(test, settings);
+    },
+    close: async () => {
+      await child?.stop();
+    },
+  };
+}
+
+export function clientCommand(template: string, options: Partial<ClientListenerOptions> = {}): PassiveTarget {
+  return {
+    kind: 'passive',
+    name: template,
+    role: 'client',
+    serve: async (cases, settings, onResult, signal) => {
+      const stop = new AbortController();
+      signal?.addEventListener('abort', () => stop.abort(), { once: true });
+      let child: Child | null = null;
+      let failure: unknown = null;
+      const listener = clientListener({
+        port: 0,
+        ...options,
+        onListening: (url) => {
+          options.onListening?.(url);
+          child = new Child(template, { url, port: new URL(url).port });
+          child.failed.catch((error: unknown) => {
+            // A client that has done its work may leave.
+            failure = error instanceof ChildEnded && error.code === 0 ? null : error;
+            stop.abort();
+          });
+        },
+      });
+      try {
+        await listener.serve(cases, settings, onResult, stop.signal);
+      } finally {
+        await (child as Child | null)?.stop();
+      }
+      if (failure !== null) throw failure;
+    },
+  };
+}
+
+class ChildEnded extends TargetUnavailable {
+  readonly code: number | null;
+
+  constructor(command: string, code: number | null, signal: string | null) {
+    super(`${command} ended with ${signal ?? `code ${code}`}`);
+    this.code = code;
+  }
+}
+
+class Child {
+  readonly #process: ChildProcess;
+  /** Rejects when the process can't start or ends before it is asked to; never resolves. */
+  readonly failed: Promise<never>;
+  #stopping = false;
+
+  constructor(template: string, values: { readonly port: string; readonly url: string }) {
+    const [command = '', ...args] = splitCommand(template).map((word) =>
+      word.replaceAll('{port}', values.port).replaceAll('{url}', values.url),
+    );
+    this.#process = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.failed = new Promise((_, reject) => {
+      this.#process.once('error', (error) => reject(new TargetUnavailable(`${command}: ${error.message}`)));
+      this.#process.once('exit', (code, signal) => {
+        if (!this.#stopping) reject(new ChildEnded(command, code, signal));
+      });
+    });
+    this.failed.catch(() => {});
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const child = this.#process;
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), stopLimit);
+    await ended;
+    clearTimeout(timer);
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() =>
+        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new TargetUnavailable('no free port')),
+      );
+    });
+  });
+}

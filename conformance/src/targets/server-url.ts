@@ -1,0 +1,125 @@
+/**
+ * A server under test at a URL: one TCP or TLS connection per case, over the harness's own handshake.
+ */
+import { Buffer } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Case } from '../case.ts';
+import { realTime } from '../channel.ts';
+import { checkResponse, parseHead, readDeflateAnswer, requestFor } from '../handshake.ts';
+import { handshakeFailed } from '../judge.ts';
+import type { CaseResult } from '../result.ts';
+import { CaseRun } from '../runner.ts';
+import { type ActiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
+import { connectSocket, readHead, socketChannel } from './socket.ts';
+
+export interface ServerUrlOptions {
+  /** For wss: the authorities to trust, PEM; default those of the runtime. */
+  readonly ca?: string | Uint8Array;
+  /** For wss: false takes any certificate. Default true. */
+  readonly rejectUnauthorized?: boolean;
+  /** Milliseconds that a server may take to listen. Default 2000. */
+  readonly patience?: number;
+}
+
+const openingLimit = 5000;
+
+/** Throws TypeError for what is no absolute ws: or wss: URL. */
+export function parseServerUrl(text: string): URL {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new TypeError(`not a URL: ${text}`);
+  }
+  if (url.protocol !== 'ws:' && url.protocol !== 'wss:') throw new TypeError(`a ws: or wss: URL is needed, not ${text}`);
+  return url;
+}
+
+export function serverUrl(text: string, options: ServerUrlOptions = {}): ActiveTarget {
+  const url = parseServerUrl(text);
+  return {
+    kind: 'active',
+    name: url.href,
+    role: 'server',
+    virtual: false,
+    open: () => waitForServer(url, options),
+    run: (test, settings) => runCase(url, options, test, settings),
+    close: async () => {},
+  };
+}
+
+function dial(url: URL, options: ServerUrlOptions): Promise<Socket> {
+  const secure = url.protocol === 'wss:';
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const port = Number(url.port || (secure ? 443 : 80));
+  return new Promise((resolve, reject) => {
+    const { ca, rejectUnauthorized = true } = options;
+    const tls = {
+      host,
+      port,
+      rejectUnauthorized,
+      ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
+      ...(isAddress(host) ? {} : { servername: host }),
+    };
+    const socket: Socket = secure ? connectTls(tls) : connectTcp({ host, port });
+    socket.setNoDelay(true);
+    socket.once('error', reject);
+    socket.once(secure ? 'secureConnect' : 'connect', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
+}
+
+function isAddress(host: string): boolean {
+  return /^[\d.]+$/.test(host) || host.includes(':');
+}
+
+/** Resolves when something listens; bounded by the patience. */
+async function waitForServer(url: URL, options: ServerUrlOptions): Promise<void> {
+  const until = Date.now() + (options.patience ?? 2000);
+  for (;;) {
+    try {
+      (await dial(url, options)).destroy();
+      return;
+    } catch (error) {
+      const message = error instanceof Error ? error.message || error.name : String(error);
+      const refused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
+      if (!refused || Date.now() >= until) throw new TargetUnavailable(`no server at ${url.href}: ${message}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+async function runCase(url: URL, options: ServerUrlOptions, test: Case, settings: TargetSettings): Promise<CaseResult> {
+  const started = realTime.now();
+  const failed = (reason: string): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started);
+  let socket: Socket;
+  try {
+    socket = await dial(url, options);
+  } catch (error) {
+    return failed(error instanceof Error ? error.message || error.name : String(error));
+  }
+  const key = randomBytes(16).toString('base64');
+  socket.write(requestFor(url, key, test.deflate));
+  let head: { text: string; rest: Uint8Array };
+  try {
+    head = await readHead(socket, openingLimit * settings.timeScale);
+  } catch (error) {
+    return failed(error instanceof Error ? error.message : String(error));
+  }
+  const parsed = parseHead(head.text);
+  const wrong = parsed === null ? 'no HTTP response' : checkResponse(parsed, key);
+  const deflate = wrong ?? readDeflateAnswer(parsed?.fields.get('sec-websocket-extensions'), test.deflate);
+  if (typeof deflate === 'string') {
+    socket.destroy();
+    return failed(deflate);
+  }
+  return new Promise((resolve) => {
+    const run = new CaseRun(test, { ...settings, role: 'server', scheduler: realTime, deflate }, socketChannel(socket), resolve);
+    connectSocket(socket, head.rest, run);
+    run.start();
+  });
+}

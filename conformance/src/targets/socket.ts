@@ -1,0 +1,78 @@
+/**
+ * A socket as a channel, and the heads of the opening handshake read from it. What came behind the head belongs to the case.
+ */
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { Channel, ChannelEvents } from '../channel.ts';
+import { largestHead } from '../handshake.ts';
+
+/** The head's text without its last empty line, and the bytes behind it. Rejects when it does not come. */
+export function readHead(socket: Socket, timeoutMs: number): Promise<{ text: string; rest: Uint8Array }> {
+  return new Promise((resolve, reject) => {
+    let bytes = new Uint8Array(0);
+    const fail = (message: string): void => {
+      cleanUp();
+      socket.destroy();
+      reject(new Error(message));
+    };
+    const timer = setTimeout(() => fail(`no complete HTTP head within ${timeoutMs} ms`), timeoutMs);
+    const onData = (chunk: Buffer): void => {
+      const joined = new Uint8Array(bytes.length + chunk.length);
+      joined.set(bytes);
+      joined.set(chunk, bytes.length);
+      bytes = joined;
+      const end = endOfHead(bytes);
+      if (end === -1) {
+        if (bytes.length > largestHead) fail('the HTTP head is too large');
+        return;
+      }
+      cleanUp();
+      socket.pause();
+      resolve({ text: Array.from(bytes.subarray(0, end), (byte) => String.fromCharCode(byte)).join(''), rest: bytes.subarray(end + 4) });
+    };
+    const onEnd = (): void => fail('the connection ended before the handshake was complete');
+    const onError = (error: Error): void => fail(error.message);
+    const cleanUp = (): void => {
+      clearTimeout(timer);
+      socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onEnd);
+    };
+    socket.on('data', onData).on('end', onEnd).on('error', onError).on('close', onEnd);
+  });
+}
+
+function endOfHead(bytes: Uint8Array): number {
+  for (let i = 0; i + 3 < bytes.length; i += 1) {
+    if (bytes[i] === 13 && bytes[i + 1] === 10 && bytes[i + 2] === 13 && bytes[i + 3] === 10) return i;
+  }
+  return -1;
+}
+
+export function socketChannel(socket: Socket): Channel {
+  return {
+    write: (bytes) => {
+      if (!socket.destroyed && socket.writable) socket.write(bytes);
+    },
+    end: () => {
+      if (!socket.destroyed) socket.end();
+    },
+    abort: () => {
+      socket.destroy();
+    },
+  };
+}
+
+/** Feeds the run from the socket until either ends. `rest` is what came with the head. */
+export function connectSocket(socket: Socket, rest: Uint8Array, events: ChannelEvents): void {
+  let ended = false;
+  const end = (error: string | null): void => {
+    if (ended) return;
+    ended = true;
+    events.ended(error);
+  };
+  socket.on('error', (error) => end(error.message));
+  socket.on('end', () => end(null));
+  socket.on('close', () => end(null));
+  socket.on('data', (chunk: Buffer) => events.data(chunk));
+  if (rest.length > 0) events.data(rest);
+  socket.resume();
+}
