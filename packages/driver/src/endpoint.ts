@@ -470,6 +470,8 @@ export class EndpointHost {
   #start(endpoint: Endpoint, protocol: Protocol, life: WholeLife, transport: Transport): Pump {
     const driver = endpoint.start(protocol, life, transport);
     this.#opening.add(endpoint);
+    // Accepted while the listener was being closed.
+    if (this.#closing !== null) endpoint.abort();
     driver.flush();
     return driver;
   }
