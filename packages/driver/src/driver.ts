@@ -319,9 +319,14 @@ export class Pump implements DriverHandle, Flushable {
     if (due === null) return;
     this.#flags |= ARMED;
     this.#timerDue = due;
-    this.#fire ??= () => this.#fired();
+    this.#fire ??= this.#bindFired();
     const delay = Math.ceil(due - this.#clock());
     this.#timer = this.#timers.set(this.#fire, delay > 0 ? Math.min(delay, MAX_DELAY) : 0);
+  }
+
+  /** In a method of its own: a closure in `#arm` would make each call of it allocate. */
+  #bindFired(): () => void {
+    return () => this.#fired();
   }
 
   #fired(): void {
