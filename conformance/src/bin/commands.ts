@@ -62,6 +62,10 @@ async function dispatch(options: Options, output: Output): Promise<number> {
       return runAll([serverTarget(options)], options, output);
     case 'client':
       return runAll([clientTarget(options, output)], options, output);
+    case 'parity': {
+      const { runParity } = await import('./parity.ts');
+      return runParity(options, output);
+    }
     case '':
       throw new UsageError('a command is needed: self, server, client, parity, list or explain; see --help');
     default:

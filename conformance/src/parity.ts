@@ -1,0 +1,103 @@
+/**
+ * Parity with the Autobahn suite: known implementations are run against the cases, and the verdicts compared with those that the original
+ * gave to the same implementations. Differences that are known and meant are listed here and explained in `docs/parity.md`.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { cases } from './cases/index.ts';
+import type { CaseResult } from './result.ts';
+import type { Target } from './target.ts';
+import { clientCommand, serverCommand } from './targets/child-process.ts';
+
+/** What the original said of one case. */
+export interface RecordedVerdict {
+  readonly behavior: string;
+  readonly behaviorClose: string;
+  /** Null for none. */
+  readonly closeCode: number | null;
+}
+
+interface RecordedRun {
+  readonly ids: readonly string[];
+  readonly other: Readonly<Record<string, readonly string[]>>;
+  readonly closeCodes: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface Difference {
+  readonly id: string;
+  readonly recorded: RecordedVerdict;
+  readonly result: CaseResult | null;
+}
+
+/** Run, then cases. Each is explained in docs/parity.md. */
+export const explained: Readonly<Record<string, readonly string[]>> = {
+  'server-deno': ['7.3.6'],
+  'client-deno': ['7.3.6'],
+};
+
+const root = new URL('../../', import.meta.url);
+const program = (path: string): string => JSON.stringify(fileURLToPath(new URL(`node_modules/${path}`, root)));
+const peer = (name: string): string => JSON.stringify(fileURLToPath(new URL(`../peers/${name}.mjs`, import.meta.url)));
+const node = JSON.stringify(process.execPath);
+
+/** The names of the recorded runs, each with what to run. */
+export const parityTargets: Readonly<Record<string, () => Target>> = {
+  'server-ws-plain': () => serverCommand(`${node} ${peer('ws-server')} {port}`),
+  'server-ws-deflate': () => serverCommand(`${node} ${peer('ws-server')} {port} deflate`),
+  'server-driver-deflate': () => serverCommand(`${node} ${peer('websocket-driver-server')} {port} deflate`),
+  'server-bun': () => serverCommand(`${program('.bin/bun')} ${peer('bun-server')} {port}`),
+  'server-deno': () => serverCommand(`${program('.bin/deno')} run -A ${peer('deno-server')} {port}`),
+  'client-ws': () => clientCommand(`${node} ${peer('client')} {url} ws ws`),
+  'client-undici': () => clientCommand(`${program('node24/bin/node')} ${peer('client')} {url} undici`),
+  'client-bun': () => clientCommand(`${program('.bin/bun')} ${peer('client')} {url} bun`),
+  'client-deno': () => clientCommand(`${program('.bin/deno')} run -A ${peer('client')} {url} deno`),
+};
+
+/** The verdicts of one recorded run, by id. Throws RangeError for a name that is not recorded. */
+export function recordedVerdicts(name: string): ReadonlyMap<string, RecordedVerdict> {
+  const file: { readonly runs: Readonly<Record<string, RecordedRun>> } = JSON.parse(
+    readFileSync(new URL('../data/verdicts.json', import.meta.url), 'utf8'),
+  );
+  const run = file.runs[name];
+  if (run === undefined) throw new RangeError(`no recorded run '${name}'`);
+  const ids = run.ids.flatMap((id) => (id === 'core' ? coreIds() : [id]));
+  const verdictOf = invert(run.other);
+  const codeOf = invert(run.closeCodes);
+  return new Map(
+    ids.map((id) => {
+      const [behavior = '', behaviorClose = ''] = (verdictOf.get(id) ?? 'OK / OK').split(' / ');
+      const code = codeOf.get(id) ?? '1000';
+      return [id, { behavior, behaviorClose, closeCode: code === 'none' ? null : Number(code) }];
+    }),
+  );
+}
+
+/** All of groups 1 to 10. */
+function coreIds(): string[] {
+  return cases.filter((test) => test.deflate === null).map(({ id }) => id);
+}
+
+function invert(table: Readonly<Record<string, readonly string[]>>): Map<string, string> {
+  return new Map(Object.entries(table).flatMap(([key, ids]) => ids.map((id) => [id, key] as const)));
+}
+
+const schedulingOnly = new Set(cases.filter((test) => test.schedulingOnly).map(({ id }) => id));
+
+function sameVerdict(recorded: RecordedVerdict, result: CaseResult): boolean {
+  // Whether an echo overtakes a failure is chance: either grade is the same there.
+  const behaviour = (verdict: string): string => (schedulingOnly.has(result.id) && verdict === 'NON-STRICT' ? 'OK' : verdict);
+  return (
+    behaviour(recorded.behavior) === behaviour(result.behavior) &&
+    recorded.behaviorClose === result.behaviorClose &&
+    recorded.closeCode === result.remoteCloseCode
+  );
+}
+
+/** Every recorded case must have run, with the same behaviour, the same close and the same close code. */
+export function differences(recorded: ReadonlyMap<string, RecordedVerdict>, results: readonly CaseResult[]): Difference[] {
+  const byId = new Map(results.map((result) => [result.id, result]));
+  return [...recorded].flatMap(([id, verdict]) => {
+    const result = byId.get(id) ?? null;
+    return result !== null && sameVerdict(verdict, result) ? [] : [{ id, recorded: verdict, result }];
+  });
+}
