@@ -1,0 +1,364 @@
+/**
+ * The harness's own instruments against oracles: what judges others must be right itself.
+ */
+import { createHash } from 'node:crypto';
+import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
+import { cases, escaped, singleBytes, VirtualTime, whole } from '@ferrywire/conformance';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { corpus, corpusWalker } from '../dist/corpus.js';
+import { type Breach, Decoder } from '../dist/decoder.js';
+import { Deflater, Inflater } from '../dist/deflate.js';
+import { Encoder } from '../dist/encoder.js';
+import { acceptKeyFor, answerDeflate, parseHead, readDeflateAnswer, readRequest } from '../dist/handshake.js';
+import { maskInto } from '../dist/mask.js';
+import { bytesOf } from '../dist/payload.js';
+import { seededNumbers } from '../dist/random.js';
+import { splitterFor } from '../dist/split.js';
+import { splitCommand } from '../dist/targets/child-process.js';
+import { firstInvalidUtf8 } from '../dist/utf8.js';
+
+const binary = (max = 300): fc.Arbitrary<Uint8Array> => fc.uint8Array({ maxLength: max });
+
+interface Seen {
+  readonly kind: string;
+  readonly data: Uint8Array;
+}
+
+function decode(from: 'client' | 'server', chunks: Iterable<Uint8Array>, deflate = false): { seen: Seen[]; breach: Breach | null } {
+  const seen: Seen[] = [];
+  let breach: Breach | null = null;
+  const plain = { noContextTakeover: false, windowBits: 15 };
+  const decoder = new Decoder(from, deflate ? { client: plain, server: plain } : null, {
+    message: (kind, data) => seen.push({ kind, data }),
+    ping: (data) => seen.push({ kind: 'ping', data }),
+    pong: (data) => seen.push({ kind: 'pong', data }),
+    close: (code, reason) => seen.push({ kind: `close ${code}`, data: reason }),
+    breach: (found) => {
+      breach = found;
+    },
+  });
+  for (const chunk of chunks) decoder.push(chunk);
+  return { seen, breach };
+}
+
+describe('UTF-8', () => {
+  it('agrees with TextDecoder on every lead byte, with all that may or may not follow', () => {
+    const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    const valid = (bytes: Uint8Array): boolean => {
+      try {
+        strict.decode(bytes);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    const wrong: string[] = [];
+    const edges = [0x00, 0x20, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xff];
+    for (let lead = 0; lead < 256; lead += 1) {
+      for (const second of edges) {
+        for (const third of [0x20, 0x80, 0xbf, 0xc2]) {
+          for (const fourth of [0x20, 0x80, 0xbf]) {
+            const bytes = Uint8Array.of(lead, second, third, fourth);
+            for (const size of [1, 2, 3, 4]) {
+              const some = bytes.subarray(0, size);
+              if ((firstInvalidUtf8(some) === -1) !== valid(some)) wrong.push(some.join(' '));
+            }
+          }
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('encoder and decoder', () => {
+  it('agree on every frame that a case sends and a subject may echo', () => {
+    for (const test of cases.filter(({ id }) => /^(1|2)\./.test(id) && id !== '2.5')) {
+      for (const masked of [false, true]) {
+        const encoder = new Encoder(masked, seededNumbers(7));
+        const frames = test.steps.flatMap((step) =>
+          step.do === 'frame' ? [{ opcode: step.opcode, fin: step.fin, rsv: step.rsv, payload: bytesOf(step.payload) }] : [],
+        );
+        const { seen, breach } = decode(
+          masked ? 'client' : 'server',
+          frames.map((frame) => encoder.frame(frame)),
+        );
+        expect(breach).toBeNull();
+        expect(seen.map(({ data }) => Buffer.from(data).toString('hex'))).toEqual(
+          frames.map(({ payload }) => Buffer.from(payload).toString('hex')),
+        );
+      }
+    }
+  });
+
+  it('cut messages into frames, an empty one last where all are full, at any split of the bytes', () => {
+    fc.assert(
+      fc.property(binary(), fc.integer({ min: 1, max: 100 }), fc.boolean(), fc.integer(), (payload, fragment, masked, seed) => {
+        const bytes = new Encoder(masked, seededNumbers(seed)).message(2, 0, payload, fragment);
+        const header = 2 + (masked ? 4 : 0);
+        expect(bytes.length).toBe(payload.length + (Math.floor(payload.length / fragment) + 1) * header);
+        for (const split of [whole, singleBytes(seed), { how: 'seeded', seed, cuts: 5 } as const]) {
+          const { seen, breach } = decode(masked ? 'client' : 'server', splitterFor(split)(bytes));
+          expect(breach).toBeNull();
+          expect(seen).toHaveLength(1);
+          expect(Buffer.from(seen[0]?.data ?? [])).toEqual(Buffer.from(payload));
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('mask pieces of an open frame where the last one left off', () => {
+    fc.assert(
+      fc.property(fc.array(binary(20), { maxLength: 6 }), fc.integer(), (pieces, seed) => {
+        const joined = Buffer.concat(pieces);
+        const { header, data } = new Encoder(true, seededNumbers(seed)).open(2, true, joined.length);
+        const { seen, breach } = decode('client', [header, ...pieces.map(data)]);
+        expect(breach).toBeNull();
+        expect(Buffer.from(seen[0]?.data ?? [])).toEqual(joined);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('mask as RFC 6455 5.7 shows', () => {
+    const target = new Uint8Array(5);
+    maskInto(Buffer.from('Hello'), target, 0, 0x37fa213d);
+    expect(Buffer.from(target).toString('hex')).toBe('7f9f4d5158');
+  });
+});
+
+describe('the decoder names what a server may not send', () => {
+  const breaches: readonly (readonly [string, string, string])[] = [
+    ['a mask', '818100000000ff', '5.1'],
+    ['opcode 3', '8300', '5.2'],
+    ['opcode 11', '8b00', '5.2'],
+    ['RSV1', 'c100', '5.2'],
+    ['RSV3', '9100', '5.2'],
+    ['a length of 5 in 16 bits', '827e0005', '5.2'],
+    ['a length of 300 in 64 bits', '827f000000000000012c', '5.2'],
+    ['a length beyond 2^62', '827f7fffffffffffffff', '5.2'],
+    ['a fragmented ping', '0900', '5.5'],
+    ['a ping of 126 bytes', '897e007e', '5.5'],
+    ['a frame after close', '88008900', '5.5.1'],
+    ['a close frame of one byte', '880103', '5.5.1'],
+    ['a reason that is not UTF-8', '880303e8ff', '5.5.1'],
+    ['a continuation of nothing', '8000', '5.4'],
+    ['a message inside a message', '01008100', '5.4'],
+    ['text that is not UTF-8', '8101ff', '8.1'],
+    ['text that is cut off', '8101c3', '8.1'],
+  ];
+  it.each(breaches)('%s', (_, bytes, section) => {
+    for (const split of [whole, singleBytes()]) {
+      expect(decode('server', splitterFor(split)(Buffer.from(bytes, 'hex'))).breach?.section).toBe(`RFC 6455 ${section}`);
+    }
+  });
+
+  it('RSV1 on a continuation, and data that does not inflate, where deflate is agreed', () => {
+    expect(decode('server', [Buffer.from('4100c000', 'hex')], true).breach?.section).toBe('RFC 6455 5.2');
+    expect(decode('server', [Buffer.from('c102ffff', 'hex')], true).breach?.section).toBe('RFC 7692 7.2.2');
+  });
+});
+
+describe('deflate', () => {
+  const parameters = fc.record({ noContextTakeover: fc.boolean(), windowBits: fc.integer({ min: 9, max: 15 }) });
+  const messages = fc.array(
+    fc.oneof(
+      binary(2000),
+      fc.string({ maxLength: 3000 }).map((text) => Buffer.from(text)),
+      fc.integer({ min: 1, max: 9 }).map((n) => Buffer.from(corpus('json').subarray(n * 10, n * 3000))),
+    ),
+    { minLength: 1, maxLength: 6 },
+  );
+
+  it('comes back from its own other side, with and without context', () => {
+    fc.assert(
+      fc.property(parameters, messages, (agreed, list) => {
+        const deflater = new Deflater(agreed);
+        const inflater = new Inflater(agreed);
+        for (const data of list) expect(Buffer.from(inflater.message(deflater.message(data), 1e7) ?? [])).toEqual(Buffer.from(data));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('agrees with a persistent stream of zlib, both ways', async () => {
+    const agreed = { noContextTakeover: false, windowBits: 15 };
+    const list = [0, 1, 2, 3, 4].map((n) => Buffer.from(corpus('html').subarray(n * 9000, n * 9000 + 20_000)));
+    const ours = new Deflater(agreed);
+    const inflate = createInflateRaw();
+    const collected: Buffer[] = [];
+    inflate.on('data', (chunk: Buffer) => collected.push(chunk));
+    for (const data of list) inflate.write(Buffer.concat([ours.message(data), Buffer.from([0, 0, 0xff, 0xff])]));
+    await new Promise<void>((resolve) => inflate.flush(() => resolve()));
+    expect(Buffer.concat(collected).equals(Buffer.concat(list))).toBe(true);
+
+    const deflate = createDeflateRaw();
+    const packed: Buffer[] = [];
+    deflate.on('data', (chunk: Buffer) => packed.push(chunk));
+    const inflater = new Inflater(agreed);
+    for (const data of list) {
+      packed.length = 0;
+      deflate.write(data);
+      await new Promise<void>((resolve) => deflate.flush(constants.Z_SYNC_FLUSH, () => resolve()));
+      expect(Buffer.from(inflater.message(Buffer.concat(packed).subarray(0, -4), 1e6) ?? []).equals(data)).toBe(true);
+    }
+  });
+
+  it('notices a sender that uses more window than agreed, and growth beyond the limit', () => {
+    const noise = new Uint8Array(4096).map((_, i) => (Math.imul(i, 2654435761) >>> 13) & 0xff);
+    const repeating = Buffer.concat([noise, noise]);
+    const wide = new Deflater({ noContextTakeover: true, windowBits: 15 });
+    expect(new Inflater({ noContextTakeover: true, windowBits: 9 }).message(wide.message(repeating), 1e6)).toBeNull();
+    expect(new Inflater({ noContextTakeover: true, windowBits: 15 }).message(wide.message(repeating), 8000)).toBeNull();
+    expect(new Inflater({ noContextTakeover: true, windowBits: 15 }).message(wide.message(repeating), 8192)?.length).toBe(8192);
+  });
+});
+
+describe('the corpora', () => {
+  it('have the sizes of the original files, and stay the same', () => {
+    const sha = (name: Parameters<typeof corpus>[0]): string => createHash('sha256').update(corpus(name)).digest('hex').slice(0, 16);
+    expect(corpus('json')).toHaveLength(194_056);
+    expect(corpus('bitmap')).toHaveLength(263_222);
+    expect(corpus('prose')).toHaveLength(222_218);
+    expect(corpus('html')).toHaveLength(263_647);
+    expect(corpus('document')).toHaveLength(1_042_328);
+    expect((['json', 'bitmap', 'prose', 'html', 'document'] as const).map(sha)).toMatchInlineSnapshot(`
+      [
+        "8f61bedd5f89497e",
+        "fbdc3888dc7078f8",
+        "ca4d7d8f04b84069",
+        "7fa1d775b1f0ab4d",
+        "fafc31b4729b7c3b",
+      ]
+    `);
+    for (const name of ['json', 'html', 'prose'] as const) expect(firstInvalidUtf8(corpus(name))).toBe(-1);
+  });
+
+  it('are walked round in code points or bytes', () => {
+    for (const size of [16, 8192, 131_072]) {
+      const next = corpusWalker('json', 'text', size);
+      const bytes = corpusWalker('bitmap', 'binary', size);
+      for (let i = 0; i < 20; i += 1) {
+        expect([...Buffer.from(next()).toString('utf8')]).toHaveLength(size);
+        expect(bytes()).toHaveLength(size);
+      }
+    }
+  });
+});
+
+describe('the handshake', () => {
+  const set = (offers: readonly string[], bits: number | null, noTakeover = false): Parameters<typeof answerDeflate>[1] => ({
+    offers,
+    policies: [{ clientNoContextTakeover: noTakeover, clientMaxWindowBits: bits }],
+  });
+
+  it('computes the accept value of RFC 6455 1.3', () => {
+    expect(acceptKeyFor('dGhlIHNhbXBsZSBub25jZQ==')).toBe('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
+  });
+
+  it('answers offers under a policy', () => {
+    const all = 'permessage-deflate; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits';
+    expect(answerDeflate(all, set([], 9, true))?.header).toBe(
+      'permessage-deflate; server_no_context_takeover; server_max_window_bits=10; client_no_context_takeover; client_max_window_bits=9',
+    );
+    expect(answerDeflate('permessage-deflate', set([], 9))).toBeNull();
+    expect(answerDeflate('x-other, permessage-deflate', set([], null))?.header).toBe('permessage-deflate');
+    expect(answerDeflate('permessage-deflate; client_max_window_bits=8', set([], 9))?.agreement.client.windowBits).toBe(8);
+    expect(answerDeflate('permessage-deflate; server_max_window_bits=7', set([], null))).toBeNull();
+    expect(answerDeflate(undefined, set([], null))).toBeNull();
+  });
+
+  it('reads answers, and refuses those that fit no offer', () => {
+    const offered = set(['permessage-deflate; client_max_window_bits; server_max_window_bits=9'], null);
+    expect(readDeflateAnswer('permessage-deflate; server_max_window_bits=9', offered)).toMatchObject({ server: { windowBits: 9 } });
+    expect(readDeflateAnswer(undefined, offered)).toBeNull();
+    for (const wrong of [
+      'permessage-deflate',
+      'permessage-deflate; server_max_window_bits=10',
+      'permessage-deflate; server_max_window_bits=9; server_max_window_bits=9',
+      'permessage-deflate; server_max_window_bits=9; x=1',
+      'permessage-deflate; server_max_window_bits=09',
+      'permessage-deflate; server_max_window_bits=9; client_no_context_takeover=1',
+      'permessage-deflate; server_max_window_bits=9, permessage-deflate; server_max_window_bits=9',
+      'x-webkit-deflate-frame',
+    ]) {
+      expect(readDeflateAnswer(wrong, offered), wrong).toBeTypeOf('string');
+    }
+    expect(readDeflateAnswer('permessage-deflate; client_max_window_bits=9', set(['permessage-deflate'], null))).toBeTypeOf('string');
+  });
+
+  it('reads requests, and refuses what is none', () => {
+    const head = (lines: string): ReturnType<typeof readRequest> => {
+      const parsed = parseHead(lines);
+      return parsed === null ? 'no head' : readRequest(parsed);
+    };
+    const good = [
+      'GET /runCase?case=1&agent=a%20b HTTP/1.1',
+      'Host: h',
+      'upgrade: WebSocket',
+      'Connection: keep-alive, Upgrade',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    ];
+    expect(head(good.join('\r\n'))).toMatchObject({ path: '/runCase', key: 'dGhlIHNhbXBsZSBub25jZQ==' });
+    for (let left = 1; left < good.length; left += 1) expect(head(good.filter((_, i) => i !== left).join('\r\n'))).toBeTypeOf('string');
+    expect(head(good.join('\r\n').replace('GET', 'POST'))).toBeTypeOf('string');
+    expect(head(good.join('\r\n').replace('ZQ==', ''))).toBeTypeOf('string');
+    expect(head('GET / HTTP/1.1\r\nno colon')).toBe('no head');
+    expect(head('GET / HTTP/1.1\r\nHost : h')).toBe('no head');
+  });
+});
+
+describe('small things', () => {
+  it('commands are split into words without a shell', () => {
+    expect(splitCommand(`node 'a b.mjs' --x="1 2" {port} $(no)`)).toEqual(['node', 'a b.mjs', '--x=1 2', '{port}', '$(no)']);
+    expect(splitCommand('')).toEqual([]);
+  });
+
+  it('what a peer says is shown and not obeyed', () => {
+    expect(escaped('a\u001b[31mred\u0007\r\n\u202ex\\ é水')).toBe('a\\x1b[31mred\\x07\\x0d\\x0a\\u{202e}x\\\\ é水');
+    expect(escaped('x'.repeat(1000))).toHaveLength(403);
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        expect(escaped(text)).not.toMatch(/[\p{Cc}\p{Cf}\u2028\u2029]/u);
+      }),
+    );
+  });
+
+  it('virtual time runs timers in their order, turns first, and never goes back', () => {
+    const time = new VirtualTime();
+    const start = time.now();
+    const log: string[] = [];
+    time.after(50, () => log.push('b'));
+    time.after(10, () => {
+      log.push('a');
+      time.after(5, () => log.push('late'));
+    });
+    const dead = time.after(20, () => log.push('never'));
+    time.cancel(dead);
+    time.turn(() => log.push('turn'));
+    expect(time.runTurns()).toBe(true);
+    expect(time.runTurns()).toBe(false);
+    expect(time.nextTimer()).toBe(start + 10);
+    time.jumpTo(start + 60);
+    time.jumpTo(start);
+    expect(time.now()).toBe(start + 60);
+    time.jumpTo(start + 65);
+    expect(log).toEqual(['turn', 'a', 'b', 'late']);
+    expect(time.nextTimer()).toBeNull();
+  });
+
+  it('splits lose nothing', () => {
+    fc.assert(
+      fc.property(binary(2000), fc.integer(), (bytes, seed) => {
+        for (const split of [whole, singleBytes(seed), { how: 'seeded', seed, cuts: 20 } as const]) {
+          const pieces = [...splitterFor(split)(bytes)];
+          expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
+          if (bytes.length > 0) expect(pieces.every(({ length }) => length > 0)).toBe(true);
+        }
+      }),
+    );
+  });
+});
