@@ -1,0 +1,83 @@
+/**
+ * Events: CloseEvent (WHATWG WebSockets section 6; Node 20 has none) and `on…` attributes (WHATWG HTML section 8.1.8.1).
+ *
+ * An attribute is a listener like any other, registered when it is first set to a function and keeping its place in the order while it is
+ * replaced by another function; set to null it is removed, and set again it goes to the end.
+ */
+import type { CloseEventLike, EventConstructor, EventHandler, EventLike, EventTargetLike } from './dom-types.ts';
+import { platform } from './platform.ts';
+
+const EventBase: EventConstructor = platform.Event;
+
+export interface CloseEventInit {
+  readonly wasClean?: boolean;
+  readonly code?: number;
+  readonly reason?: string;
+  readonly bubbles?: boolean;
+  readonly cancelable?: boolean;
+  readonly composed?: boolean;
+}
+
+/** The event of type 'close'. Defaults: wasClean false, code 0, reason ''. */
+export class CloseEvent extends EventBase implements CloseEventLike {
+  readonly #wasClean: boolean;
+  readonly #code: number;
+  readonly #reason: string;
+
+  constructor(type: string, init: CloseEventInit = {}) {
+    super(type, init);
+    this.#wasClean = Boolean(init.wasClean ?? false);
+    // Web IDL `unsigned short` without [Clamp]: modulo 2^16.
+    this.#code = Number(init.code ?? 0) & 0xffff;
+    this.#reason = String(init.reason ?? '');
+  }
+
+  get wasClean(): boolean {
+    return this.#wasClean;
+  }
+  get code(): number {
+    return this.#code;
+  }
+  get reason(): string {
+    return this.#reason;
+  }
+  get [Symbol.toStringTag](): string {
+    return 'CloseEvent';
+  }
+}
+
+/** The `on…` attributes of one target. */
+export class HandlerAttributes {
+  readonly #target: EventTargetLike;
+  readonly #slots = new Map<string, { value: unknown; listener: (event: EventLike) => void }>();
+
+  constructor(target: EventTargetLike) {
+    this.#target = target;
+  }
+
+  get<E>(type: string): EventHandler<E> {
+    return (this.#slots.get(type)?.value ?? null) as EventHandler<E>;
+  }
+
+  /** Anything but a function or an object counts as null (Web IDL [LegacyTreatNonObjectAsNull]); an object that cannot be called is kept and does nothing. */
+  set(type: string, value: unknown): void {
+    const slot = this.#slots.get(type);
+    if (typeof value !== 'function' && (typeof value !== 'object' || value === null)) {
+      if (slot === undefined) return;
+      this.#slots.delete(type);
+      this.#target.removeEventListener(type, slot.listener);
+    } else if (slot !== undefined) {
+      slot.value = value;
+    } else {
+      const created = {
+        value: value as unknown,
+        listener: (event: EventLike): void => {
+          const handler = created.value;
+          if (typeof handler === 'function') handler.call(this.#target, event);
+        },
+      };
+      this.#slots.set(type, created);
+      this.#target.addEventListener(type, created.listener);
+    }
+  }
+}

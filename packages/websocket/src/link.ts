@@ -1,0 +1,152 @@
+/**
+ * An open connection and its host as the classes here use them: what comes in, what goes out, and when the host is pumped.
+ *
+ * Beware: outside the host's events nothing moves until it is pumped, and a pump per message is a write per message. So while more messages
+ * are waiting, output is left to a pump in a later task; without any, it leaves at once.
+ */
+import type { Connection, EndInfo } from '@ferrywire/core';
+import type { Driver } from '@ferrywire/driver';
+import { Inbox } from './inbox.ts';
+import { Outbox } from './outbox.ts';
+import type { TaskQueue } from './task-queue.ts';
+import { closedError, type WebSocketError } from './websocket-error.ts';
+
+/** Events in a row whose output may leave in one write. */
+const eventsPerWrite = 32;
+
+/** What the driver of `@ferrywire/driver` says besides; another host may not. */
+interface MaybeHandle {
+  readonly stalled?: boolean;
+  readonly isClosed?: boolean;
+}
+
+export class Link {
+  readonly connection: Connection;
+  readonly host: Driver;
+  readonly tasks: TaskQueue;
+  readonly inbox: Inbox;
+  readonly outbox: Outbox;
+  /** Set when the terminal event was taken. */
+  ended: EndInfo | null = null;
+  /** Called when there may be events to pull. */
+  onInput: () => void = () => {};
+  /** Called once, when `ended` was set. */
+  onEnded: () => void = () => {};
+  #inEvent = false;
+  #pumpQueued = false;
+  #held = 0;
+  #settleQueued = false;
+  #waitingForRoom: { resolve(): void; reject(error: Error): void }[] = [];
+
+  constructor(connection: Connection, host: Driver, tasks: TaskQueue) {
+    this.connection = connection;
+    this.host = host;
+    this.tasks = tasks;
+    this.inbox = new Inbox(connection);
+    this.outbox = new Outbox(connection, host);
+    this.outbox.onOutput = () => {
+      this.settleSoon();
+      this.touch();
+    };
+    this.outbox.onUnreadable = () => {
+      this.outbox.stop();
+      connection.fail(1011);
+      this.pump();
+    };
+    host.onEvents = () => this.onInput();
+    host.onDrain = () => {
+      this.outbox.settle();
+      this.#roomMayBe();
+      // A drained host takes what the connection held back, and may then have room for nothing more.
+      this.onInput();
+    };
+  }
+
+  /** Runs one event's listeners; what they send is held back until the next call of `eventDone`. */
+  inEvent(dispatch: () => void): void {
+    this.#inEvent = true;
+    try {
+      dispatch();
+    } finally {
+      this.#inEvent = false;
+    }
+  }
+
+  /** `more`: another event follows in a task of its own. */
+  eventDone(more: boolean): void {
+    this.#held += 1;
+    if (!more || this.#held >= eventsPerWrite) this.pump();
+  }
+
+  /** After anything that may have made output or changed what is wanted. */
+  touch(): void {
+    if (this.#inEvent) return;
+    if (this.inbox.length === 0) {
+      this.pump();
+    } else if (!this.#pumpQueued) {
+      this.#pumpQueued = true;
+      this.tasks.queue(() => {
+        this.#pumpQueued = false;
+        this.pump();
+      });
+    }
+  }
+
+  pump(): void {
+    this.#held = 0;
+    this.host.pump();
+    this.#roomMayBe();
+  }
+
+  /** bufferedAmount changes between tasks: asked for after a send, and whenever it was read. */
+  settleSoon(): void {
+    if (this.#settleQueued || !this.outbox.isBusy) return;
+    this.#settleQueued = true;
+    this.tasks.queue(() => {
+      this.#settleQueued = false;
+      // A transport that is gone holds nothing any more, and that is not the same as having sent it.
+      const gone =
+        this.connection.state === 'closed' || this.connection.transport === 'abort' || (this.host as MaybeHandle).isClosed === true;
+      if (!gone) this.outbox.settle();
+    });
+  }
+
+  get hasRoom(): boolean {
+    const { stalled } = this.host as MaybeHandle;
+    return !(stalled ?? this.connection.bufferedAmount > 0);
+  }
+
+  /** Settles when the transport accepts more; rejects when the connection ends first. */
+  room(): Promise<void> {
+    this.pump();
+    if (this.hasRoom) return Promise.resolve();
+    if (this.ended !== null) return Promise.reject(endError(this.ended));
+    return new Promise((resolve, reject) => this.#waitingForRoom.push({ resolve, reject }));
+  }
+
+  /** Takes the terminal event. Idempotent. */
+  end(info: EndInfo): void {
+    if (this.ended !== null) return;
+    // After a clean end what was sent before the close frame has arrived; after a failure nobody knows, and the count stays.
+    if (info.clean) this.outbox.settle();
+    this.ended = info;
+    this.outbox.stop();
+    const waiting = this.#waitingForRoom;
+    this.#waitingForRoom = [];
+    for (const { reject } of waiting) reject(endError(info));
+    this.onEnded();
+  }
+
+  #roomMayBe(): void {
+    if (this.#waitingForRoom.length === 0 || !this.hasRoom) return;
+    const waiting = this.#waitingForRoom;
+    this.#waitingForRoom = [];
+    for (const { resolve } of waiting) resolve();
+  }
+}
+
+/** What streams and iterators fail with when a connection ended. */
+export function endError(info: { readonly clean: boolean; readonly code: number; readonly reason: string }): WebSocketError {
+  const how = info.clean ? 'the WebSocket is closed' : 'the WebSocket connection failed';
+  return closedError(`${how} (${info.code})`, info.code, info.reason);
+}
