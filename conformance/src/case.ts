@@ -85,6 +85,8 @@ export interface CloseExpectation {
   readonly strictSide: boolean;
   /** A wrong code makes the behaviour FAILED too. */
   readonly strictCode: boolean;
+  /** The transport has ended before, so that no close frame is missed. */
+  readonly frameless: boolean;
 }
 
 /** What the harness does when the time is up: fails the connection with 1001, or starts a normal closing handshake. */
@@ -106,6 +108,18 @@ export interface DeflatePolicy {
   readonly clientMaxWindowBits: number | null;
 }
 
+/** An opening handshake of its own; over the wire only. `{host}`, `{path}`, `{key}` and `{accept}` are filled in. */
+export interface Opening {
+  /** Lines of the harness's request to a server, or of its response to a client. */
+  readonly lines: readonly string[];
+  /** Refused: a server answers with an error or ends the transport, a client ends it. */
+  readonly expect: 'accepted' | 'refused';
+  /** Status codes that fit a refusal; empty takes any from 400 on. */
+  readonly statuses: readonly number[];
+  /** The first frames go out with the head, before the other side has answered. */
+  readonly pipelined: boolean;
+}
+
 export interface Case {
   readonly id: string;
   readonly title: string;
@@ -124,4 +138,12 @@ export interface Case {
   readonly deflate: DeflateParameters | null;
   /** The subject's role, for a case that makes sense for one only. */
   readonly onlyFor: 'client' | 'server' | null;
+  /** Null is the usual handshake. */
+  readonly opening: Opening | null;
+  /** Bytes; the limit that the subject is given, in process. A case that needs one runs nowhere else. */
+  readonly maxMessageSize: number | null;
+  /** It calls the subject's methods, or sets its limits. */
+  readonly inProcessOnly: boolean;
+  /** What the document asks of senders only, or as a SHOULD: a subject that does otherwise is NON-STRICT and has not FAILED. */
+  readonly recommended: boolean;
 }

@@ -2,6 +2,7 @@
  * A case in words, made from its data: what the harness does, what has to come back, how the connection has to end.
  */
 import type { Case, CaseEvent, CloseExpectation, Step } from './case.ts';
+import { escaped } from './escape.ts';
 import { describePayload } from './payload.ts';
 
 const names = new Map([
@@ -84,6 +85,13 @@ function describeClose(close: CloseExpectation): string {
 /** Lines for people. */
 export function explainCase(test: Case): string[] {
   const lines = [`${test.id}  ${test.title}`, `      ${test.sections.join(', ')}`, '', 'Steps'];
+  if (test.opening !== null) {
+    lines.push(
+      `  - open with a handshake of its own${test.opening.pipelined ? ', the first frames with it' : ''}; it has to be ${test.opening.expect}`,
+    );
+    lines.push(...test.opening.lines.map((line) => `      ${escaped(line)}`));
+  }
+  if (test.maxMessageSize !== null) lines.push(`  - limit messages to ${test.maxMessageSize} bytes`);
   if (test.deflate !== null) lines.push(`  - agree on permessage-deflate; as a client, offer ${test.deflate.offers.join(', or ')}`);
   lines.push(...test.steps.map((step) => `  - ${describeStep(step)}`));
   const { ms, action } = test.limit;

@@ -7,8 +7,19 @@
  * const results = await collect(runCases(serverUrl('ws://127.0.0.1:8080'), { include: ['1.*'] }));
  * ```
  */
-export type { Case, CaseEvent, CaseLimit, CloseExpectation, CloseVerdict, DeflateParameters, Expectation, Step, Verdict } from './case.ts';
-export { cases } from './cases/index.ts';
+export type {
+  Case,
+  CaseEvent,
+  CaseLimit,
+  CloseExpectation,
+  CloseVerdict,
+  DeflateParameters,
+  Expectation,
+  Opening,
+  Step,
+  Verdict,
+} from './case.ts';
+export { cases, extraCases } from './cases/index.ts';
 export type { Channel, ChannelEvents, Scheduler } from './channel.ts';
 export { realTime } from './channel.ts';
 export type { DeflateAgreement } from './deflate.ts';

@@ -41,9 +41,17 @@ export function selectedCases(options: RunOptions): Case[] {
   return selectCases(options.cases ?? allCases, options.include ?? [], options.exclude ?? []);
 }
 
+/** Those that make sense for it: a server masks nothing, a URL has no methods, and in process there is no opening handshake. */
+export function casesFor(target: Target, selected: readonly Case[]): Case[] {
+  const virtual = target.kind === 'active' && target.virtual;
+  return selected.filter(
+    (test) => (test.onlyFor ?? target.role) === target.role && (virtual ? test.opening === null : !test.inProcessOnly),
+  );
+}
+
 /** Rejects with TargetUnavailable when there is nothing to test. Closes the target at the end. */
 export async function* runCases(target: Target, options: RunOptions = {}): AsyncGenerator<CaseResult, void, undefined> {
-  const selected = selectedCases(options);
+  const selected = casesFor(target, selectedCases(options));
   const queue = new ResultQueue();
   const work = target.kind === 'active' ? runActive(target, selected, options, queue) : runPassive(target, selected, options, queue);
   work.then(
@@ -86,7 +94,6 @@ async function runActive(target: ActiveTarget, selected: readonly Case[], option
         const test = selected[next];
         if (test === undefined || stopped()) return;
         next += 1;
-        if (test.onlyFor !== null && test.onlyFor !== target.role) continue;
         let result = await target.run(test, first);
         if (result.timed && !isSpotless(result) && !target.virtual && retries > 0 && !stopped()) {
           const again = await target.run(test, second);

@@ -385,7 +385,7 @@ export class CaseRun implements ChannelEvents {
     this.#clearTimers();
     this.#record.duration = this.#settings.scheduler.now() - this.#startedAt;
     // A wait decided wherever a connection that should have ended was still open.
-    if (this.#events.some((event, index) => event.type === 'stillOpen' && index > 0)) this.#record.timed = true;
+    if (this.#test.close.startedBy === 'subject' && this.#events.some(({ type }) => type === 'stillOpen')) this.#record.timed = true;
     this.#channel.abort();
     this.#done(judge(this.#test, this.#record, this.#settings.role));
   }

@@ -1,7 +1,7 @@
 /**
  * The cases as data: their ids, their shape, and what is made from them.
  */
-import { type Case, cases, explainCase, parsePatterns, selectCases, unmatchedPatterns } from '@ferrywire/conformance';
+import { type Case, cases, explainCase, extraCases, parsePatterns, selectCases, unmatchedPatterns } from '@ferrywire/conformance';
 import { describe, expect, it } from 'vitest';
 
 /** How many cases each sub-group has, in the order of the suite. */
@@ -74,6 +74,26 @@ describe('the cases', () => {
       const text = explainCase(test).join('\n');
       expect(text).toContain(test.id);
       expect(text).not.toMatch(/undefined|\[object|NaN/);
+    }
+  });
+});
+
+describe('the extra cases', () => {
+  it('have ids of their own, numbered in each group', () => {
+    const ids = extraCases.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const id of ids) {
+      expect(id).toMatch(/^F\.\d+\.\d+$/);
+      const [, group = '', number = ''] = id.split('.');
+      if (Number(number) > 1) expect(ids).toContain(`F.${group}.${Number(number) - 1}`);
+    }
+    expect(ids.filter((id) => id.endsWith('.1'))).toHaveLength(10);
+  });
+
+  it('can all be explained, with sections and a title', () => {
+    for (const test of extraCases) {
+      expect(test.sections[0], test.id).toMatch(/^RFC (6455|7692) \d/);
+      expect(explainCase(test).join('\n')).not.toMatch(/undefined|\[object|NaN/);
     }
   });
 });

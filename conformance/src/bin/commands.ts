@@ -3,12 +3,12 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Case } from '../case.ts';
-import { cases } from '../cases/index.ts';
+import { cases, extraCases } from '../cases/index.ts';
 import { explainCase } from '../describe.ts';
 import { escaped } from '../escape.ts';
 import { makeReport, type Report, reportJson, resultLine, summaryLine } from '../report.ts';
 import { type CaseResult, isFailure, isSpotless } from '../result.ts';
-import { type RunOptions, runCases } from '../run.ts';
+import { casesFor, type RunOptions, runCases } from '../run.ts';
 import { selectCases, unmatchedPatterns } from '../select.ts';
 import { type Target, TargetUnavailable } from '../target.ts';
 import { clientCommand, serverCommand } from '../targets/child-process.ts';
@@ -75,8 +75,12 @@ async function dispatch(options: Options, output: Output): Promise<number> {
 
 /** The cases that are asked for. Throws UsageError when there are none. */
 function selected({ include, exclude }: Options): Case[] {
-  const unknown = unmatchedPatterns(cases, include);
-  const chosen = selectCases(cases, include, exclude);
+  // The extra cases are asked for by their letter; `*` alone means the suite.
+  const all = [...cases, ...(include.some((pattern) => /^f/i.test(pattern)) ? extraCases : [])];
+  const wanted = selectCases(all, include, exclude);
+  const chosen =
+    include.some((pattern) => !/^f/i.test(pattern)) || include.length === 0 ? wanted : wanted.filter(({ id }) => id.startsWith('F'));
+  const unknown = unmatchedPatterns(all, include);
   if (chosen.length === 0) throw new UsageError(unknown.length > 0 ? `no case matches ${unknown.join(', ')}` : 'every case is excluded');
   return chosen;
 }
@@ -84,7 +88,7 @@ function selected({ include, exclude }: Options): Case[] {
 function explain(ids: readonly string[], output: Output): number {
   if (ids.length === 0) throw new UsageError('explain takes the id of a case');
   const chosen = ids.flatMap((id) => {
-    const found = selectCases(cases, [id]);
+    const found = selectCases([...cases, ...extraCases], [id]);
     if (found.length === 0) throw new UsageError(`no case ${id}`);
     return found;
   });
@@ -138,7 +142,7 @@ async function runAll(targets: readonly Target[], options: Options, output: Outp
     for (const target of targets) {
       const report = await runOne(target, chosen, options, stop.signal, output);
       reports.push(report);
-      code = Math.max(code, codeFor(report, chosen, options, output));
+      code = Math.max(code, codeFor(report, casesFor(target, chosen), options, output));
     }
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);

@@ -69,11 +69,18 @@ export function ok(...events: CaseEvent[]): readonly Expectation[] {
 }
 
 /** The harness closes normally, and both close frames and the server's transport end are needed. */
-export const cleanClose: CloseExpectation = { startedBy: 'harness', codes: [1000], clean: true, strictSide: false, strictCode: false };
+export const cleanClose: CloseExpectation = {
+  startedBy: 'harness',
+  codes: [1000],
+  clean: true,
+  strictSide: false,
+  strictCode: false,
+  frameless: false,
+};
 
 /** The subject has to fail the connection. */
 export function failsWith(...codes: number[]): CloseExpectation {
-  return { startedBy: 'subject', codes, clean: false, strictSide: false, strictCode: false };
+  return { startedBy: 'subject', codes, clean: false, strictSide: false, strictCode: false, frameless: false };
 }
 
 export function failAfter(seconds: number): CaseLimit {
@@ -88,5 +95,17 @@ export type CaseInit = Pick<Case, 'id' | 'title' | 'sections' | 'steps' | 'expec
 
 /** Fills in what most cases share: a clean close started by the harness, and a second to get there. */
 export function defineCase(init: CaseInit): Case {
-  return { close: cleanClose, limit: failAfter(1), autoClose: true, schedulingOnly: false, deflate: null, onlyFor: null, ...init };
+  return {
+    close: cleanClose,
+    limit: failAfter(1),
+    autoClose: true,
+    schedulingOnly: false,
+    deflate: null,
+    onlyFor: null,
+    opening: null,
+    maxMessageSize: null,
+    inProcessOnly: false,
+    recommended: false,
+    ...init,
+  };
 }

@@ -4,15 +4,17 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import type { Case } from '../case.ts';
+import type { Case, Opening } from '../case.ts';
 import { realTime } from '../channel.ts';
 import { Decoder } from '../decoder.ts';
+import type { DeflateAgreement } from '../deflate.ts';
 import { Encoder } from '../encoder.ts';
-import { answerDeflate, parseHead, readRequest, refusalFor, responseFor, type UpgradeRequest } from '../handshake.ts';
+import { acceptKeyFor, answerDeflate, parseHead, readRequest, refusalFor, responseFor, type UpgradeRequest } from '../handshake.ts';
 import { seededNumbers } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { type PassiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
+import { headOf, judgeClient, pipelined } from './opening.ts';
 import { connectSocket, readHead, socketChannel } from './socket.ts';
 
 export interface ClientListenerOptions {
@@ -147,12 +149,47 @@ class Listener {
   }
 
   #runCase(socket: Socket, rest: Uint8Array, request: UpgradeRequest, test: Case, agent: string): void {
+    if (test.opening !== null) {
+      this.#runOpening(socket, rest, request, test, test.opening, agent);
+      return;
+    }
     const answer = answerDeflate(request.extensions, test.deflate);
     socket.write(responseFor(request.key, answer?.header ?? null));
-    const settings = { ...this.#settings, role: 'client', scheduler: realTime, deflate: answer?.agreement ?? null } as const;
+    this.#startRun(socket, rest, test, answer?.agreement ?? null, agent);
+  }
+
+  #startRun(socket: Socket, rest: Uint8Array, test: Case, deflate: DeflateAgreement | null, agent: string): void {
+    const settings = { ...this.#settings, role: 'client', scheduler: realTime, deflate } as const;
     const run = new CaseRun(test, settings, socketChannel(socket), (result) => this.#keep(agent, result));
     connectSocket(socket, rest, run);
     run.start();
+  }
+
+  /** The response is the case; a client has to go on, or to end the connection. */
+  #runOpening(socket: Socket, rest: Uint8Array, request: UpgradeRequest, test: Case, opening: Opening, agent: string): void {
+    const head = headOf(opening.lines, { accept: acceptKeyFor(request.key) });
+    if (opening.expect === 'accepted') {
+      const first = opening.pipelined ? pipelined(test, 'client', this.#settings.seed) : null;
+      socket.write(first === null ? head : Buffer.concat([head, first.early]));
+      this.#startRun(socket, rest, first?.rest ?? test, null, agent);
+      return;
+    }
+    socket.write(head);
+    const started = realTime.now();
+    let bytes = rest.length;
+    let over = false;
+    const finish = (ended: boolean): void => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      socket.destroy();
+      this.#keep(agent, judgeClient(test, ended, bytes, realTime.now() - started));
+    };
+    const timer = setTimeout(() => finish(false), controlLimit * this.#settings.timeScale);
+    const count = (chunk: Uint8Array): void => {
+      bytes += chunk.length;
+    };
+    connectSocket(socket, new Uint8Array(0), { data: count, ended: () => finish(true) });
   }
 
   #keep(agent: string, result: CaseResult): void {

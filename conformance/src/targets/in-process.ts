@@ -79,7 +79,7 @@ function create(
     role,
     clock: () => time.now(),
     random: seededBytes(seedFor(settings.seed, `subject ${test.id}`)),
-    maxMessageSize: null,
+    maxMessageSize: test.maxMessageSize,
     deflate:
       deflate === null
         ? null

@@ -12,6 +12,7 @@ import { handshakeFailed } from '../judge.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { type ActiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
+import { headOf, judgeRefusal, pipelined } from './opening.ts';
 import { connectSocket, readHead, socketChannel } from './socket.ts';
 
 export interface ServerUrlOptions {
@@ -103,14 +104,26 @@ async function runCase(url: URL, options: ServerUrlOptions, test: Case, settings
     return failed(error instanceof Error ? error.message || error.name : String(error));
   }
   const key = randomBytes(16).toString('base64');
-  socket.write(requestFor(url, key, test.deflate));
+  const { opening } = test;
+  const first = opening?.pipelined === true ? pipelined(test, 'server', settings.seed) : null;
+  if (opening === null) socket.write(requestFor(url, key, test.deflate));
+  else {
+    const request = headOf(opening.lines, { host: url.host, path: `${url.pathname}${url.search}`, key });
+    socket.write(first === null ? request : Buffer.concat([request, first.early]));
+  }
   let head: { text: string; rest: Uint8Array };
   try {
     head = await readHead(socket, openingLimit * settings.timeScale);
   } catch (error) {
+    if (opening?.expect === 'refused' && socket.readableEnded) return judgeRefusal(test, null, realTime.now() - started);
     return failed(error instanceof Error ? error.message : String(error));
   }
   const parsed = parseHead(head.text);
+  if (opening?.expect === 'refused') {
+    socket.destroy();
+    const status = /^HTTP\/1\.[01] (\d{3})/.exec(parsed?.startLine ?? '')?.[1];
+    return status === undefined ? failed('no HTTP response') : judgeRefusal(test, Number(status), realTime.now() - started);
+  }
   const wrong = parsed === null ? 'no HTTP response' : checkResponse(parsed, key);
   const deflate = wrong ?? readDeflateAnswer(parsed?.fields.get('sec-websocket-extensions'), test.deflate);
   if (typeof deflate === 'string') {
@@ -118,7 +131,12 @@ async function runCase(url: URL, options: ServerUrlOptions, test: Case, settings
     return failed(deflate);
   }
   return new Promise((resolve) => {
-    const run = new CaseRun(test, { ...settings, role: 'server', scheduler: realTime, deflate }, socketChannel(socket), resolve);
+    const run = new CaseRun(
+      first?.rest ?? test,
+      { ...settings, role: 'server', scheduler: realTime, deflate },
+      socketChannel(socket),
+      resolve,
+    );
     connectSocket(socket, head.rest, run);
     run.start();
   });

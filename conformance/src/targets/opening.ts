@@ -1,0 +1,61 @@
+/**
+ * Cases about the opening handshake itself (RFC 6455 section 4): the harness's head is the case, and being refused may be what is right.
+ */
+import { Buffer } from 'node:buffer';
+import type { Role } from '@ferrywire/core';
+import type { Case, Verdict } from '../case.ts';
+import { Encoder } from '../encoder.ts';
+import { bytesOf } from '../payload.ts';
+import { seededNumbers, seedFor } from '../random.ts';
+import type { CaseResult } from '../result.ts';
+
+/** The head as bytes, its placeholders filled in. */
+export function headOf(lines: readonly string[], values: Readonly<Record<string, string>>): Buffer {
+  const text = `${lines.join('\r\n')}\r\n\r\n`.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
+  return Buffer.from(text, 'latin1');
+}
+
+/** The frames that go out with the head, and the case without them. */
+export function pipelined(test: Case, role: Role, seed: number): { readonly early: Uint8Array; readonly rest: Case } {
+  const encoder = new Encoder(role === 'server', seededNumbers(seedFor(seed, `${test.id} early`)));
+  const frames = test.steps.flatMap((step) =>
+    step.do === 'frame' ? [encoder.frame({ opcode: step.opcode, fin: step.fin, rsv: step.rsv, payload: bytesOf(step.payload) })] : [],
+  );
+  return { early: Buffer.concat(frames), rest: { ...test, steps: [] } };
+}
+
+function verdict(test: Case, role: Role, grade: Verdict, reason: string | null, duration: number): CaseResult {
+  const { id, title, sections } = test;
+  const behaviorClose = grade === 'FAILED' ? 'FAILED' : 'OK';
+  return {
+    id,
+    title,
+    sections,
+    role,
+    verdict: grade,
+    behavior: grade,
+    behaviorClose,
+    remoteCloseCode: null,
+    reason,
+    duration: Math.round(duration),
+    timed: false,
+  };
+}
+
+/** What a server's answer to a head that it has to refuse is worth. `status` is null where it only ended the transport. */
+export function judgeRefusal(test: Case, status: number | null, duration: number): CaseResult {
+  const right = test.opening?.statuses ?? [];
+  if (status === null) return verdict(test, 'server', 'NON-STRICT', 'the transport ended without a response', duration);
+  if (status < 400) return verdict(test, 'server', 'FAILED', `answered with ${status} where the request has to be refused`, duration);
+  if (right.length > 0 && !right.includes(status)) {
+    return verdict(test, 'server', 'NON-STRICT', `refused with ${status}; fitting: ${right.join(', ')}`, duration);
+  }
+  return verdict(test, 'server', 'OK', null, duration);
+}
+
+/** A client has to end a connection whose response is wrong, and send nothing more. */
+export function judgeClient(test: Case, ended: boolean, bytes: number, duration: number): CaseResult {
+  if (bytes > 0) return verdict(test, 'client', 'FAILED', `${bytes} bytes came after a wrong response`, duration);
+  if (!ended) return verdict(test, 'client', 'FAILED', 'the client did not end the connection after a wrong response', duration);
+  return verdict(test, 'client', 'OK', null, duration);
+}
