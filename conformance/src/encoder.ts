@@ -2,7 +2,7 @@
  * What the harness sends, as bytes. Headers come from the core's unchecked encoder, which can write illegal ones; masks are the harness's
  * own. Large messages in many frames go into one buffer, since a view per frame would cost more than the bytes.
  */
-import { encodeFrameHeader, frameHeaderSize } from '@ferrywire/core/frame';
+import { encodeFrameHeader, type FrameInit, frameHeaderSize } from '@ferrywire/core/frame';
 import { maskInto } from './mask.ts';
 import type { Uint32Source } from './random.ts';
 
@@ -18,6 +18,7 @@ export interface FrameToSend {
 
 /** The longest header: 2 bytes, 8 of length, 4 of mask. */
 const longestHeader = 14;
+const aligned = 16;
 
 export class Encoder {
   readonly #masked: boolean;
@@ -30,8 +31,12 @@ export class Encoder {
   }
 
   frame(frame: FrameToSend, masked: boolean = this.#masked): Uint8Array {
-    const bytes = new Uint8Array(longestHeader + frame.payload.length);
-    return bytes.subarray(0, this.#write(frame, masked, bytes, 0));
+    // The payload begins on a word, so that it can be masked in words.
+    const bytes = new Uint8Array(aligned + frame.payload.length);
+    const { length } = frame.payload;
+    const lengthBytes = frame.lengthBytes ?? (length < 126 ? 0 : length < 65_536 ? 2 : 8);
+    const start = frame.claim === undefined ? aligned - 2 - lengthBytes - (masked ? 4 : 0) : 0;
+    return bytes.subarray(start, this.#write(frame, masked, bytes, start));
   }
 
   /**
@@ -47,12 +52,7 @@ export class Encoder {
     for (let i = 0; i < frames; i += 1) {
       const piece = payload.subarray(i * size, (i + 1) * size);
       const first = i === 0;
-      at = this.#write(
-        { opcode: first ? opcode : 0, rsv: first ? rsv : 0, fin: i === frames - 1, payload: piece },
-        this.#masked,
-        bytes,
-        at,
-      );
+      at = this.#piece(first ? opcode : 0, first ? rsv : 0, i === frames - 1, piece, bytes, at);
     }
     return bytes.subarray(0, at);
   }
@@ -76,11 +76,23 @@ export class Encoder {
   }
 
   #write(frame: FrameToSend, masked: boolean, target: Uint8Array, offset: number): number {
-    const { payload, claim = payload.length, lengthBytes, ...head } = frame;
-    const key = masked ? this.#numbers() : undefined;
-    const init = { ...head, ...(key === undefined ? {} : { maskKey: key }), ...(lengthBytes === undefined ? {} : { lengthBytes }) };
+    const { opcode, fin, rsv, payload, claim = payload.length, lengthBytes } = frame;
+    const form = lengthBytes === undefined ? {} : { lengthBytes };
+    const key = masked ? this.#numbers() : 0;
+    const init = masked ? { opcode, fin, rsv, maskKey: key, ...form } : { opcode, fin, rsv, ...form };
+    return this.#finish(init, claim, payload, key, target, offset);
+  }
+
+  /** A frame without peculiarities, of which there may be very many. */
+  #piece(opcode: number, rsv: number, fin: boolean, payload: Uint8Array, target: Uint8Array, offset: number): number {
+    const key = this.#masked ? this.#numbers() : 0;
+    const init = this.#masked ? { opcode, fin, rsv, maskKey: key } : { opcode, fin, rsv };
+    return this.#finish(init, payload.length, payload, key, target, offset);
+  }
+
+  #finish(init: FrameInit, claim: number | bigint, payload: Uint8Array, key: number, target: Uint8Array, offset: number): number {
     const at = offset + encodeFrameHeader(init, claim, target, offset);
-    if (key === undefined) target.set(payload, at);
+    if (init.maskKey === undefined) target.set(payload, at);
     else maskInto(payload, target, at, key);
     return at + payload.length;
   }

@@ -12,7 +12,7 @@ export function firstInvalidUtf8(bytes: Uint8Array): number {
     let low = 0x80;
     let high = 0xbf;
     if (lead < 0x80) {
-      i += 1;
+      i = endOfAscii(bytes, i + 1);
       continue;
     }
     if (lead >= 0xc2 && lead <= 0xdf) extra = 1;
@@ -35,6 +35,24 @@ export function firstInvalidUtf8(bytes: Uint8Array): number {
     i += extra + 1;
   }
   return -1;
+}
+
+/** The index of the next byte from 0x80 on, or the length; in words where the memory allows it. */
+function endOfAscii(bytes: Uint8Array, start: number): number {
+  let i = start;
+  while (i < bytes.length && (bytes.byteOffset + i) % 4 !== 0) {
+    if ((bytes[i] as number) >= 0x80) return i; // i < length
+    i += 1;
+  }
+  const words = (bytes.length - i) >>> 2;
+  if (words > 16) {
+    const view = new Uint32Array(bytes.buffer, bytes.byteOffset + i, words);
+    let word = 0;
+    while (word < words && ((view[word] as number) & 0x80808080) === 0) word += 1; // word < words
+    i += word * 4;
+  }
+  while (i < bytes.length && (bytes[i] as number) < 0x80) i += 1;
+  return i;
 }
 
 export function isValidUtf8(bytes: Uint8Array): boolean {
