@@ -1,6 +1,7 @@
 /**
- * The harness's own permessage-deflate (RFC 7692 section 7.2), over the one-shot functions of node:zlib. Context takeover is done with preset
- * dictionaries: what a persistent stream would keep as its window is given to the next message as its dictionary.
+ * The harness's own permessage-deflate (RFC 7692 section 7.2), over the one-shot functions of node:zlib. What a persistent stream would keep
+ * as its window is given to the next message: as a preset dictionary where data is compressed (Deno ignores it, which is legal: it then
+ * refers to nothing), and as a stored block in front where it is decompressed.
  */
 import { Buffer } from 'node:buffer';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
@@ -24,6 +25,16 @@ function slide(window: Uint8Array, data: Uint8Array, size: number): Uint8Array {
   if (data.length >= size) return data.slice(data.length - size);
   const kept = window.subarray(Math.max(0, window.length + data.length - size));
   return Buffer.concat([kept, data]);
+}
+
+/** At most 65 535 bytes as they are (RFC 1951 section 3.2.4); nothing for nothing. */
+function storedBlock(bytes: Uint8Array): Uint8Array {
+  if (bytes.length === 0) return bytes;
+  const block = Buffer.alloc(5 + bytes.length);
+  block.writeUInt16LE(bytes.length, 1);
+  block.writeUInt16LE(0xffff - bytes.length, 3);
+  block.set(bytes, 5);
+  return block;
 }
 
 export class Deflater {
@@ -60,17 +71,16 @@ export class Inflater {
    */
   message(data: Uint8Array, limit: number): Uint8Array | null {
     const { windowBits, noContextTakeover } = this.#parameters;
-    const dictionary = noContextTakeover || this.#window.length === 0 ? {} : { dictionary: this.#window };
+    const before = this.#window;
     const chunkSize = windowBits < 15 ? 1 << windowBits : Math.min(Math.max(data.length * 4, 1 << 14), 1 << 18);
     let plain: Buffer;
     try {
-      plain = inflateRawSync(Buffer.concat([data, tail]), {
+      plain = inflateRawSync(Buffer.concat([storedBlock(before), data, tail]), {
         windowBits,
         finishFlush: constants.Z_SYNC_FLUSH,
-        maxOutputLength: limit,
+        maxOutputLength: limit + before.length,
         chunkSize,
-        ...dictionary,
-      });
+      }).subarray(before.length);
     } catch {
       return null;
     }
