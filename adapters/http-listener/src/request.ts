@@ -1,0 +1,113 @@
+/**
+ * .NET's `HttpListenerRequest`, read from Node's.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import { isWebSocketRequest } from '@ferrywire/handshake';
+import type { Incoming, ListenEndPoint } from './endpoints.ts';
+
+export class HttpListenerRequest {
+  readonly httpMethod: string;
+  /** The target as it came. */
+  readonly rawUrl: string;
+  /** Scheme and host as the client has them. */
+  readonly url: URL;
+  readonly headers: Headers;
+  readonly protocolVersion: string;
+  /** GET (RFC 6455 section 4.1) with Upgrade and Connection fields that ask for a WebSocket; the rest is judged by `acceptWebSocket`. */
+  readonly isWebSocketRequest: boolean;
+  readonly isSecureConnection: boolean;
+  /** The client is on this machine. */
+  readonly isLocal: boolean;
+  readonly isAuthenticated: boolean = false;
+  readonly remoteEndPoint: ListenEndPoint;
+  readonly localEndPoint: ListenEndPoint;
+  readonly #message: IncomingMessage;
+  readonly #upgraded: boolean;
+
+  /** @internal */
+  constructor(incoming: Incoming) {
+    const message = incoming.request;
+    const { method = '', url = '', httpVersion, rawHeaders, socket } = message;
+    this.#message = message;
+    this.#upgraded = 'socket' in incoming;
+    this.httpMethod = method;
+    this.rawUrl = url;
+    this.protocolVersion = httpVersion;
+    this.headers = new Headers();
+    for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+      // Node's parser lets bytes through that Headers refuses; they are of no use to an application.
+      try {
+        this.headers.append(rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '');
+      } catch {}
+    }
+    const head = { method, target: url, httpVersion: httpVersion === '1.0' ? '1.0' : '1.1', headers: rawHeaders } as const;
+    this.isWebSocketRequest = this.#upgraded && isWebSocketRequest(head);
+    this.isSecureConnection = socket instanceof TLSSocket;
+    this.remoteEndPoint = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    this.localEndPoint = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
+    this.isLocal = this.remoteEndPoint.address === this.localEndPoint.address || isLoopback(this.remoteEndPoint.address);
+    const origin = `${this.isSecureConnection ? 'https' : 'http'}://${message.headers.host ?? hostOf(this.localEndPoint)}`;
+    this.url = parse(url, origin) ?? parse('/', origin) ?? new URL(`http://${hostOf(this.localEndPoint)}/`);
+  }
+
+  get queryString(): URLSearchParams {
+    return this.url.searchParams;
+  }
+  get contentType(): string | null {
+    return this.headers.get('content-type');
+  }
+  /** Bytes; -1 when the request does not say. */
+  get contentLength64(): number {
+    const length = this.headers.get('content-length');
+    return length !== null && /^[0-9]+$/.test(length) ? Number(length) : -1;
+  }
+  get hasEntityBody(): boolean {
+    return !this.#upgraded && (this.contentLength64 > 0 || this.headers.has('transfer-encoding'));
+  }
+  /** The body. Empty for a request that asks for an upgrade. */
+  get inputStream(): Readable {
+    return this.#message;
+  }
+  get keepAlive(): boolean {
+    const connection = this.headers.get('connection')?.toLowerCase() ?? '';
+    return this.protocolVersion === '1.0' ? connection.includes('keep-alive') : !connection.includes('close');
+  }
+  get userAgent(): string | null {
+    return this.headers.get('user-agent');
+  }
+  /** The Host field. */
+  get userHostName(): string {
+    return this.#message.headers.host ?? '';
+  }
+  /** Where the request came in, as `address:port`. */
+  get userHostAddress(): string {
+    return hostOf(this.localEndPoint);
+  }
+  get cookies(): ReadonlyMap<string, string> {
+    const cookies = new Map<string, string>();
+    for (const pair of (this.headers.get('cookie') ?? '').split(/; ?/)) {
+      const at = pair.indexOf('=');
+      if (at > 0) cookies.set(pair.slice(0, at).trim(), pair.slice(at + 1).trim());
+    }
+    return cookies;
+  }
+}
+
+function parse(target: string, base: string): URL | null {
+  try {
+    // A target that starts with two slashes is a path, not an authority.
+    return target.startsWith('/') ? new URL(base + target) : new URL(target, base);
+  } catch {
+    return null;
+  }
+}
+
+function hostOf({ address, port }: ListenEndPoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address);
+}

@@ -1,0 +1,195 @@
+/**
+ * .NET's `HttpListenerResponse`: status, headers and body, sent when the body begins or `close()` is called.
+ *
+ * Beware: a request that asks for an upgrade has no `ServerResponse` from Node; one is made for its socket, and the connection is closed
+ * behind the answer.
+ */
+import { type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
+import { Socket } from 'node:net';
+import { Writable } from 'node:stream';
+import type { Incoming } from './endpoints.ts';
+import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
+
+const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+export class HttpListenerResponse {
+  /** Changed as one likes until the response begins. */
+  readonly headers: Headers = new Headers();
+  readonly #incoming: Incoming;
+  readonly #done: () => void;
+  #statusCode = 200;
+  #statusDescription: string | null = null;
+  #response: ServerResponse | null = null;
+  #output: Writable | null = null;
+  #state: 'new' | 'begun' | 'closed' | 'handed over' = 'new';
+
+  /** @internal */
+  constructor(incoming: Incoming, done: () => void) {
+    this.#incoming = incoming;
+    this.#done = done;
+  }
+
+  get statusCode(): number {
+    return this.#statusCode;
+  }
+  /** 100 to 999. */
+  set statusCode(value: number) {
+    this.#change();
+    if (!Number.isInteger(value) || value < 100 || value > 999) {
+      throw new ArgumentOutOfRangeException('value', value, 'a status code is an integer from 100 to 999');
+    }
+    this.#statusCode = value;
+  }
+  /** Default: the usual words for the status code. */
+  get statusDescription(): string {
+    return this.#statusDescription ?? STATUS_CODES[this.#statusCode] ?? '';
+  }
+  set statusDescription(value: string) {
+    this.#change();
+    if (!fieldValue.test(String(value))) throw new ArgumentException('has a character that a status line must not have', 'value');
+    this.#statusDescription = String(value);
+  }
+  get contentType(): string | null {
+    return this.headers.get('content-type');
+  }
+  set contentType(value: string | null) {
+    this.#field('content-type', value);
+  }
+  /** Bytes of the body; -1 when not set. */
+  get contentLength64(): number {
+    return Number(this.headers.get('content-length') ?? -1);
+  }
+  set contentLength64(value: number) {
+    if (!Number.isSafeInteger(value) || value < 0) throw new ArgumentOutOfRangeException('value', value, 'a length is 0 or more');
+    this.#field('content-length', String(value));
+  }
+  get redirectLocation(): string | null {
+    return this.headers.get('location');
+  }
+  set redirectLocation(value: string | null) {
+    this.#field('location', value);
+  }
+  get keepAlive(): boolean {
+    return this.headers.get('connection') !== 'close';
+  }
+  set keepAlive(value: boolean) {
+    this.#field('connection', value ? null : 'close');
+  }
+
+  addHeader(name: string, value: string): void {
+    this.#field(name, value);
+  }
+  appendHeader(name: string, value: string): void {
+    this.#change();
+    checkField(name, value);
+    this.headers.append(name, value);
+  }
+  /** Status 302 and Location; `close()` still has to be called. */
+  redirect(url: string): void {
+    this.redirectLocation = url;
+    this.statusCode = 302;
+  }
+
+  /** The body. The first byte sends status and headers; ending it ends the response. */
+  get outputStream(): Writable {
+    if (this.#state === 'closed') throw new ObjectDisposedException('HttpListenerResponse');
+    this.#output ??= new Writable({
+      write: (chunk: Uint8Array, _encoding, done) => void this.#begin().write(chunk, (error) => done(error)),
+      final: (done) => {
+        this.#finish();
+        done();
+      },
+    });
+    return this.#output;
+  }
+
+  /** Sends what is to be sent, with `body` as the body if one is given, and ends the response. Idempotent. */
+  close(body?: string | Uint8Array): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'handed over') throw new InvalidOperationException('the request was accepted as a WebSocket');
+    if (body === undefined && this.#output !== null) {
+      this.#output.end();
+      return;
+    }
+    if (this.#state === 'new') {
+      const bytes = body === undefined ? new Uint8Array(0) : typeof body === 'string' ? Buffer.from(body) : body;
+      if (!this.headers.has('content-length') && mayHaveBody(this.#statusCode)) this.headers.set('content-length', String(bytes.length));
+      this.#finish(bytes);
+    } else this.#finish(body);
+  }
+
+  /** Drops the connection without an answer, or in the middle of it. */
+  abort(): void {
+    if (this.#state === 'closed' || this.#state === 'handed over') return;
+    this.#state = 'closed';
+    this.#incoming.request.socket.destroy();
+    this.#done();
+  }
+
+  /** @internal */
+  get isAnswered(): boolean {
+    return this.#state !== 'new';
+  }
+  /** @internal The socket is a WebSocket's from here on. */
+  handOver(): void {
+    this.#state = 'handed over';
+  }
+
+  #change(): void {
+    if (this.#state === 'closed') throw new ObjectDisposedException('HttpListenerResponse');
+    if (this.#state !== 'new') throw new InvalidOperationException('the headers have been sent');
+  }
+  #field(name: string, value: string | null): void {
+    this.#change();
+    if (value === null) {
+      this.headers.delete(name);
+      return;
+    }
+    checkField(name, value);
+    this.headers.set(name, value);
+  }
+
+  /** Sends status and headers, once. */
+  #begin(): ServerResponse {
+    if (this.#response !== null) return this.#response;
+    const response = this.#attach();
+    this.#response = response;
+    this.#state = 'begun';
+    const fields: OutgoingHttpHeaders = {};
+    for (const [name, value] of this.headers) {
+      const before = fields[name];
+      // Headers keep Set-Cookie apart, and everything else joined.
+      fields[name] = before === undefined ? value : ([before, value].flat() as string[]);
+    }
+    response.writeHead(this.#statusCode, this.statusDescription, fields);
+    return response;
+  }
+  #attach(): ServerResponse {
+    const incoming = this.#incoming;
+    if ('response' in incoming) return incoming.response;
+    const { request, socket } = incoming;
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    // An upgrade's socket is a Socket of `net` or `tls`; Node types it as any duplex.
+    if (socket instanceof Socket) response.assignSocket(socket);
+    response.once('finish', () => socket.end());
+    return response;
+  }
+  #finish(body?: string | Uint8Array): void {
+    const response = this.#begin();
+    this.#state = 'closed';
+    if (body === undefined || body.length === 0) response.end();
+    else response.end(body);
+    this.#done();
+  }
+}
+
+function mayHaveBody(status: number): boolean {
+  return status >= 200 && status !== 204 && status !== 304;
+}
+
+function checkField(name: string, value: string): void {
+  if (!fieldName.test(String(name))) throw new ArgumentException('is not a header name', 'name');
+  if (!fieldValue.test(String(value))) throw new ArgumentException('has a character that a header must not have', 'value');
+}

@@ -1,0 +1,329 @@
+/**
+ * .NET's `System.Net.WebSockets.WebSocket` over a ferrywire connection: bytes are received into the caller's buffer, messages may be sent in
+ * pieces, and the two halves of the closing handshake are separate operations (RFC 6455 section 7.1).
+ *
+ * The connection is in pull mode with delivery 'span' and without `autoClose`: nothing is read that no `receive` asks for, and a received
+ * close is answered by `close` or `closeOutput` only. Beware: the core gives the application its closing deadline to answer.
+ */
+import type { Duplex } from 'node:stream';
+import type { Connection } from '@ferrywire/core';
+import type { DriverHandle } from '@ferrywire/driver';
+import {
+  ArgumentException,
+  InvalidOperationException,
+  ObjectDisposedException,
+  OperationCanceledException,
+  WebSocketException,
+} from './errors.ts';
+import { overStream, type WebSocketCreationOptions } from './over-stream.ts';
+import { checkBuffer, checkCloseStatus } from './websocket-checks.ts';
+import type { WebSocketMessageType, WebSocketReceiveResult, WebSocketState } from './websocket-types.ts';
+
+interface Waiter<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+interface Receiving extends Waiter<WebSocketReceiveResult> {
+  readonly buffer: Uint8Array;
+}
+
+/** The core keeps payloads from this size on by reference; a caller may use its buffer again as soon as `send` has settled. */
+const heldByReference = 16_384;
+/** Where data goes that `close` discards. */
+const scratch = new Uint8Array(16_384);
+
+/** Gives a socket its connection; for this package. */
+export let openWebSocket: (socket: WebSocket, connection: Connection, driver: DriverHandle) => void;
+/** For `ClientWebSocket`, before there is a connection. */
+export let setConnecting: (socket: WebSocket, state: 'Connecting' | 'Closed') => void;
+
+export class WebSocket {
+  #connection: Connection | null = null;
+  #driver: DriverHandle | null = null;
+  #early: 'None' | 'Connecting' | 'Closed' = 'None';
+  #aborted = false;
+  #disposed = false;
+  #closeSent = false;
+  #closeReceived = false;
+  #closeStatus: number | null = null;
+  #closeStatusDescription: string | null = null;
+  #receiving: Receiving | null = null;
+  #closing: Waiter<void>[] = [];
+  #waitingForRoom: Waiter<void>[] = [];
+  #fragmented = false;
+
+  /**
+   * Wraps a stream on which the opening handshake has been done. Throws ArgumentNullException or ArgumentException for what is no duplex
+   * stream, ArgumentException for a bad sub-protocol, ArgumentOutOfRangeException for a bad interval.
+   */
+  static createFromStream(stream: Duplex, options: WebSocketCreationOptions): WebSocket {
+    const { connection, driver } = overStream(stream, options);
+    const socket = new WebSocket();
+    openWebSocket(socket, connection, driver);
+    return socket;
+  }
+
+  get state(): WebSocketState {
+    if (this.#aborted) return 'Aborted';
+    if (this.#connection === null) return this.#early;
+    if (this.#closeSent) return this.#closeReceived ? 'Closed' : 'CloseSent';
+    return this.#closeReceived ? 'CloseReceived' : 'Open';
+  }
+  get subProtocol(): string | null {
+    return this.#connection?.subprotocol ?? null;
+  }
+  /** What the peer's close frame said, 1005 (Empty) for none; null before it was received. */
+  get closeStatus(): number | null {
+    return this.#closeStatus;
+  }
+  get closeStatusDescription(): string | null {
+    return this.#closeStatusDescription;
+  }
+
+  /**
+   * Receives the next piece of a message, or the peer's close frame, into `buffer`, which must not be used until this has settled. States:
+   * Open, CloseSent.
+   *
+   * Rejects with InvalidOperationException while another receive is outstanding; with WebSocketException InvalidState in another state,
+   * ConnectionClosedPrematurely when the connection ended without a close frame, Faulted when the peer broke the protocol. A signal that
+   * fires aborts the socket, as in .NET, and rejects with its reason.
+   */
+  async receive(buffer: ArrayBufferView | ArrayBuffer, signal?: AbortSignal): Promise<WebSocketReceiveResult> {
+    const target = checkBuffer(buffer, 'buffer');
+    const connection = this.#open('receive', ['Open', 'CloseSent']);
+    if (target.length === 0) throw new ArgumentException('must have room for at least one byte', 'buffer');
+    if (this.#receiving !== null) throw new InvalidOperationException('there is already one outstanding receive on this WebSocket');
+    return this.#cancellable(
+      signal,
+      new Promise((resolve, reject) => {
+        this.#receiving = { buffer: target, resolve, reject };
+        this.#advance(connection);
+      }),
+    );
+  }
+
+  /**
+   * Sends a message, or with `endOfMessage` false the next piece of one. Settles when the transport has room. States: Open, CloseReceived.
+   * Rejects with ArgumentException for message type Close, and with WebSocketException InvalidState in another state.
+   */
+  async send(
+    data: string | ArrayBufferView | ArrayBuffer,
+    messageType: WebSocketMessageType,
+    endOfMessage = true,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const payload = typeof data === 'string' ? data : checkBuffer(data, 'buffer');
+    if (messageType !== 'Text' && messageType !== 'Binary') {
+      throw new ArgumentException(
+        `the message type must be Text or Binary, not ${String(messageType)}; use close() to close`,
+        'messageType',
+      );
+    }
+    const connection = this.#open('send', ['Open', 'CloseReceived']);
+    signal?.throwIfAborted();
+    if (!this.#transmit(connection, payload, messageType, endOfMessage)) throw this.#lost();
+    await this.#cancellable(signal, this.#room());
+  }
+
+  /**
+   * Sends a close frame unless one was sent, and waits for the peer's; data that arrives meanwhile goes to an outstanding receive or is
+   * discarded. States: Open, CloseReceived, CloseSent. Rejects with ArgumentException for a status that must not be sent or a description
+   * above 123 bytes of UTF-8, with WebSocketException when the connection ends first.
+   */
+  async close(closeStatus: number, statusDescription: string | null = null, signal?: AbortSignal): Promise<void> {
+    const { code, reason } = checkCloseStatus(closeStatus, statusDescription);
+    const connection = this.#open('close', ['Open', 'CloseReceived', 'CloseSent']);
+    signal?.throwIfAborted();
+    if (!this.#closeSent) this.#sendClose(connection, code, reason);
+    if (this.#closeReceived) {
+      await this.#cancellable(signal, this.#room());
+      return;
+    }
+    await this.#cancellable(
+      signal,
+      new Promise<void>((resolve, reject) => {
+        this.#closing.push({ resolve, reject });
+        this.#advance(connection);
+      }),
+    );
+  }
+
+  /** Sends a close frame and does not wait. States: Open, CloseReceived. Arguments as for `close`. */
+  async closeOutput(closeStatus: number, statusDescription: string | null = null, signal?: AbortSignal): Promise<void> {
+    const { code, reason } = checkCloseStatus(closeStatus, statusDescription);
+    const connection = this.#open('closeOutput', ['Open', 'CloseReceived']);
+    signal?.throwIfAborted();
+    this.#sendClose(connection, code, reason);
+    await this.#cancellable(signal, this.#room());
+  }
+
+  /** Drops the connection without a close frame. What is outstanding rejects with OperationCanceledException. */
+  abort(): void {
+    this.#abort(new OperationCanceledException('the WebSocket was aborted'));
+  }
+
+  /** Aborts what is not closed; every operation after it rejects with ObjectDisposedException. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.state !== 'Closed') this.abort();
+  }
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #open(operation: string, states: readonly WebSocketState[]): Connection {
+    if (this.#disposed) throw new ObjectDisposedException('WebSocket');
+    const connection = this.#connection;
+    if (connection === null && !this.#aborted) throw new InvalidOperationException('the WebSocket is not connected');
+    const { state } = this;
+    if (connection === null || !states.includes(state)) {
+      throw new WebSocketException(
+        'InvalidState',
+        `the WebSocket is in state ${state}, in which ${operation}() is not possible; it is in ${states.join(', ')}`,
+      );
+    }
+    return connection;
+  }
+
+  #transmit(connection: Connection, payload: string | Uint8Array, messageType: 'Text' | 'Binary', fin: boolean): boolean {
+    const copied = typeof payload !== 'string' && payload.length >= heldByReference;
+    const data = copied ? payload.slice() : payload;
+    const continues = this.#fragmented;
+    this.#fragmented = !fin;
+    if (continues) return connection.sendContinuation(data, fin);
+    const options = { fin, transfer: copied };
+    if (messageType === 'Text') return connection.sendText(data, options);
+    return connection.sendBinary(typeof data === 'string' ? Buffer.from(data) : data, options);
+  }
+
+  #sendClose(connection: Connection, code: number | undefined, reason: string): void {
+    this.#closeSent = true;
+    if (code === undefined) connection.close();
+    else connection.close(code, reason);
+    this.#driver?.pump();
+  }
+
+  /** Gives what has arrived to whoever waits for it. */
+  #advance(connection: Connection): void {
+    for (;;) {
+      const receiving = this.#receiving;
+      if (receiving === null && this.#closing.length === 0) break;
+      const event = connection.readInto(receiving?.buffer ?? scratch);
+      if (event === null) {
+        this.#failedByCore(connection);
+        break;
+      }
+      if (event.type === 'data') {
+        if (receiving === null) continue;
+        this.#receiving = null;
+        const messageType = event.kind === 'text' ? 'Text' : 'Binary';
+        receiving.resolve({
+          count: event.count,
+          messageType,
+          endOfMessage: event.endOfMessage,
+          closeStatus: null,
+          closeStatusDescription: null,
+        });
+      } else if (event.type === 'close') {
+        this.#peerClosed(event.code, event.reason);
+      } else if (event.type === 'end') {
+        this.#ended(event.clean, event.cause);
+        break;
+      }
+    }
+    this.#driver?.pump();
+  }
+
+  #peerClosed(code: number, reason: string): void {
+    this.#closeReceived = true;
+    this.#closeStatus = code;
+    this.#closeStatusDescription = reason;
+    const receiving = this.#receiving;
+    this.#receiving = null;
+    receiving?.resolve({ count: 0, messageType: 'Close', endOfMessage: true, closeStatus: code, closeStatusDescription: reason });
+    for (const { resolve } of this.#closing.splice(0)) resolve();
+  }
+
+  /** The core has failed the connection: its close frame is on its way, and the terminal event waits for the peer's end. */
+  #failedByCore(connection: Connection): void {
+    const { closeSent } = connection;
+    if (this.#closeSent || closeSent === null) return;
+    this.#reject(
+      new WebSocketException('Faulted', `the remote party broke the protocol; it was told so with close code ${closeSent.code}`),
+    );
+  }
+
+  #ended(clean: boolean, cause: { readonly code: string; readonly message: string } | null): void {
+    if (clean) {
+      // Both close frames have been seen, so nothing waits any more.
+      for (const { resolve } of this.#waitingForRoom.splice(0)) resolve();
+      return;
+    }
+    const lost = cause === null || cause.code === 'WS_EOF' || cause.code === 'WS_TRANSPORT' || cause.code.startsWith('WS_TIMEOUT');
+    this.#abort(
+      lost
+        ? new WebSocketException('ConnectionClosedPrematurely', 'the remote party closed the connection without the closing handshake')
+        : new WebSocketException('Faulted', `the remote party broke the protocol: ${cause.message}`, { cause }),
+    );
+  }
+
+  #abort(error: Error): void {
+    if (this.#aborted || this.state === 'Closed') return;
+    this.#connection?.abort();
+    this.#reject(error);
+  }
+
+  /** Aborted from here on, as far as the application is concerned. */
+  #reject(error: Error): void {
+    this.#aborted = true;
+    this.#driver?.pump();
+    const receiving = this.#receiving;
+    this.#receiving = null;
+    receiving?.reject(error);
+    for (const { reject } of [...this.#closing.splice(0), ...this.#waitingForRoom.splice(0)]) reject(error);
+  }
+
+  #lost(): Error {
+    this.#abort(new OperationCanceledException('the connection was lost'));
+    return new WebSocketException('ConnectionClosedPrematurely', 'the connection is no longer open');
+  }
+
+  /** Settles when the transport accepts more. */
+  #room(): Promise<void> {
+    const driver = this.#driver;
+    driver?.pump();
+    if (driver?.stalled !== true) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#waitingForRoom.push({ resolve, reject }));
+  }
+
+  /** A signal aborts the socket: half an operation cannot be taken back. */
+  async #cancellable<T>(signal: AbortSignal | undefined, operation: Promise<T>): Promise<T> {
+    if (signal === undefined) return operation;
+    const onAbort = (): void => this.#abort(new OperationCanceledException('the operation was cancelled'));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await operation;
+    } catch (error) {
+      if (signal.aborted && error instanceof OperationCanceledException) throw signal.reason;
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  static {
+    openWebSocket = (socket, connection, driver) => {
+      socket.#connection = connection;
+      socket.#driver = driver;
+      driver.onEvents = () => socket.#advance(connection);
+      driver.onDrain = () => {
+        for (const { resolve } of socket.#waitingForRoom.splice(0)) resolve();
+      };
+    };
+    setConnecting = (socket, state) => {
+      socket.#early = state;
+    };
+  }
+}

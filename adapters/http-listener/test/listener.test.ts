@@ -1,0 +1,327 @@
+/** The listener, requests and responses. */
+import { connect } from 'node:net';
+import {
+  HttpListener,
+  type HttpListenerContext,
+  HttpListenerException,
+  InvalidOperationException,
+  ObjectDisposedException,
+} from '@ferrywire/http-listener';
+import { generate } from 'selfsigned';
+import { describe, expect, it } from 'vitest';
+import { bodyOf, get, raw, rejection, serving, upgradeHead } from './helpers.ts';
+
+describe('life', () => {
+  it('start, stop, start again, close', async () => {
+    const listener = new HttpListener();
+    listener.prefixes.add('http://127.0.0.1:0/');
+    expect(listener.isListening).toBe(false);
+    await listener.start();
+    await listener.start();
+    expect(listener.isListening).toBe(true);
+    const first = listener.endPoints[0]?.port ?? 0;
+    expect(first).toBeGreaterThan(0);
+    listener.stop();
+    listener.stop();
+    expect([listener.isListening, listener.endPoints]).toEqual([false, []]);
+    await expect(get(first, '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await listener.start();
+    const context = listener.getContext();
+    const answer = get(listener.endPoints[0]?.port ?? 0, '/');
+    (await context).response.close('again');
+    expect(await bodyOf(await answer)).toBe('again');
+    listener.close();
+    listener.close();
+    listener.abort();
+    expect(listener.isListening).toBe(false);
+  });
+  it('after close everything is an ObjectDisposedException', async () => {
+    const listener = new HttpListener();
+    listener.close();
+    expect(() => listener.start()).toThrow(ObjectDisposedException);
+    expect(() => listener.stop()).toThrow(ObjectDisposedException);
+    expect(await rejection(listener.getContext())).toBeInstanceOf(ObjectDisposedException);
+  });
+  it('getContext before start, and without prefixes, is an InvalidOperationException', async () => {
+    const listener = new HttpListener();
+    expect(await rejection(listener.getContext())).toBeInstanceOf(InvalidOperationException);
+    await listener.start();
+    const error = await rejection(listener.getContext());
+    expect(error).toBeInstanceOf(InvalidOperationException);
+    expect(error.message).toContain('prefix');
+    listener.close();
+  });
+  it('a waiting getContext rejects with 995 when the listener stops, and a loop ends', async () => {
+    for (const end of ['stop', 'abort', 'close'] as const) {
+      const listener = new HttpListener();
+      listener.prefixes.add('http://127.0.0.1:0/');
+      await listener.start();
+      const waiting = rejection(listener.getContext());
+      const loop = (async () => {
+        for await (const context of listener) context.response.close();
+      })();
+      await Promise.resolve();
+      listener[end]();
+      expect(await waiting).toMatchObject({ name: 'HttpListenerException', errorCode: 995 });
+      await loop;
+      listener.abort();
+    }
+  });
+  it('a signal ends a waiting getContext, and only that', async () => {
+    await using server = await serving(['http://127.0.0.1:0/'], () => {});
+    const controller = new AbortController();
+    const listener = new HttpListener();
+    listener.prefixes.add(`http://127.0.0.1:${server.port}/mine/`);
+    await listener.start();
+    const waiting = rejection(listener.getContext(controller.signal));
+    controller.abort();
+    expect((await waiting).name).toBe('AbortError');
+    expect((await rejection(listener.getContext(AbortSignal.abort()))).name).toBe('AbortError');
+    const answer = get(server.port, '/mine/');
+    (await listener.getContext()).response.close();
+    expect((await answer).status).toBe(200);
+    listener.close();
+  });
+  it('an address in use is an HttpListenerException 32', async () => {
+    const taken = (await import('node:net')).createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const { port } = taken.address() as { port: number };
+    const listener = new HttpListener();
+    listener.prefixes.add(`http://127.0.0.1:${port}/`);
+    const error = await rejection(listener.start());
+    expect(error).toBeInstanceOf(HttpListenerException);
+    expect(error.errorCode).toBe(32);
+    expect(listener.isListening).toBe(false);
+    await new Promise((resolve) => taken.close(resolve));
+    await listener.start();
+    expect(listener.isListening).toBe(true);
+    listener.close();
+  });
+  it('requests wait in a queue; stop answers them 503, abort drops them', async () => {
+    for (const [end, expected] of [
+      ['stop', 503],
+      ['close', 503],
+      ['abort', 'ECONNRESET'],
+    ] as const) {
+      const listener = new HttpListener();
+      listener.prefixes.add('http://127.0.0.1:0/');
+      await listener.start();
+      const answer = get(listener.endPoints[0]?.port ?? 0, '/').then(
+        ({ status }) => status,
+        (error: NodeJS.ErrnoException) => error.code,
+      );
+      const other = get(listener.endPoints[0]?.port ?? 0, '/open');
+      const open = await listener.getContext();
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      listener[end]();
+      if (end === 'abort') await expect(Promise.all([answer, other])).rejects.toMatchObject({ code: 'ECONNRESET' });
+      else {
+        open.response.close('still answered');
+        const results = [await answer, (await other).status].sort();
+        expect(results).toEqual([200, expected]);
+      }
+      listener.abort();
+    }
+  });
+  it('prefixes can be added and removed while it listens', async () => {
+    await using server = await serving(['http://127.0.0.1:0/a/']);
+    const { listener, port } = server;
+    expect((await get(port, '/b/')).status).toBe(404);
+    listener.prefixes.add(`http://127.0.0.1:${port}/b/`);
+    await listener.start();
+    expect((await get(port, '/b/')).status).toBe(200);
+    listener.prefixes.remove(`http://127.0.0.1:${port}/b/`);
+    expect((await get(port, '/b/')).status).toBe(404);
+    expect((await get(port, '/a/')).status).toBe(200);
+  });
+  it('https needs a certificate, and serves with one', async () => {
+    const without = new HttpListener();
+    without.prefixes.add('https://127.0.0.1:0/');
+    expect(await rejection(without.start())).toBeInstanceOf(InvalidOperationException);
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+    let secure: boolean | null = null;
+    await using server = await serving(
+      ['https://127.0.0.1:0/'],
+      (context) => {
+        secure = context.request.isSecureConnection;
+        expect(context.request.url.protocol).toBe('https:');
+        context.response.close('ok');
+      },
+      { tls: { key, cert } },
+    );
+    const { request } = await import('node:https');
+    const status = await new Promise((resolve, reject) => {
+      request({ host: '127.0.0.1', port: server.port, rejectUnauthorized: false, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      })
+        .on('error', reject)
+        .end();
+    });
+    expect([status, secure]).toEqual([200, true]);
+  });
+});
+
+describe('request', () => {
+  /** What a request looks like to the application. */
+  async function seen<T>(send: (port: number) => Promise<unknown>, look: (context: HttpListenerContext) => T | Promise<T>): Promise<T> {
+    let result: T | undefined;
+    await using server = await serving(['http://127.0.0.1:0/'], async (context) => {
+      result = await look(context);
+      context.response.close();
+    });
+    await send(server.port);
+    return result as T;
+  }
+  it('has method, url, headers and end points', async () => {
+    const request = await seen(
+      (port) => get(port, '/a/b?x=1&y=%20', { 'X-Some': 'thing', 'User-Agent': 'test', Cookie: 'a=1; b=2' }, 'POST', 'body'),
+      ({ request: it }) => it,
+    );
+    expect([request.httpMethod, request.rawUrl, request.protocolVersion]).toEqual(['POST', '/a/b?x=1&y=%20', '1.1']);
+    expect([request.url.pathname, request.queryString.get('y')]).toEqual(['/a/b', ' ']);
+    expect([request.headers.get('x-some'), request.userAgent, request.cookies.get('b')]).toEqual(['thing', 'test', '2']);
+    expect([request.isWebSocketRequest, request.isSecureConnection, request.isLocal]).toEqual([false, false, true]);
+    expect(request.remoteEndPoint.address).toBe('127.0.0.1');
+    expect(request.remoteEndPoint.port).toBeGreaterThan(0);
+    expect(request.userHostAddress).toBe(`127.0.0.1:${request.localEndPoint.port}`);
+    expect(request.userHostName).toBe(request.userHostAddress);
+    expect([request.hasEntityBody, request.contentLength64, request.contentType]).toEqual([true, 4, null]);
+  });
+  it('has a body to read', async () => {
+    const body = await seen(
+      (port) => get(port, '/', { 'Content-Type': 'text/plain' }, 'PUT', 'some text'),
+      async ({ request }) => {
+        let text = '';
+        for await (const chunk of request.inputStream) text += String(chunk);
+        return [text, request.contentType];
+      },
+    );
+    expect(body).toEqual(['some text', 'text/plain']);
+  });
+  it('knows a WebSocket request from others that ask for an upgrade', async () => {
+    const kinds: boolean[] = [];
+    await using server = await serving(['http://127.0.0.1:0/'], ({ request, response }) => {
+      kinds.push(request.isWebSocketRequest);
+      response.statusCode = 400;
+      response.close();
+    });
+    const replies = [
+      await raw(server.port, upgradeHead()),
+      await raw(server.port, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'),
+      await raw(server.port, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nUpgrade: websocket\r\n\r\n'),
+      await raw(
+        server.port,
+        'POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n',
+      ),
+    ];
+    expect(kinds).toEqual([true, false, false, false]);
+    for (const reply of replies) expect(reply).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+  });
+  it('survives odd targets and a missing Host', async () => {
+    const urls: string[] = [];
+    await using server = await serving(['http://*:0/'], ({ request, response }) => {
+      urls.push(request.url.pathname);
+      response.close();
+    });
+    await raw(server.port, 'GET //x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
+    await raw(server.port, 'GET http://other/abs HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
+    await raw(server.port, 'GET /plain HTTP/1.0\r\n\r\n');
+    await raw(server.port, 'GET /bad HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n');
+    expect(urls).toEqual(['//x', '/abs', '/plain', '/']);
+  });
+});
+
+describe('response', () => {
+  /** The answer to a request handled so. */
+  async function answered(handle: (context: HttpListenerContext) => unknown) {
+    await using server = await serving(['http://127.0.0.1:0/'], handle);
+    return await get(server.port, '/');
+  }
+  it('has a status, headers and a body', async () => {
+    const answer = await answered(({ response }) => {
+      response.statusCode = 201;
+      response.statusDescription = 'Made';
+      response.contentType = 'text/plain';
+      response.addHeader('X-A', '1');
+      response.appendHeader('Set-Cookie', 'a=1');
+      response.appendHeader('Set-Cookie', 'b=2');
+      response.close(Buffer.from('body'));
+      response.close();
+    });
+    expect([answer.status, answer.statusText, answer.body.toString()]).toEqual([201, 'Made', 'body']);
+    expect(answer.headers).toMatchObject({ 'content-type': 'text/plain', 'x-a': '1', 'content-length': '4', 'set-cookie': ['a=1', 'b=2'] });
+  });
+  it('writes through a stream, with a length or chunked', async () => {
+    const chunked = await answered(({ response }) => {
+      response.outputStream.write('a');
+      response.outputStream.write('b');
+      response.close();
+    });
+    expect([chunked.body.toString(), chunked.headers['transfer-encoding']]).toEqual(['ab', 'chunked']);
+    const sized = await answered(({ response }) => {
+      response.contentLength64 = 3;
+      expect(response.contentLength64).toBe(3);
+      response.outputStream.end('abc');
+    });
+    expect([sized.body.toString(), sized.headers['content-length']]).toEqual(['abc', '3']);
+  });
+  it('redirects, and closes the connection when told to', async () => {
+    const answer = await answered(({ response }) => {
+      response.redirect('http://h/elsewhere');
+      response.keepAlive = false;
+      expect([response.redirectLocation, response.keepAlive]).toEqual(['http://h/elsewhere', false]);
+      response.close();
+    });
+    expect([answer.status, answer.headers.location, answer.headers.connection]).toEqual([302, 'http://h/elsewhere', 'close']);
+  });
+  it('refuses what must not be sent, and changes after it was sent', async () => {
+    await answered(({ response }) => {
+      for (const status of [0, 99, 1000, 200.5, Number.NaN]) {
+        expect(() => {
+          response.statusCode = status;
+        }).toThrow(RangeError);
+      }
+      expect(() => response.addHeader('X\r\n', 'a')).toThrow(TypeError);
+      expect(() => response.addHeader('X', 'a\r\nY: b')).toThrow(TypeError);
+      expect(() => {
+        response.statusDescription = 'a\r\nb';
+      }).toThrow(TypeError);
+      expect(() => {
+        response.contentLength64 = -1;
+      }).toThrow(RangeError);
+      response.outputStream.write('begun');
+      expect(() => {
+        response.statusCode = 404;
+      }).toThrow(InvalidOperationException);
+      response.outputStream.end();
+      response.close();
+    });
+    await answered(({ response }) => {
+      response.close();
+      expect(() => response.addHeader('X', 'a')).toThrow(ObjectDisposedException);
+      expect(() => response.outputStream).toThrow(ObjectDisposedException);
+    });
+  });
+  it('abort drops the connection', async () => {
+    await expect(answered(({ response }) => response.abort())).rejects.toMatchObject({ code: 'ECONNRESET' });
+  });
+  it('a client that leaves while its request waits is forgotten', async () => {
+    const listener = new HttpListener();
+    listener.prefixes.add('http://127.0.0.1:0/');
+    await listener.start();
+    const port = listener.endPoints[0]?.port ?? 0;
+    const socket = connect(port, '127.0.0.1');
+    socket.write(upgradeHead('', { path: '/first' }));
+    await new Promise((resolve) => socket.once('connect', resolve));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => socket.once('close', resolve).resetAndDestroy());
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    const answer = get(port, '/second');
+    const context = await listener.getContext();
+    expect(context.request.rawUrl).toBe('/second');
+    context.response.close();
+    await answer;
+    listener.close();
+  });
+});

@@ -1,0 +1,426 @@
+/** The socket: receive, send, the states, closing, and what .NET documents as errors. */
+import { duplexPair, PassThrough, Readable } from 'node:stream';
+import {
+  ArgumentException,
+  ArgumentNullException,
+  ArgumentOutOfRangeException,
+  InvalidOperationException,
+  ObjectDisposedException,
+  OperationCanceledException,
+  receiveByBufferType,
+  WebSocket,
+  WebSocketCloseStatus,
+  WebSocketException,
+  WebSocketMessageType,
+  WebSocketState,
+} from '@ferrywire/http-listener';
+import { describe, expect, it } from 'vitest';
+import { closePayload, ends, rejection } from './helpers.ts';
+
+const data = (count: number, messageType: 'Text' | 'Binary', endOfMessage: boolean) => ({
+  count,
+  messageType,
+  endOfMessage,
+  closeStatus: null,
+  closeStatusDescription: null,
+});
+
+describe('receive', () => {
+  it('writes into the caller’s buffer, piece by piece', async () => {
+    const { socket, feed } = ends();
+    const buffer = new Uint8Array(16).fill(0x2e);
+    feed(1, 'hello');
+    expect(await socket.receive(buffer)).toEqual(data(5, 'Text', true));
+    expect(Buffer.from(buffer).toString()).toBe('hello...........');
+    feed(2, Uint8Array.of(1, 2, 3));
+    expect(await socket.receive(buffer.subarray(10))).toEqual(data(3, 'Binary', true));
+    expect([...buffer.subarray(9, 14)]).toEqual([0x2e, 1, 2, 3, 0x2e]);
+    feed(1, '');
+    expect(await socket.receive(buffer)).toEqual(data(0, 'Text', true));
+  });
+  it('of a message longer than the buffer takes several, endOfMessage on the last', async () => {
+    const { socket, feed } = ends();
+    const buffer = new Uint8Array(4);
+    feed(1, 'abcdefghij');
+    const pieces: string[] = [];
+    for (let last = false; !last; ) {
+      const { count, endOfMessage } = await socket.receive(buffer);
+      pieces.push(Buffer.from(buffer.subarray(0, count)).toString());
+      last = endOfMessage;
+    }
+    expect(pieces.join('')).toBe('abcdefghij');
+    expect(pieces.every((piece) => piece.length <= 4)).toBe(true);
+    expect(pieces.length).toBeGreaterThan(2);
+  });
+  it('puts fragments together without mirroring them', async () => {
+    const { socket, feed, frame } = ends();
+    feed(1, 'ab', false);
+    feed(9, 'ping');
+    feed(0, 'cd', false);
+    feed(0, 'ef');
+    const buffer = new Uint8Array(100);
+    let text = '';
+    for (let last = false; !last; ) {
+      const { count, endOfMessage, messageType } = await socket.receive(buffer);
+      expect(messageType).toBe(WebSocketMessageType.Text);
+      text += Buffer.from(buffer.subarray(0, count)).toString();
+      last = endOfMessage;
+    }
+    expect(text).toBe('abcdef');
+    expect(await frame()).toMatchObject({ opcode: 10, payload: Buffer.from('ping') });
+  });
+  it('takes any view or ArrayBuffer', async () => {
+    const { socket, feed } = ends();
+    feed(1, 'ab');
+    feed(1, 'cd');
+    const memory = new ArrayBuffer(8);
+    await socket.receive(new DataView(memory, 2, 4));
+    expect(Buffer.from(memory).toString('latin1', 2, 4)).toBe('ab');
+    await socket.receive(memory);
+    expect(Buffer.from(memory).toString('latin1', 0, 2)).toBe('cd');
+  });
+  it('two at once: the second is an InvalidOperationException, the first goes on', async () => {
+    const { socket, feed } = ends();
+    const first = socket.receive(new Uint8Array(8));
+    expect(await rejection(socket.receive(new Uint8Array(8)))).toBeInstanceOf(InvalidOperationException);
+    feed(1, 'x');
+    expect(await first).toEqual(data(1, 'Text', true));
+    feed(1, 'y');
+    expect(await socket.receive(new Uint8Array(8))).toEqual(data(1, 'Text', true));
+  });
+  it('without a buffer, or with one without room, is an argument error', async () => {
+    const { socket } = ends();
+    expect(await rejection(socket.receive(null as unknown as Uint8Array))).toBeInstanceOf(ArgumentNullException);
+    expect(await rejection(socket.receive('x' as unknown as Uint8Array))).toBeInstanceOf(ArgumentException);
+    expect(await rejection(socket.receive(new Uint8Array(0)))).toBeInstanceOf(ArgumentException);
+    expect(socket.state).toBe('Open');
+  });
+  it('nothing is read that nobody asked for', async () => {
+    const { socket, feed, peer } = ends();
+    const big = new Uint8Array(1000).fill(7);
+    for (let index = 0; index < 1000; index += 1) feed(2, big);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(peer.writableLength).toBeGreaterThan(800_000);
+    const buffer = new Uint8Array(1000);
+    for (let index = 0; index < 1000; index += 1) expect((await socket.receive(buffer)).count).toBeGreaterThan(0);
+  });
+  it('a peer that is gone: ConnectionClosedPrematurely, state Aborted', async () => {
+    for (const end of ['end', 'destroy'] as const) {
+      const { socket, peer } = ends();
+      const receiving = rejection(socket.receive(new Uint8Array(8)));
+      peer[end]();
+      expect(await receiving).toMatchObject({ name: 'WebSocketException', webSocketErrorCode: 'ConnectionClosedPrematurely' });
+      expect(socket.state).toBe(WebSocketState.Aborted);
+      expect(await rejection(socket.receive(new Uint8Array(8)))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
+    }
+  });
+  it('a peer that breaks the protocol: Faulted at once, and a close frame', async () => {
+    const { socket, feed, frame } = ends();
+    feed(3);
+    const error = await rejection(socket.receive(new Uint8Array(8)));
+    expect(error).toBeInstanceOf(WebSocketException);
+    expect(error).toMatchObject({ webSocketErrorCode: 'Faulted', message: expect.stringContaining('1002') });
+    expect(socket.state).toBe('Aborted');
+    expect(await frame()).toMatchObject({ opcode: 8, payload: Buffer.of(3, 0xea) });
+  });
+});
+
+describe('send', () => {
+  it('text and binary, whole and in pieces', async () => {
+    const { socket, frame } = ends();
+    await socket.send('höllo', 'Text');
+    await socket.send(Buffer.from('bytes as text'), 'Text', true);
+    await socket.send(Uint8Array.of(1, 2).buffer, 'Binary');
+    await socket.send('a', 'Text', false);
+    await socket.send('b', 'Text', false);
+    await socket.send(new Uint8Array(0), 'Text', true);
+    await socket.send('c', 'Text');
+    const frames = [];
+    for (let index = 0; index < 7; index += 1) {
+      const { opcode, fin, payload } = await frame();
+      frames.push([opcode, fin, payload.toString('latin1')]);
+    }
+    expect(frames).toEqual([
+      [1, true, Buffer.from('höllo').toString('latin1')],
+      [1, true, 'bytes as text'],
+      [2, true, '\u0001\u0002'],
+      [1, false, 'a'],
+      [0, false, 'b'],
+      [0, true, ''],
+      [1, true, 'c'],
+    ]);
+  });
+  it('the buffer is the caller’s again when it has settled', async () => {
+    const { socket, frame } = ends();
+    const large = new Uint8Array(100_000).fill(1);
+    await socket.send(large, 'Binary');
+    large.fill(2);
+    expect((await frame()).payload.every((byte) => byte === 1)).toBe(true);
+  });
+  it('of type Close is an ArgumentException', async () => {
+    const { socket } = ends();
+    expect(await rejection(socket.send('x', 'Close'))).toBeInstanceOf(ArgumentException);
+    expect(await rejection(socket.send('x', 'text' as 'Text'))).toBeInstanceOf(ArgumentException);
+    expect(await rejection(socket.send(null as unknown as string, 'Text'))).toBeInstanceOf(ArgumentNullException);
+  });
+  it('after close is a WebSocketException InvalidState', async () => {
+    const { socket, feed, frame } = ends();
+    const closing = socket.close(1000);
+    expect(await rejection(socket.send('x', 'Text'))).toMatchObject({ name: 'WebSocketException', webSocketErrorCode: 'InvalidState' });
+    await frame();
+    feed(8, closePayload(1000));
+    await closing;
+    expect(await rejection(socket.send('x', 'Text'))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
+    expect(await rejection(socket.close(1000))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
+    expect(await rejection(socket.receive(new Uint8Array(1)))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
+  });
+  it('waits while the transport has no room', async () => {
+    const [near, far] = duplexPair();
+    const socket = WebSocket.createFromStream(near, { isServer: true });
+    let sent = 0;
+    const sending = (async () => {
+      for (let index = 0; index < 100; index += 1) {
+        await socket.send(new Uint8Array(10_000), 'Binary');
+        sent += 1;
+      }
+    })();
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(sent).toBeLessThan(50);
+    far.resume();
+    await sending;
+    expect(sent).toBe(100);
+    socket.dispose();
+  });
+});
+
+describe('states and closing', () => {
+  it('a close from the peer: CloseReceived, in which sending still works, then Closed', async () => {
+    const { socket, feed, frame } = ends();
+    expect([socket.state, socket.closeStatus, socket.closeStatusDescription]).toEqual(['Open', null, null]);
+    feed(8, closePayload(1001, 'going'));
+    expect(await socket.receive(new Uint8Array(8))).toEqual({
+      count: 0,
+      messageType: 'Close',
+      endOfMessage: true,
+      closeStatus: 1001,
+      closeStatusDescription: 'going',
+    });
+    expect([socket.state, socket.closeStatus, socket.closeStatusDescription]).toEqual(['CloseReceived', 1001, 'going']);
+    await socket.send('last words', 'Text');
+    expect(await frame()).toMatchObject({ opcode: 1, payload: Buffer.from('last words') });
+    expect(await rejection(socket.receive(new Uint8Array(8)))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
+    await socket.close(WebSocketCloseStatus.NormalClosure, 'bye');
+    expect(socket.state).toBe('Closed');
+    expect(await frame()).toMatchObject({ opcode: 8, payload: closePayload(1000, 'bye') });
+  });
+  it('closeOutput: CloseSent, in which receiving still works, then Closed', async () => {
+    const { socket, feed, frame } = ends();
+    await socket.closeOutput(WebSocketCloseStatus.EndpointUnavailable, null);
+    expect(socket.state).toBe('CloseSent');
+    expect(await frame()).toMatchObject({ opcode: 8, payload: closePayload(1001) });
+    expect(await rejection(socket.closeOutput(1000))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
+    expect(await rejection(socket.send('x', 'Text'))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
+    feed(1, 'still');
+    expect(await socket.receive(new Uint8Array(8))).toEqual(data(5, 'Text', true));
+    feed(8, closePayload(1001));
+    expect((await socket.receive(new Uint8Array(8))).messageType).toBe('Close');
+    expect([socket.state, socket.closeStatus]).toEqual(['Closed', 1001]);
+  });
+  it('close waits for the peer’s close frame and discards data', async () => {
+    const { socket, feed, frame } = ends();
+    const closing = socket.close(4000, 'mine');
+    expect(socket.state).toBe('CloseSent');
+    expect(await frame()).toMatchObject({ opcode: 8, payload: closePayload(4000, 'mine') });
+    feed(1, 'discarded');
+    feed(2, new Uint8Array(100_000));
+    feed(8, closePayload(4000, 'theirs'));
+    await closing;
+    expect([socket.state, socket.closeStatus, socket.closeStatusDescription]).toEqual(['Closed', 4000, 'theirs']);
+  });
+  it('close while a receive is outstanding: the receive gets the data and the close', async () => {
+    const { socket, feed } = ends();
+    const receiving = socket.receive(new Uint8Array(8));
+    const closing = socket.close(1000);
+    feed(8, closePayload(1000));
+    expect((await receiving).messageType).toBe('Close');
+    await closing;
+    expect(socket.state).toBe('Closed');
+  });
+  it('close when the peer goes away: ConnectionClosedPrematurely', async () => {
+    const { socket, peer } = ends();
+    const closing = rejection(socket.close(1000));
+    peer.destroy();
+    expect(await closing).toMatchObject({ webSocketErrorCode: 'ConnectionClosedPrematurely' });
+    expect(socket.state).toBe('Aborted');
+  });
+  it('a close without a status is Empty, both ways', async () => {
+    const { socket, feed, frame } = ends();
+    feed(8);
+    expect((await socket.receive(new Uint8Array(8))).closeStatus).toBe(WebSocketCloseStatus.Empty);
+    await socket.close(WebSocketCloseStatus.Empty, null);
+    expect(await frame()).toMatchObject({ opcode: 8, payload: Buffer.alloc(0) });
+  });
+  it('a status or description that must not be sent is an ArgumentException', async () => {
+    for (const operation of ['close', 'closeOutput'] as const) {
+      const { socket } = ends();
+      for (const status of [0, 999, 1004, 1006, 1015, 5000, 1000.5, '1000' as unknown as number]) {
+        expect(await rejection(socket[operation](status)), String(status)).toBeInstanceOf(ArgumentException);
+      }
+      expect(await rejection(socket[operation](WebSocketCloseStatus.Empty, 'x'))).toBeInstanceOf(ArgumentException);
+      expect(await rejection(socket[operation](1000, 'é'.repeat(62)))).toBeInstanceOf(ArgumentException);
+      expect(socket.state).toBe('Open');
+      socket.abort();
+    }
+  });
+  it('abort: Aborted at once, what is outstanding is cancelled, the transport is dropped', async () => {
+    const { socket, near } = ends();
+    const receiving = rejection(socket.receive(new Uint8Array(8)));
+    socket.abort();
+    expect([socket.state, near.destroyed]).toEqual(['Aborted', true]);
+    expect(await receiving).toBeInstanceOf(OperationCanceledException);
+    socket.abort();
+  });
+  it('after dispose every operation is an ObjectDisposedException', async () => {
+    const { socket } = ends();
+    const receiving = rejection(socket.receive(new Uint8Array(8)));
+    socket.dispose();
+    socket.dispose();
+    expect(await receiving).toBeInstanceOf(OperationCanceledException);
+    for (const operation of [
+      () => socket.receive(new Uint8Array(8)),
+      () => socket.send('x', 'Text'),
+      () => socket.close(1000),
+      () => socket.closeOutput(1000),
+    ]) {
+      expect(await rejection(operation())).toBeInstanceOf(ObjectDisposedException);
+    }
+    expect(socket.state).toBe('Aborted');
+  });
+  it('dispose after an orderly close keeps the state', async () => {
+    const { socket, feed } = ends();
+    feed(8, closePayload(1000));
+    await socket.receive(new Uint8Array(8));
+    await socket.close(1000);
+    socket[Symbol.dispose]();
+    expect(socket.state).toBe('Closed');
+  });
+});
+
+describe('AbortSignal', () => {
+  it('aborts the socket, and the operation rejects with its reason', async () => {
+    const { socket } = ends();
+    const controller = new AbortController();
+    const receiving = rejection(socket.receive(new Uint8Array(8), controller.signal));
+    controller.abort(new Error('enough'));
+    expect(await receiving).toEqual(new Error('enough'));
+    expect(socket.state).toBe('Aborted');
+  });
+  it('that fired before does so at once; one that fires after the operation does nothing', async () => {
+    const { socket, feed } = ends();
+    const controller = new AbortController();
+    feed(1, 'x');
+    await socket.receive(new Uint8Array(8), controller.signal);
+    await socket.send('x', 'Text', true, controller.signal);
+    controller.abort();
+    expect(socket.state).toBe('Open');
+    expect((await rejection(socket.send('x', 'Text', true, controller.signal))).name).toBe('AbortError');
+    expect((await rejection(socket.closeOutput(1000, null, controller.signal))).name).toBe('AbortError');
+    const closing = new AbortController();
+    const waiting = rejection(socket.close(1000, null, closing.signal));
+    closing.abort();
+    expect((await waiting).name).toBe('AbortError');
+    expect(socket.state).toBe('Aborted');
+  });
+});
+
+describe('receive by buffer type', () => {
+  it('tells messages from fragments, and text from binary', async () => {
+    const { socket, feed } = ends();
+    const buffer = new Uint8Array(4);
+    feed(1, 'abcdef');
+    feed(2, Uint8Array.of(1, 2, 3, 4, 5, 6));
+    feed(1, 'ok');
+    feed(8, closePayload(1000, 'end'));
+    const seen: [type: string, what: unknown][] = [];
+    for (;;) {
+      const { bufferType, bytesRead, closeStatus, closeReason } = await receiveByBufferType(socket, buffer);
+      seen.push([
+        bufferType,
+        bufferType === 'Close' ? [closeStatus, closeReason] : Buffer.from(buffer.subarray(0, bytesRead)).toString('latin1'),
+      ]);
+      if (bufferType === 'Close') break;
+    }
+    const joined = (kind: string): string =>
+      seen
+        .filter(([type]) => String(type).startsWith(kind))
+        .map(([, text]) => text)
+        .join('');
+    expect(joined('Utf8')).toBe('abcdefok');
+    expect(joined('Binary')).toBe('\u0001\u0002\u0003\u0004\u0005\u0006');
+    expect(seen.filter(([type]) => type === 'Utf8Message')).toHaveLength(2);
+    expect(seen.filter(([type]) => type === 'BinaryMessage')).toHaveLength(1);
+    expect(seen[0]?.[0]).toBe('Utf8Fragment');
+    expect(seen.at(-1)).toEqual(['Close', [1000, 'end']]);
+  });
+});
+
+describe('createFromStream', () => {
+  it('makes a client or a server, which talk to each other', async () => {
+    const [near, far] = duplexPair();
+    const client = WebSocket.createFromStream(near, { isServer: false, subProtocol: 'chat' });
+    const server = WebSocket.createFromStream(far, { isServer: true, subProtocol: 'chat', keepAliveInterval: -1, keepAliveTimeout: 1000 });
+    expect([client.subProtocol, server.subProtocol]).toEqual(['chat', 'chat']);
+    const buffer = new Uint8Array(32);
+    await client.send('question', 'Text');
+    expect(await server.receive(buffer)).toEqual(data(8, 'Text', true));
+    await server.send('answer', 'Text');
+    expect(await client.receive(buffer)).toEqual(data(6, 'Text', true));
+    const closing = client.close(1000, 'bye');
+    expect((await server.receive(buffer)).closeStatusDescription).toBe('bye');
+    await server.close(1000, 'bye');
+    await closing;
+    expect([client.state, server.state]).toEqual(['Closed', 'Closed']);
+  });
+  it('refuses what is no duplex stream, and bad options', () => {
+    const [stream] = duplexPair();
+    const create =
+      (given: unknown, options: unknown = { isServer: true }) =>
+      () =>
+        WebSocket.createFromStream(given as PassThrough, options as { isServer: boolean });
+    expect(create(null)).toThrow(ArgumentNullException);
+    expect(create(stream, null)).toThrow(ArgumentNullException);
+    expect(create({})).toThrow(ArgumentException);
+    expect(create(Readable.from([]))).toThrow(ArgumentException);
+    expect(create(new PassThrough().end())).toThrow(ArgumentException);
+    expect(create(stream, {})).toThrow(ArgumentException);
+    expect(create(stream, { isServer: true, subProtocol: '' })).toThrow(ArgumentException);
+    expect(create(stream, { isServer: true, subProtocol: 'a b' })).toThrow(ArgumentException);
+    expect(create(stream, { isServer: true, keepAliveInterval: -2 })).toThrow(ArgumentOutOfRangeException);
+    expect(create(stream, { isServer: true, keepAliveTimeout: Number.NaN })).toThrow(ArgumentOutOfRangeException);
+  });
+});
+
+it('the errors have .NET’s names and JavaScript’s classes', () => {
+  expect(new ArgumentException('m', 'p')).toBeInstanceOf(TypeError);
+  expect(new ArgumentNullException('p')).toBeInstanceOf(ArgumentException);
+  expect(new ArgumentOutOfRangeException('p', 1, 'm')).toBeInstanceOf(RangeError);
+  expect(new ObjectDisposedException('x')).toBeInstanceOf(InvalidOperationException);
+  const names = [
+    new ArgumentException('m', 'p'),
+    new ArgumentNullException('p'),
+    new ArgumentOutOfRangeException('p', 1, 'm'),
+    new InvalidOperationException('m'),
+    new ObjectDisposedException('x'),
+    new OperationCanceledException('m'),
+    new WebSocketException('Faulted', 'm'),
+  ].map(({ name }) => name);
+  expect(names).toEqual([
+    'ArgumentException',
+    'ArgumentNullException',
+    'ArgumentOutOfRangeException',
+    'InvalidOperationException',
+    'ObjectDisposedException',
+    'OperationCanceledException',
+    'WebSocketException',
+  ]);
+});
