@@ -1,0 +1,148 @@
+/**
+ * `attach`: WebSockets on the 'upgrade' of an HTTP server that is somebody else's.
+ *
+ * Node has parsed the request; its head is written down again and given to the same protocol object that `listen` uses, so that both judge
+ * alike and answer alike, down to a refusal's last byte (RFC 6455 section 4.2).
+ *
+ * Beware: Node calls every listener of 'upgrade' with the same socket, and closes it for none of them. A request that is not for us (another
+ * path, another protocol) is left alone when there are other listeners; it is answered when each of them is one of ours and has declined,
+ * or when nobody has touched the socket within the opening deadline.
+ */
+import type { Server as HttpServer, IncomingMessage } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type CloseAllOptions, EndpointHost, type Peer, type ServerSettings } from '@ferrywire/driver';
+import { decideUpgrade, isWebSocketRequest, type RequestHead } from '@ferrywire/handshake';
+import { checkObject, hostOptions, type ServerOptions, serverSettings } from './options.ts';
+import { timers } from './timers.ts';
+import { isTaken, SocketTransport } from './transport.ts';
+
+const OPENING = 10_000;
+
+export type AttachOptions = ServerOptions;
+
+/** What `attach` returns. */
+export interface Attached {
+  /** From `onOpen` until the transport is gone. */
+  readonly peers: ReadonlySet<Peer>;
+  /** Takes no more upgrades; the connections go on. Idempotent. */
+  detach(): void;
+  /** `detach()`, then closes every connection. Resolves when all are gone. The HTTP server is not closed. Idempotent. */
+  close(options?: CloseAllOptions): Promise<void>;
+  /** `close()`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** How many of our listeners have declined a socket. */
+const declines = new WeakMap<Duplex, number>();
+
+class Attachment implements Attached {
+  readonly #server: HttpServer | HttpsServer;
+  readonly #endpoints: EndpointHost;
+  readonly #settings: ServerSettings;
+  readonly #listener = (incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void => this.#upgrade(incoming, socket, head);
+
+  constructor(server: HttpServer | HttpsServer, options: AttachOptions) {
+    const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = options;
+    this.#server = server;
+    this.#endpoints = new EndpointHost(hostOptions(options));
+    this.#settings = serverSettings(protocol);
+    server.on('upgrade', this.#listener);
+  }
+
+  get peers(): ReadonlySet<Peer> {
+    return this.#endpoints.peers;
+  }
+  detach(): void {
+    this.#server.removeListener('upgrade', this.#listener);
+  }
+  close(options?: CloseAllOptions): Promise<void> {
+    this.detach();
+    return this.#endpoints.close(options);
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #upgrade(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+    if (isTaken(socket)) return;
+    if (this.#server.listenerCount('upgrade') > 1 && !this.#isOurs(incoming)) this.#decline(incoming, socket, head);
+    else this.#take(incoming, socket, head);
+  }
+
+  /** Asked only where there is somebody else to leave it to. What else is wrong with a request that is ours is ours to say. */
+  #isOurs(incoming: IncomingMessage): boolean {
+    const request = requestHead(incoming);
+    if (!isWebSocketRequest(request)) return false;
+    const path = this.#settings.policy?.path;
+    if (path === undefined) return true;
+    // A request with nothing but the target: the answer is about the path or about what comes after it.
+    const bare: RequestHead = { method: 'GET', target: request.target, httpVersion: '1.1', headers: [['Host', 'path']] };
+    const decision = decideUpgrade(bare, { path });
+    return !decision.ok && decision.error === 'WS_HS_UPGRADE';
+  }
+
+  #decline(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+    const count = (declines.get(socket) ?? 0) + 1;
+    declines.set(socket, count);
+    if (count >= this.#server.listenerCount('upgrade')) {
+      this.#take(incoming, socket, head);
+      return;
+    }
+    if (count > 1) return;
+    const opening = this.#settings.timeouts?.opening ?? OPENING;
+    if (opening === 0) return;
+    const written = writtenTo(socket);
+    timers.set(() => {
+      if (!socket.destroyed && !isTaken(socket) && writtenTo(socket) === written) this.#take(incoming, socket, head);
+    }, opening);
+  }
+
+  #take(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+    // Node's HTTP servers set both by their own options; a WebSocket has deadlines of its own.
+    if (socket instanceof Socket) socket.setTimeout(0).setNoDelay(true);
+    socket.allowHalfOpen = true;
+    const transport = new SocketTransport(socket);
+    transport.incoming = incoming;
+    const driver = this.#endpoints.serve(transport, this.#settings, transport);
+    transport.join(driver);
+    driver.receive(headBytes(incoming));
+    if (head.length > 0) driver.receive(head);
+    transport.startReading();
+  }
+}
+
+function writtenTo(socket: Duplex): number {
+  return socket instanceof Socket ? socket.bytesWritten : 0;
+}
+
+function requestHead(incoming: IncomingMessage): RequestHead {
+  return {
+    method: incoming.method ?? '',
+    target: incoming.url ?? '',
+    httpVersion: incoming.httpVersion === '1.0' ? '1.0' : '1.1',
+    headers: incoming.rawHeaders,
+  };
+}
+
+/** The request as it came, but for white space around field values. Node's parser gives bytes as Latin-1. */
+function headBytes(incoming: IncomingMessage): Uint8Array {
+  const { method = '', url = '', httpVersion, rawHeaders } = incoming;
+  let text = `${method} ${url} HTTP/${httpVersion}\r\n`;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) text += `${rawHeaders[index]}: ${rawHeaders[index + 1]}\r\n`;
+  return Buffer.from(`${text}\r\n`, 'latin1');
+}
+
+/**
+ * Serves WebSockets on the upgrades of `server`, an `http` or `https` server that listens or will. Its timeouts do not apply to them.
+ *
+ * @throws {TypeError} or RangeError naming the option.
+ */
+export function attach(server: HttpServer | HttpsServer, options: AttachOptions = {}): Attached {
+  if (typeof server?.on !== 'function' || typeof server.listenerCount !== 'function') {
+    throw new TypeError('server must be an http.Server or an https.Server');
+  }
+  checkObject(options, 'options');
+  return new Attachment(server, options);
+}

@@ -1,0 +1,53 @@
+/**
+ * What the commands share: arguments that are wrong are one line on stderr, and a signal ends a program in order.
+ */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+
+/** A mistake of whoever called the program. Its message is the line. */
+export class UsageError extends Error {}
+
+/** Control characters would let a message from elsewhere move the cursor of a terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ');
+}
+
+/** Ends the program with one line on stderr. */
+export function exitWith(error: unknown, code: number): never {
+  process.stderr.write(`${printable(error instanceof Error ? error.message : String(error))}\n`);
+  process.exit(code);
+}
+
+export function readArgs<Config extends ParseArgsConfig>(config: Config): ReturnType<typeof parseArgs<Config>> {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    // The rest of Node's message is advice on escaping.
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UsageError(message.split(/[.\n] /)[0] ?? message, { cause: error });
+  }
+}
+
+export function readPort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw new UsageError(`--port must be a number from 0 to 65535, not '${text}'`);
+  return port;
+}
+
+export function readHost(text: string): string {
+  if (!/^[\w.:%-]+$/.test(text)) throw new UsageError(`--host must be a name or an address, not '${text}'`);
+  return text;
+}
+
+/** Runs `stop` at the first SIGINT or SIGTERM; the second one ends the program at once. */
+export function onStop(stop: () => Promise<void>): void {
+  let stopping = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(signal === 'SIGINT' ? 130 : 143);
+    stopping = true;
+    stop().then(
+      () => process.exit(0),
+      (error: unknown) => exitWith(error, 1),
+    );
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+/**
+ * `npm start [-- --port 9001 --host 127.0.0.1]`: the demo until Ctrl-C. Exit code 1 with one line when it cannot start.
+ */
+import { startDemo } from '../demo/server.ts';
+import { exitWith, onStop, readArgs, readHost, readPort } from './cli.ts';
+
+try {
+  const { values } = readArgs({
+    options: { port: { type: 'string', default: '9001' }, host: { type: 'string', default: '127.0.0.1' } },
+    strict: true,
+  });
+  const demo = await startDemo({ port: readPort(values.port), host: readHost(values.host) });
+  onStop(() => demo.close());
+  process.stdout.write(`listening on ${demo.url}\n`);
+} catch (error) {
+  exitWith(error, 1);
+}

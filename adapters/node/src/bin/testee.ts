@@ -1,0 +1,126 @@
+#!/usr/bin/env node
+/**
+ * `npm run testee -- server|client …`: a plain echo endpoint for conformance tools.
+ *
+ * `server` echoes each message with its type. `client` speaks the client's side of the Autobahn fuzzing server: it asks how many cases there
+ * are, connects once for each and echoes, and has the reports written. Exit code 2 with one line for wrong arguments, 1 for what fails.
+ */
+import type { ClientExtension, ServerExtension } from '@ferrywire/core';
+import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
+import { EndpointError, type PeerHandlers } from '@ferrywire/driver';
+import { connect } from '../connect.ts';
+import { listen } from '../listen.ts';
+import { exitWith, onStop, readArgs, readHost, readPort, UsageError } from './cli.ts';
+import { endWithParent, type RuntimeName, runOn } from './runtime.ts';
+
+const MAX_MESSAGE = 64 * 1024 * 1024;
+const STOP_DEADLINE = 2000;
+
+const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
+
+async function serve(port: number, host: string, maxMessageSize: number, extensions: readonly ServerExtension[]): Promise<void> {
+  const listening = await listen({ port, host, limits: { maxMessageSize }, policy: { extensions }, handlers: echo });
+  const stop = (): Promise<void> => listening.close({ code: 1001, deadline: STOP_DEADLINE });
+  onStop(stop);
+  endWithParent(stop);
+  process.stdout.write(`listening on ${listening.url}\n`);
+}
+
+/** One connection to the fuzzing server, until it has ended. */
+async function visit(url: string, extensions: readonly ClientExtension[], handlers: PeerHandlers): Promise<void> {
+  let ended = (): void => {};
+  const over = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  await connect(url, { limits: { maxMessageSize: MAX_MESSAGE }, extensions, handlers: { ...handlers, onEnd: () => ended() } });
+  await over;
+}
+
+async function runCases(base: string, agent: string, extensions: readonly ClientExtension[]): Promise<void> {
+  const root = base.replace(/\/+$/, '');
+  const name = encodeURIComponent(agent);
+  let answer = '';
+  await visit(`${root}/getCaseCount`, [], {
+    onText: (_peer, text) => {
+      answer = text;
+    },
+  });
+  const count = /^\d{1,6}$/.test(answer) ? Number(answer) : Number.NaN;
+  if (!(count >= 0)) throw new Error(`${root}/getCaseCount did not answer with a number`);
+  for (let index = 1; index <= count; index++) {
+    try {
+      await visit(`${root}/runCase?case=${index}&agent=${name}`, extensions, echo);
+    } catch (error) {
+      // A refused handshake may be what the case is about; its verdict is the server's.
+      if (!(error instanceof EndpointError)) throw error;
+      process.stderr.write(`case ${index}: ${error.message}\n`);
+    }
+  }
+  await visit(`${root}/updateReports?agent=${name}`, [], {});
+  process.stdout.write(`ran ${count} cases as ${agent}\n`);
+}
+
+function readSize(text: string): number {
+  const size = /^\d{1,15}$/.test(text) ? Number(text) : 0;
+  if (size < 1) throw new UsageError(`--max-message must be a number of bytes, not '${text}'`);
+  return size;
+}
+
+function readRuntime(text: string): RuntimeName {
+  if (text !== 'node' && text !== 'bun' && text !== 'deno') throw new UsageError(`--runtime must be node, bun or deno, not '${text}'`);
+  return text;
+}
+
+function readUrl(text: string | undefined): string {
+  const url = text !== undefined && URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'ws:' && url.protocol !== 'wss:')) throw new UsageError('--url must be a ws: or wss: URL');
+  return url.href;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const { values, positionals } = readArgs({
+    args: [...args],
+    options: {
+      port: { type: 'string' },
+      host: { type: 'string' },
+      url: { type: 'string' },
+      agent: { type: 'string' },
+      runtime: { type: 'string', default: 'node' },
+      'max-message': { type: 'string' },
+      deflate: { type: 'boolean', default: false },
+    },
+    allowPositionals: true,
+    strict: true,
+  });
+  const [role, ...more] = positionals;
+  if ((role !== 'server' && role !== 'client') || more.length > 0) {
+    throw new UsageError('say one of: server --port P, client --url ws://HOST:P --agent NAME');
+  }
+  const foreign = role === 'server' ? (['url', 'agent'] as const) : (['port', 'host', 'max-message'] as const);
+  for (const option of foreign) if (values[option] !== undefined) throw new UsageError(`--${option} is not for ${role}`);
+  const runtime = readRuntime(values.runtime);
+
+  if (role === 'server') {
+    if (values.port === undefined) throw new UsageError('server needs --port');
+    const port = readPort(values.port);
+    const host = readHost(values.host ?? '127.0.0.1');
+    const size = values['max-message'] === undefined ? MAX_MESSAGE : readSize(values['max-message']);
+    if (runtime !== 'node') await runOn(runtime, import.meta.url, args);
+    else await serve(port, host, size, values.deflate ? [serverDeflate()] : []);
+    return;
+  }
+  const url = readUrl(values.url);
+  const { agent } = values;
+  if (agent === undefined || agent === '') throw new UsageError('client needs --agent');
+  if (runtime !== 'node') await runOn(runtime, import.meta.url, args);
+  else {
+    endWithParent(() => Promise.resolve());
+    await runCases(url, agent, values.deflate ? [clientDeflate()] : []);
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  exitWith(error, error instanceof UsageError ? 2 : 1);
+}

@@ -1,0 +1,26 @@
+/**
+ * `@ferrywire/node`: WebSockets on Node, on Bun from 1.4 and on Deno from 2.9.
+ *
+ * `listen` has a listener of its own, `attach` takes upgrades of an `http` or `https` server, `connect` is the client. Each hands out peers
+ * and calls one object of handlers.
+ */
+
+export type { CloseAllOptions, EndpointErrorCode, Listening, Opening, Peer, PeerHandlers, PendingRequest } from '@ferrywire/driver';
+export { EndpointError } from '@ferrywire/driver';
+export { type Attached, type AttachOptions, attach } from './attach.ts';
+export { capabilities } from './capabilities.ts';
+export { type ConnectOptions, connect } from './connect.ts';
+export type { Address, ConnectHook, ConnectTarget } from './dial.ts';
+export { kernels } from './kernels.ts';
+export { type ListenOptions, listen, type NodeListening } from './listen.ts';
+export { clock, timers } from './timers.ts';
+export { type NodeTransport, SocketTransport, transportOf } from './transport.ts';
+export {
+  CloseEvent,
+  messageStreams,
+  WebSocket,
+  WebSocketError,
+  type WebSocketInit,
+  WebSocketStream,
+  type WebSocketStreamInfo,
+} from './websocket.ts';

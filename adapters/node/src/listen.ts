@@ -1,0 +1,161 @@
+/**
+ * `listen`: WebSockets on a TCP, TLS or unix listener of their own. The whole HTTP exchange is the protocol's (RFC 6455 section 4.2).
+ */
+import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { type CloseAllOptions, EndpointHost, type Listening, type Peer } from '@ferrywire/driver';
+import { listenError } from './errors.ts';
+import { checkNumber, checkObject, checkPort, checkText, hostOptions, type ServerOptions, serverSettings } from './options.ts';
+import { SocketTransport } from './transport.ts';
+
+const OPENING = 10_000;
+
+export type ListenOptions = ServerOptions & {
+  /** 0 to 65535; default 0, which lets the system choose. */
+  readonly port?: number;
+  /** Default '127.0.0.1': reached from this machine only. '::' is every address. */
+  readonly host?: string;
+  /** A unix socket (or a named pipe on Windows) instead of a port. */
+  readonly socketPath?: string;
+  /** Present = TLS. What `tls.createServer` takes; `handshakeTimeout` defaults to `timeouts.opening`. */
+  readonly tls?: TlsOptions;
+  /** Connections beyond so many are dropped unanswered by Node; the event 'drop' of `server` tells. Default: no limit. */
+  readonly maxConnections?: number;
+  /** Connections that the system holds until they are accepted. Default 511, as Node has it. */
+  readonly backlog?: number;
+  /** Failures of the listener after it has started, such as a lack of file descriptors. Left out, they are process warnings. */
+  readonly onListenerError?: (error: Error) => void;
+};
+
+/** A listener, and the connections it has accepted. */
+export interface NodeListening extends Listening {
+  /** `net.Server`, or `tls.Server`. */
+  readonly server: Server;
+  /** Whether the listener keeps the process alive (default: it does). Connections have their own: `transportOf(peer).unref()`. */
+  ref(): void;
+  unref(): void;
+  /** `close()`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+class Listener implements NodeListening {
+  readonly server: Server;
+  readonly port: number;
+  readonly host: string;
+  readonly url: string;
+  readonly #endpoints: EndpointHost;
+  /** TLS only: all that were accepted. Those still busy with TLS are known to nobody else. */
+  readonly #accepted: ReadonlySet<Socket>;
+  #closed: Promise<void> | null = null;
+
+  constructor(server: Server, endpoints: EndpointHost, accepted: ReadonlySet<Socket>, host: string, secure: boolean) {
+    this.server = server;
+    this.#endpoints = endpoints;
+    this.#accepted = accepted;
+    const address = server.address();
+    const scheme = secure ? 'wss' : 'ws';
+    if (address === null || typeof address === 'string') {
+      this.port = 0;
+      this.host = address ?? host;
+      this.url = `${scheme}+unix:${this.host}`;
+    } else {
+      this.port = (address as AddressInfo).port;
+      this.host = host;
+      this.url = `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${this.port}/`;
+    }
+  }
+
+  get peers(): ReadonlySet<Peer> {
+    return this.#endpoints.peers;
+  }
+  ref(): void {
+    this.server.ref();
+  }
+  unref(): void {
+    this.server.unref();
+  }
+  close(options?: CloseAllOptions): Promise<void> {
+    this.#closed ??= this.#close(options);
+    return this.#closed;
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(options?: CloseAllOptions): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      // The only failure is that it was not listening any more.
+      this.server.close(() => resolve());
+    });
+    await this.#endpoints.close(options);
+    for (const socket of this.#accepted) socket.destroy();
+    await stopped;
+  }
+}
+
+/**
+ * Listens, and resolves once connections can come in.
+ *
+ * Rejects with an `EndpointError`: `WS_LISTEN_IN_USE`, `WS_LISTEN_HOST`, `WS_LISTEN_PORT`, `WS_PERMISSION`, `WS_TRANSPORT`; with a
+ * TypeError or RangeError that names the option for what no program should ask for.
+ */
+export async function listen(options: ListenOptions = {}): Promise<NodeListening> {
+  checkObject(options, 'options');
+  const { port = 0, host = '127.0.0.1', socketPath, tls, maxConnections, backlog, onListenerError, ...rest } = options;
+  const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = rest;
+  checkPort(port, 'options.port');
+  checkText(host, 'options.host');
+  if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
+  if (tls !== undefined) checkObject(tls, 'options.tls');
+  if (maxConnections !== undefined) checkNumber(maxConnections, 'options.maxConnections', 1, Number.POSITIVE_INFINITY);
+  if (backlog !== undefined) checkNumber(backlog, 'options.backlog', 1, 2_147_483_647);
+  if (onListenerError !== undefined && typeof onListenerError !== 'function') {
+    throw new TypeError('options.onListenerError must be a function');
+  }
+  const endpoints = new EndpointHost(hostOptions(options));
+  const settings = serverSettings(protocol);
+
+  const accept = (socket: Socket): void => {
+    // TLS was agreed on after close().
+    if (!server.listening) {
+      socket.destroy();
+      return;
+    }
+    const transport = new SocketTransport(socket);
+    transport.join(endpoints.serve(transport, settings, transport));
+    transport.startReading();
+  };
+  const accepted = new Set<Socket>();
+  const server: Server = createListener(tls, settings.timeouts?.opening, accept, accepted);
+  if (maxConnections !== undefined) server.maxConnections = maxConnections;
+
+  const where = socketPath ?? `${host}:${port}`;
+  await new Promise<void>((resolve, reject) => {
+    const failed = (cause: unknown): void => reject(listenError(cause, where));
+    server.once('error', failed);
+    const size = backlog === undefined ? {} : { backlog };
+    server.listen(socketPath === undefined ? { port, host, ...size } : { path: socketPath, ...size }, () => {
+      server.removeListener('error', failed);
+      resolve();
+    });
+  });
+  server.on('error', onListenerError ?? ((error: Error) => process.emitWarning(error)));
+  return new Listener(server, endpoints, accepted, host, tls !== undefined);
+}
+
+function createListener(
+  tls: TlsOptions | undefined,
+  opening: number | undefined,
+  accept: (socket: Socket) => void,
+  accepted: Set<Socket>,
+): Server {
+  // Half-open: a peer that has sent its FIN may still be owed data and a close frame.
+  if (tls === undefined) return createServer({ allowHalfOpen: true, noDelay: true }, accept);
+  const handshakeTimeout = opening === undefined ? OPENING : opening === 0 ? 2_147_483_647 : opening;
+  const server = createTlsServer({ handshakeTimeout, noDelay: true, ...tls, allowHalfOpen: true }, accept);
+  server.on('connection', (socket: Socket) => {
+    accepted.add(socket);
+    socket.once('close', () => accepted.delete(socket));
+  });
+  return server;
+}

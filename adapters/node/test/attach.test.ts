@@ -1,0 +1,236 @@
+/** `attach`: upgrades of somebody else's HTTP server, alone and beside other listeners. */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type Attached, type AttachOptions, attach, connect, type PeerHandlers, transportOf } from '@ferrywire/node';
+import { afterEach, describe, expect, it } from 'vitest';
+import { certificate } from './certificate.ts';
+import { closeFrame, deferred, RawClient, requestFor, text } from './helpers.ts';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
+
+async function serve(
+  server: Server = createServer((_request, response) => response.end('over http')),
+): Promise<{ server: Server; port: number }> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+}
+function attachTo(server: Server, options: AttachOptions = {}): Attached {
+  const attached = attach(server, { handlers: echo, ...options });
+  cleanups.push(() => attached.close({ deadline: 0 }));
+  return attached;
+}
+async function ask(port: number, request: string): Promise<{ readonly client: RawClient; readonly head: string }> {
+  const client = await RawClient.open(port);
+  cleanups.push(() => client.socket.destroy());
+  client.write(request);
+  return { client, head: await client.head() };
+}
+
+describe('alone on a server', () => {
+  it('upgrades, takes glued frames, and leaves plain requests to the server', async () => {
+    const { server, port } = await serve();
+    attachTo(server);
+    const client = await RawClient.upgrade(port, { glued: text('glued') });
+    cleanups.push(() => client.socket.destroy());
+    expect(await client.text()).toBe('glued');
+    const answer = await fetch(`http://127.0.0.1:${port}/`);
+    expect(await answer.text()).toBe('over http');
+  });
+
+  it('upgrades after plain requests on the same connection', async () => {
+    const { server, port } = await serve();
+    attachTo(server);
+    const { client, head } = await ask(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect(head).toContain('200 OK');
+    client.write(requestFor());
+    expect(await client.head()).toContain(' 101 ');
+    client.write(text('later'));
+    expect(await client.text()).toBe('later');
+  });
+
+  it("keeps the request's fields as they came", async () => {
+    const { server, port } = await serve();
+    const asked = deferred<readonly (readonly [string, string])[]>();
+    attachTo(server, {
+      handlers: {
+        onRequest(pending) {
+          asked.resolve([...pending.request.headers]);
+          pending.accept();
+        },
+      },
+    });
+    await RawClient.upgrade(port, { path: '/a?b=%20', extra: 'X-Twice: 1\r\nx-twice:   2 \r\nX-Latin: \xe9\r\n' }).then(({ socket }) =>
+      socket.destroy(),
+    );
+    expect(await asked.promise).toEqual(
+      expect.arrayContaining([
+        ['X-Twice', '1'],
+        ['x-twice', '2'],
+      ]),
+    );
+  });
+
+  it('shows the incoming request until the connection is open', async () => {
+    const { server, port } = await serve();
+    const seen: (string | undefined)[] = [];
+    const opened = deferred<() => IncomingMessage | null>();
+    attachTo(server, {
+      handlers: {
+        onRequest(pending) {
+          seen.push(transportOf(pending).incoming?.url);
+          pending.accept();
+        },
+        onOpen(peer) {
+          seen.push(transportOf(peer).incoming?.url);
+          opened.resolve(() => transportOf(peer).incoming);
+        },
+      },
+    });
+    const client = await RawClient.upgrade(port, { path: '/path' });
+    cleanups.push(() => client.socket.destroy());
+    expect(seen).toEqual(['/path', '/path']);
+    expect((await opened.promise)()).toBeNull();
+  });
+
+  it('answers and closes what it declines', async () => {
+    const { server, port } = await serve();
+    attachTo(server, { policy: { path: '/chat' } });
+    for (const [request, status] of [
+      [requestFor('/other'), 404],
+      [requestFor('/chat').replace('Upgrade: websocket', 'Upgrade: h2c'), 426],
+      [requestFor('/chat').replace('Version: 13', 'Version: 12'), 426],
+      [requestFor('/chat', 'Content-Length: 3\r\n'), 400],
+    ] as const) {
+      const { client, head } = await ask(port, request);
+      expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} .*connection: close`, 'is'));
+      await client.rest();
+      client.socket.end();
+      await client.closed;
+    }
+  });
+
+  it('works on https', async () => {
+    const { key, cert } = await certificate();
+    const { server, port } = await serve(createHttpsServer({ key, cert }));
+    attachTo(server);
+    const answered = deferred<unknown>();
+    const peer = await connect(`wss://127.0.0.1:${port}/`, {
+      tls: { ca: cert },
+      servername: 'localhost',
+      handlers: { onMessage: (_peer, data) => answered.resolve(data) },
+    });
+    peer.send('secret');
+    expect(await answered.promise).toBe('secret');
+    peer.abort();
+  });
+});
+
+describe('beside other listeners', () => {
+  /** Somebody else's upgrade handler: answers on one path, ignores the rest. */
+  function other(path: string): (request: IncomingMessage, socket: Duplex) => void {
+    return (request, socket) => {
+      if (request.url === path) socket.on('error', () => {}).end('HTTP/1.1 200 OK\r\nServer: other\r\nConnection: close\r\n\r\n');
+    };
+  }
+
+  it.each(['before', 'after'])('leaves another path to a listener that came %s', async (order) => {
+    const { server, port } = await serve();
+    if (order === 'before') server.on('upgrade', other('/other'));
+    attachTo(server, { policy: { path: '/chat' } });
+    if (order === 'after') server.on('upgrade', other('/other'));
+    expect((await ask(port, requestFor('/other'))).head).toContain('Server: other');
+    expect((await ask(port, requestFor('/chat?x'))).head).toContain(' 101 ');
+  });
+
+  it('leaves another protocol to it', async () => {
+    const { server, port } = await serve();
+    attachTo(server);
+    server.on('upgrade', (request, socket) => {
+      if (request.headers.upgrade === 'custom')
+        socket.on('error', () => {}).end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: custom\r\nConnection: Upgrade\r\n\r\n');
+    });
+    expect((await ask(port, requestFor('/').replace('Upgrade: websocket', 'Upgrade: custom'))).head).toContain('Upgrade: custom');
+  });
+
+  it('two attached to one server share its paths, and what neither serves is answered once', async () => {
+    const { server, port } = await serve();
+    const a = attachTo(server, { policy: { path: '/a' } });
+    const b = attachTo(server, { policy: { path: (path) => path.startsWith('/b') } });
+    expect((await ask(port, requestFor('/a'))).head).toContain(' 101 ');
+    expect((await ask(port, requestFor('/b/c'))).head).toContain(' 101 ');
+    expect([a.peers.size, b.peers.size]).toEqual([1, 1]);
+    const { client, head } = await ask(port, requestFor('/c'));
+    expect(head).toContain(' 404 ');
+    expect(await client.rest()).not.toContain('HTTP/1.1');
+  });
+
+  it('two attached without a path: the first takes it', async () => {
+    const { server, port } = await serve();
+    const a = attachTo(server);
+    const b = attachTo(server);
+    const { client } = await ask(port, requestFor());
+    client.write(text('once'));
+    expect(await client.text()).toBe('once');
+    expect([a.peers.size, b.peers.size]).toEqual([1, 0]);
+  });
+
+  it('what nobody takes is answered when the time for it is over', async () => {
+    const { server, port } = await serve();
+    server.on('upgrade', other('/other'));
+    attachTo(server, { policy: { path: '/chat' }, timeouts: { opening: 30 } });
+    expect((await ask(port, requestFor('/nobody'))).head).toContain(' 404 ');
+  });
+
+  it('does not disturb whoever took it, even without an answer yet', async () => {
+    const { server, port } = await serve();
+    const taken = deferred<Duplex>();
+    server.on('upgrade', (request, socket) => {
+      if (request.url === '/slow') taken.resolve(socket.on('data', () => {}).on('error', () => {}));
+    });
+    attachTo(server, { policy: { path: '/chat' }, timeouts: { opening: 20 } });
+    const answer = ask(port, requestFor('/slow'));
+    const socket = await taken.promise;
+    // Longer than the opening deadline, which is the thing that must not strike: a connection of our own that times out marks it.
+    const mark = await RawClient.open(port);
+    mark.write(requestFor('/nobody'));
+    await mark.head();
+    mark.socket.destroy();
+    socket.end('HTTP/1.1 200 OK\r\nServer: slow\r\n\r\n');
+    expect((await answer).head).toContain('Server: slow');
+  });
+});
+
+describe('detach and close', () => {
+  it('detach leaves the connections, close ends them, and the server goes on', async () => {
+    const { server, port } = await serve();
+    const attached = attachTo(server);
+    const client = await RawClient.upgrade(port);
+    attached.detach();
+    expect(server.listenerCount('upgrade')).toBe(0);
+    client.write(text('still there'));
+    expect(await client.text()).toBe('still there');
+    const done = attached.close({ code: 1001, deadline: 10_000 });
+    expect(await client.closeCode()).toBe(1001);
+    client.write(closeFrame(1001));
+    await client.rest();
+    client.socket.end();
+    await done;
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('over http');
+  });
+
+  it('says what is wrong with its arguments', () => {
+    expect(() => attach({} as Server)).toThrow(/^server /);
+    expect(() => attach(createServer(), { limits: { maxMessageSize: Number.NaN } })).toThrow(/maxMessageSize/);
+  });
+});

@@ -1,0 +1,388 @@
+/** `connect`: every way it can fail has its code, and every option does what it says. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Duplex } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
+import type { EndInfo } from '@ferrywire/core';
+import { serializeFrame } from '@ferrywire/core/frame';
+import { acceptKey } from '@ferrywire/handshake';
+import { type ConnectOptions, type ConnectTarget, connect, EndpointError, listen, type Peer, transportOf } from '@ferrywire/node';
+import { afterEach, describe, expect, it } from 'vitest';
+import { certificate } from './certificate.ts';
+import { deferred, failureOf } from './helpers.ts';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function listenOn(server: Server): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return (server.address() as AddressInfo).port;
+}
+/** A server that reads one request head and answers as the function says. */
+function scripted(answer: (head: string, socket: Socket) => void): Promise<number> {
+  return listenOn(
+    createServer((socket) => {
+      let head = '';
+      socket.setEncoding('latin1').on('data', (chunk) => {
+        const before = head.includes('\r\n\r\n');
+        head += chunk;
+        if (!before && head.includes('\r\n\r\n')) answer(head, socket);
+      });
+    }),
+  );
+}
+function accepted(head: string, fields = ''): string {
+  const key = /^sec-websocket-key: (.*)$/im.exec(head)?.[1] ?? '';
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptKey(key)}\r\n${fields}\r\n`;
+}
+async function dial(url: string, options: ConnectOptions = {}): Promise<Peer> {
+  const peer = await connect(url, options);
+  cleanups.push(() => peer.abort());
+  return peer;
+}
+async function echoServer(): Promise<{ readonly url: string; readonly port: number }> {
+  const listening = await listen({ handlers: { onMessage: (peer, data) => void peer.send(data) } });
+  cleanups.push(() => listening.close({ deadline: 0 }));
+  return listening;
+}
+
+describe('a connection', () => {
+  it('sends, receives, and closes cleanly', async () => {
+    const { url } = await echoServer();
+    const answers: unknown[] = [];
+    const done = deferred();
+    const ended = deferred<EndInfo>();
+    const peer = await dial(url, {
+      handlers: {
+        onMessage(_peer, data) {
+          answers.push(data);
+          if (answers.length === 3) done.resolve();
+        },
+        onEnd: (_peer, info) => ended.resolve(info),
+      },
+    });
+    peer.send('text');
+    peer.send(Uint8Array.of(1, 2, 3));
+    peer.send('x'.repeat(300_000));
+    await done.promise;
+    expect(answers).toEqual(['text', Uint8Array.of(1, 2, 3), 'x'.repeat(300_000)]);
+    peer.close(1000, 'done');
+    expect(await ended.promise).toMatchObject({ clean: true, code: 1000, initiator: 'local' });
+  });
+
+  it('writes the request the RFC asks for, with the fields given', async () => {
+    const asked = deferred<string>();
+    const port = await scripted((head, socket) => {
+      asked.resolve(head);
+      socket.write(accepted(head, 'Sec-WebSocket-Protocol: b\r\n'));
+    });
+    const peer = await dial(`ws://127.0.0.1:${port}/path?query=1`, {
+      subprotocols: ['a', 'b'],
+      origin: 'https://example.com',
+      headers: [['Authorization', 'Bearer x']],
+    });
+    const head = await asked.promise;
+    expect(head).toMatch(/^GET \/path\?query=1 HTTP\/1\.1\r\n/);
+    for (const field of [
+      `Host: 127.0.0.1:${port}`,
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+      'Sec-WebSocket-Version: 13',
+      'Authorization: Bearer x',
+    ]) {
+      expect(head.toLowerCase()).toContain(`\r\n${field.toLowerCase()}\r\n`);
+    }
+    expect(peer.connection.subprotocol).toBe('b');
+  });
+
+  it('takes frames that came in one packet with the answer', async () => {
+    const port = await scripted((head, socket) => {
+      socket.write(Buffer.concat([Buffer.from(accepted(head)), serializeFrame({ opcode: 1, payload: Buffer.from('glued') })]));
+    });
+    const got = deferred<unknown>();
+    await dial(`ws://127.0.0.1:${port}/`, { handlers: { onMessage: (_peer, data) => got.resolve(data) } });
+    expect(await got.promise).toBe('glued');
+  });
+
+  it('keeps the contents of many messages apart although reads share a buffer', async () => {
+    const { url } = await echoServer();
+    const count = 300;
+    const kept: Uint8Array[] = [];
+    const done = deferred();
+    const connections = await Promise.all(
+      [1, 2, 3].map((id) =>
+        dial(url, {
+          handlers: {
+            onBinary(peer, data) {
+              kept.push(data);
+              if (kept.length % 7 === 0) {
+                peer.pause();
+                setImmediate(() => peer.resume());
+              }
+              if (kept.length === 3 * count) done.resolve();
+            },
+          },
+        }).then((peer) => ({ peer, id })),
+      ),
+    );
+    for (const { peer, id } of connections)
+      for (let index = 0; index < count; index++) peer.send(new Uint8Array(1 + index * 37).fill(id * 70 + (index % 50)));
+    await done.promise;
+    const wrong = kept.filter((data) => data.some((byte) => byte !== data[0]));
+    expect(wrong).toEqual([]);
+    expect(kept.reduce((sum, data) => sum + data.length, 0)).toBe(3 * (count + (37 * count * (count - 1)) / 2));
+  });
+
+  it('pauses at any byte and goes on', async () => {
+    const { url } = await echoServer();
+    const got: unknown[] = [];
+    const done = deferred();
+    const peer = await dial(url, {
+      handlers: {
+        onMessage(_peer, data) {
+          got.push(data);
+          if (got.length === 3) done.resolve();
+        },
+      },
+    });
+    peer.pause();
+    for (const size of [10, 100_000, 10]) peer.send('y'.repeat(size));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(got).toEqual([]);
+    peer.resume();
+    await done.promise;
+    expect(got.map((data) => String(data).length)).toEqual([10, 100_000, 10]);
+  });
+});
+
+describe('unix sockets, hooks and TLS', () => {
+  it.skipIf(process.platform === 'win32')('connects by path', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
+    cleanups.push(() => rmSync(folder, { recursive: true }));
+    const socketPath = join(folder, 'socket');
+    expect(await failureOf(connect('ws://localhost/', { socketPath }))).toMatchObject({ code: 'WS_CONNECT_REFUSED' });
+    const opened = deferred<string>();
+    const listening = await listen({ socketPath, handlers: { onOpen: (_peer, { request }) => opened.resolve(request?.target ?? '') } });
+    cleanups.push(() => listening.close({ deadline: 0 }));
+    await dial('ws://localhost/over/a/file', { socketPath });
+    expect(await opened.promise).toBe('/over/a/file');
+  });
+
+  it('shows the hook the addresses it is about to dial, and dials them', async () => {
+    const { port } = await echoServer();
+    const targets: ConnectTarget[] = [];
+    const look = (target: ConnectTarget): undefined => void targets.push(target);
+    await dial(`ws://127.0.0.1:${port}/`, { connect: look });
+    await dial(`ws://localhost:${port}/`, { connect: look });
+    expect(targets[0]).toMatchObject({
+      host: '127.0.0.1',
+      port,
+      secure: false,
+      socketPath: null,
+      addresses: [{ address: '127.0.0.1', family: 4 }],
+    });
+    expect(targets[1]?.host).toBe('localhost');
+    expect(targets[1]?.addresses.map(({ address }) => address)).toContain('127.0.0.1');
+  });
+
+  it('connects to nothing when the hook refuses', async () => {
+    let connections = 0;
+    const port = await listenOn(createServer(() => connections++));
+    const reason = new Error('inside our network');
+    const refuse = (target: ConnectTarget): undefined => {
+      if (target.addresses.some(({ address }) => address.startsWith('127.'))) throw reason;
+    };
+    expect(await failureOf(connect(`ws://localhost:${port}/`, { connect: refuse }))).toMatchObject({
+      code: 'WS_CONNECT_REFUSED',
+      cause: reason,
+    });
+    expect(connections).toBe(0);
+  });
+
+  it('takes a stream from the hook, for names that do not resolve too', async () => {
+    const { port } = await echoServer();
+    const peer = await dial('ws://no.such.host.invalid/', {
+      connect: async () => connectNet({ port, host: '127.0.0.1', allowHalfOpen: true }),
+    });
+    const ended = deferred();
+    expect(transportOf(peer).socket).toBeInstanceOf(Duplex);
+    peer.connection.ping();
+    peer.driver.onEvents = () => {
+      if (peer.connection.state === 'closed') ended.resolve();
+    };
+    peer.close(1000);
+    await ended.promise;
+  });
+
+  it('checks the certificate and the name before it writes', async () => {
+    const { key, cert } = await certificate();
+    let written = 0;
+    const server = createTlsServer({ key, cert }, (socket) => socket.on('data', () => written++));
+    server.on('tlsClientError', () => {});
+    const port = await listenOn(server);
+    const untrusted = await failureOf(connect(`wss://localhost:${port}/`));
+    expect(untrusted).toMatchObject({ code: 'WS_CONNECT_TLS', cause: { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' } });
+    const named = await failureOf(connect(`wss://127.0.0.1:${port}/`, { tls: { ca: cert } }));
+    expect(named).toMatchObject({ code: 'WS_CONNECT_TLS', cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } });
+    const wrong = await failureOf(connect(`wss://localhost:${port}/`, { tls: { ca: cert }, servername: 'example.com' }));
+    expect(wrong).toMatchObject({ code: 'WS_CONNECT_TLS' });
+    expect(written).toBe(0);
+  });
+
+  it('speaks TLS over a stream from the hook', async () => {
+    const { key, cert } = await certificate();
+    const listening = await listen({ tls: { key, cert }, handlers: { onMessage: (peer, data) => void peer.send(data) } });
+    cleanups.push(() => listening.close({ deadline: 0 }));
+    const got = deferred<unknown>();
+    const peer = await dial('wss://localhost/', {
+      tls: { ca: cert },
+      connect: () => connectNet({ port: listening.port, host: '127.0.0.1' }),
+      handlers: { onMessage: (_peer, data) => got.resolve(data) },
+    });
+    peer.send('z'.repeat(100_000));
+    expect(await got.promise).toBe('z'.repeat(100_000));
+    expect(transportOf(peer).encrypted).toBe(true);
+  });
+
+  it('a server that does not speak TLS', async () => {
+    const port = await listenOn(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
+    expect(await failureOf(connect(`wss://127.0.0.1:${port}/`))).toMatchObject({ code: 'WS_CONNECT_TLS' });
+  });
+});
+
+describe('failures', () => {
+  it.each(['', 'http://localhost/', 'ws://localhost/#fragment', 'ws://a b/', 'chat'])('the URL %j', async (url) => {
+    const error = await failureOf(connect(url));
+    expect(error).toBeInstanceOf(EndpointError);
+    expect(error).toMatchObject({ code: 'WS_URL' });
+  });
+
+  it('a port where nobody listens', async () => {
+    const listening = await listen();
+    await listening.close();
+    const error = await failureOf(connect(listening.url));
+    expect(error).toMatchObject({ code: 'WS_CONNECT_REFUSED', cause: { code: 'ECONNREFUSED' } });
+    expect((error as Error).message).toContain(`127.0.0.1:${listening.port}`);
+  });
+
+  it('a name that does not resolve', async () => {
+    expect(await failureOf(connect('ws://no.such.host.invalid/'))).toMatchObject({ code: 'WS_CONNECT_HOST' });
+    expect(await failureOf(connect('ws://no.such.host.invalid/', { connect: () => undefined }))).toMatchObject({ code: 'WS_CONNECT_HOST' });
+  });
+
+  it('a refusal, with status, fields and body', async () => {
+    const port = await scripted((_head, socket) => {
+      socket.end('HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 6\r\n\r\nnot so');
+    });
+    const error = await failureOf(connect(`ws://127.0.0.1:${port}/`));
+    expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_STATUS', response: { status: 401 } });
+    expect(Buffer.from((error as EndpointError).body ?? []).toString()).toBe('not so');
+  });
+
+  it('a wrong Sec-WebSocket-Accept', async () => {
+    const port = await scripted(
+      (head, socket) => void socket.write(accepted(head).replace(/Accept: .*/, 'Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=')),
+    );
+    expect(await failureOf(connect(`ws://127.0.0.1:${port}/`))).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_ACCEPT' });
+  });
+
+  it.each(['end', 'resetAndDestroy'] as const)('a server that ends with %s instead of an answer', async (how) => {
+    const port = await scripted((_head, socket) => void socket[how]());
+    expect(await failureOf(connect(`ws://127.0.0.1:${port}/`))).toBeInstanceOf(EndpointError);
+  });
+
+  it('a server that does not answer, in TCP and in TLS', async () => {
+    const port = await listenOn(createServer(() => {}));
+    const timeouts = { opening: 40 };
+    expect(await failureOf(connect(`ws://127.0.0.1:${port}/`, { timeouts }))).toMatchObject({ code: 'WS_CONNECT_TIMEOUT' });
+    expect(await failureOf(connect(`wss://127.0.0.1:${port}/`, { timeouts }))).toMatchObject({ code: 'WS_CONNECT_TIMEOUT' });
+  });
+
+  it('a hook that does not answer', async () => {
+    const never = (): Promise<undefined> => new Promise(() => {});
+    // Nothing else keeps the process alive while a stream of one's own is waited for.
+    const error = await failureOf(connect('ws://127.0.0.1:1/', { timeouts: { opening: 30 }, connect: never }));
+    expect(error).toMatchObject({ code: 'WS_CONNECT_TIMEOUT' });
+  });
+});
+
+describe('the signal', () => {
+  const reason = new Error('changed my mind');
+  it('aborted before', async () => {
+    expect(await failureOf(connect('ws://127.0.0.1:1/', { signal: AbortSignal.abort(reason) }))).toMatchObject({
+      code: 'WS_CONNECT_ABORTED',
+      cause: reason,
+    });
+  });
+  it('aborted in the hook, and a stream that comes too late is destroyed', async () => {
+    const controller = new AbortController();
+    const late = deferred<Duplex>();
+    const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+    const result = failureOf(
+      connect('ws://127.0.0.1:1/', {
+        signal: controller.signal,
+        connect() {
+          controller.abort(reason);
+          return late.promise;
+        },
+      }),
+    );
+    expect(await result).toMatchObject({ code: 'WS_CONNECT_ABORTED', cause: reason });
+    late.resolve(stream);
+    await new Promise((resolve) => stream.once('close', resolve));
+  });
+  it('aborted in the handshake: the socket goes', async () => {
+    const controller = new AbortController();
+    const gone = deferred();
+    const port = await scripted((_head, socket) => {
+      socket.on('close', () => gone.resolve());
+      controller.abort(reason);
+    });
+    expect(await failureOf(connect(`ws://127.0.0.1:${port}/`, { signal: controller.signal }))).toMatchObject({
+      code: 'WS_CONNECT_ABORTED',
+      cause: reason,
+    });
+    await gone.promise;
+  });
+  it('aborted once open: nothing happens', async () => {
+    const controller = new AbortController();
+    const { url } = await echoServer();
+    const got = deferred<unknown>();
+    const peer = await dial(url, { signal: controller.signal, handlers: { onMessage: (_peer, data) => got.resolve(data) } });
+    controller.abort();
+    peer.send('still here');
+    expect(await got.promise).toBe('still here');
+  });
+});
+
+describe('mistakes in options, by name', () => {
+  it.each([
+    ['options.signal', { signal: {} }],
+    ['options.tls', { tls: 1 }],
+    ['options.servername', { servername: 1 }],
+    ['options.socketPath', { socketPath: '' }],
+    ['options.connect', { connect: true }],
+    ['options.timeouts.opening', { timeouts: { opening: -1 } }],
+    ['options.handlers', { handlers: null }],
+    ['headers', { headers: [['X', 'a\r\nb']] }],
+    ['subprotocols', { subprotocols: ['a b'] }],
+  ])('%s', async (name, options) => {
+    const { url } = await echoServer();
+    const error = await failureOf(connect(url, options as ConnectOptions));
+    expect(error).not.toBeInstanceOf(EndpointError);
+    expect((error as Error).message).toContain(name);
+  });
+});
