@@ -43,7 +43,7 @@ export function selectedCases(options: RunOptions): Case[] {
 
 /** Those that make sense for it: a server masks nothing, a URL has no methods, and in process there is no opening handshake. */
 export function casesFor(target: Target, selected: readonly Case[]): Case[] {
-  const virtual = target.kind === 'active' && target.virtual;
+  const virtual = target.virtual === true;
   return selected.filter(
     (test) => (test.onlyFor ?? target.role) === target.role && (virtual ? test.opening === null : !test.inProcessOnly),
   );

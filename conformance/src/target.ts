@@ -1,5 +1,6 @@
 /**
- * What is tested. An active target is asked for one connection per case; a passive one waits for clients, which choose the case themselves.
+ * What is tested. An active target is asked for one connection per case; a passive one is given all
+ * of them and answers in its own order, as clients do that choose the case themselves.
  */
 import type { Role } from '@ferrywire/core';
 import type { Case } from './case.ts';
@@ -28,7 +29,10 @@ export interface ActiveTarget {
 export interface PassiveTarget {
   readonly kind: 'passive';
   readonly name: string;
-  readonly role: 'client';
+  /** The subject's role. */
+  readonly role: Role;
+  /** In process, wherever. Default false. */
+  readonly virtual?: boolean;
   /** Ends when the client has, or `signal` says so. */
   serve(cases: readonly Case[], settings: TargetSettings, onResult: (result: CaseResult) => void, signal?: AbortSignal): Promise<void>;
 }

@@ -31,6 +31,7 @@ export const usage = `usage: ferrywire-conformance COMMAND [options]
   --json FILE          writes the results; - is the standard output
   --only WHERE         for self: in-process or tcp
   --split bytes        for self: single bytes in process
+  --role ROLE          for self: server or client only
   --host ADDRESS       for client: where to listen (default 127.0.0.1)
   --keep               for client: stay after /updateReports
   --idle SECONDS       for client: give up without a connection (default 60)
@@ -53,6 +54,7 @@ export interface Options {
   readonly runtime: 'node' | 'bun' | 'deno';
   readonly only: 'in-process' | 'tcp' | undefined;
   readonly split: 'whole' | 'bytes';
+  readonly role: 'server' | 'client' | undefined;
   readonly listen: number | undefined;
   readonly child: string | undefined;
   readonly host: string | undefined;
@@ -75,6 +77,7 @@ const spec = {
   runtime: { type: 'string', default: 'node' },
   only: { type: 'string' },
   split: { type: 'string', default: 'whole' },
+  role: { type: 'string' },
   listen: { type: 'string' },
   command: { type: 'string' },
   host: { type: 'string' },
@@ -126,6 +129,7 @@ export function readOptions(args: readonly string[]): Options {
     runtime: oneOf('runtime', values.runtime, ['node', 'bun', 'deno']),
     only: optional(values.only, (text) => oneOf('only', text, ['in-process', 'tcp'])),
     split: oneOf('split', values.split, ['whole', 'bytes']),
+    role: optional(values.role, (text) => oneOf('role', text, ['server', 'client'])),
     listen: optional(values.listen, (text) => whole('listen', text, 0, 65_535)),
     child: values.command,
     host: values.host,

@@ -7,20 +7,25 @@ import type { Target } from '../target.ts';
 import { clientCommand, serverCommand } from '../targets/child-process.ts';
 import { ferrywire } from '../targets/ferrywire.ts';
 import { inProcess } from '../targets/in-process.ts';
+import { otherRuntime } from '../targets/other-runtime.ts';
 import type { Options } from './options.ts';
 
-export function selfTargets({ runtime, only, split, seed }: Options): Target[] {
-  const cut = split === 'bytes' ? singleBytes(seed) : whole;
+export function selfTargets({ runtime, only, split, seed, role: onlyRole }: Options): Target[] {
+  const roles = (['server', 'client'] as const).filter((role) => onlyRole === undefined || role === onlyRole);
   const how = split === 'bytes' ? ' in single bytes' : '';
-  const inside = (['server', 'client'] as const).map((role) =>
-    inProcess(ferrywire(), { role, split: cut, name: `ferrywire ${role} in process${how}` }),
-  );
+  const inside = roles.map((role) => {
+    const name = `ferrywire ${role} in process${runtime === 'node' ? '' : ` on ${runtime}`}${how}`;
+    if (runtime !== 'node') return otherRuntime(runtime, role, name, ['--split', split]);
+    return inProcess(ferrywire(), { role, split: split === 'bytes' ? singleBytes(seed) : whole, name });
+  });
   const testee = fileURLToPath(new URL('./bin/testee.js', import.meta.resolve('@ferrywire/node')));
   const command = `"${process.execPath}" "${testee}"`;
   const options = `--deflate --runtime ${runtime}`;
-  const outside = [
-    { ...serverCommand(`${command} server --port {port} ${options}`), name: `ferrywire server on ${runtime} over TCP` },
-    { ...clientCommand(`${command} client --url {url} --agent ferrywire ${options}`), name: `ferrywire client on ${runtime} over TCP` },
-  ];
+  const outside = roles.map((role) => {
+    const name = `ferrywire ${role} on ${runtime} over TCP`;
+    return role === 'server'
+      ? { ...serverCommand(`${command} server --port {port} ${options}`), name }
+      : { ...clientCommand(`${command} client --url {url} --agent ferrywire ${options}`), name };
+  });
   return [...(only === 'tcp' ? [] : inside), ...(only === 'in-process' ? [] : outside)];
 }

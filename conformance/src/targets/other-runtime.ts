@@ -1,0 +1,66 @@
+/**
+ * Ferrywire in process on another runtime: this command again, as a child of it, whose JSON is read.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Role } from '@ferrywire/core';
+import type { CaseResult } from '../result.ts';
+import { type PassiveTarget, TargetUnavailable } from '../target.ts';
+
+const before: Readonly<Record<'bun' | 'deno', readonly string[]>> = {
+  bun: [],
+  deno: ['run', '--allow-all', '--quiet', '--no-lock', '--cached-only', '--node-modules-dir=manual'],
+};
+
+/** Installed beside this package, or on the PATH. */
+function find(name: string): string {
+  const folders: string[] = [];
+  for (let folder = dirname(fileURLToPath(import.meta.url)); dirname(folder) !== folder; folder = dirname(folder)) {
+    folders.push(join(folder, 'node_modules', '.bin'));
+  }
+  folders.push(...(process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''));
+  const found = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+  if (found === undefined) throw new TargetUnavailable(`${name} is not installed`);
+  return found;
+}
+
+interface ChildReport {
+  readonly runs: readonly { readonly results: Readonly<Record<string, Omit<CaseResult, 'id'>>> }[];
+}
+
+/** @param args for `self`, for instance `--split bytes` */
+export function otherRuntime(runtime: 'bun' | 'deno', role: Role, name: string, args: readonly string[]): PassiveTarget {
+  return {
+    kind: 'passive',
+    name,
+    role,
+    virtual: true,
+    serve: async (cases, settings, onResult, signal) => {
+      const script = fileURLToPath(new URL('../bin/conform.js', import.meta.url));
+      const length =
+        settings.messages === 'full' ? ['--full'] : settings.messages === null ? [] : ['--messages', String(settings.messages)];
+      const ids = cases.map(({ id }) => id).join(',');
+      const own = ['self', '--only', 'in-process', '--role', role, '--json', '-', '--seed', String(settings.seed), '--cases', ids];
+      const output = await childOutput(find(runtime), [...before[runtime], script, ...own, ...length, ...args], signal);
+      const start = output.search(/^\{$/m);
+      if (start === -1) throw new TargetUnavailable(`${runtime}: ${output.trim().split('\n').at(-1) ?? 'no output'}`);
+      const report: ChildReport = JSON.parse(output.slice(start));
+      for (const { results } of report.runs) for (const [id, rest] of Object.entries(results)) onResult({ id, ...rest });
+    },
+  };
+}
+
+function childOutput(command: string, args: readonly string[], signal: AbortSignal | undefined): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, DENO_NO_UPDATE_CHECK: '1' };
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env, ...(signal === undefined ? {} : { signal }) });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    child.once('error', (error) => reject(new TargetUnavailable(`${command}: ${error.message}`)));
+    child.once('close', () => resolve(output));
+  });
+}
