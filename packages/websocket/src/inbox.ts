@@ -6,6 +6,7 @@
  * `close()` on a connection its application had paused.
  */
 import type { Connection, ConnectionEvent } from '@ferrywire/core';
+import { Fifo } from './fifo.ts';
 
 /** What a consumer sees; pings and pongs have been answered by the core and are of no interest above. */
 export type InboxItem = Exclude<ConnectionEvent, { type: 'ping' | 'pong' }>;
@@ -17,14 +18,18 @@ export class Inbox {
   capacity = 1;
   /** Pause the connection while `capacity` is reached. */
   pauses = false;
+  #discards = false;
   readonly #connection: Connection;
-  #items: InboxItem[] = [];
+  readonly #items = new Fifo<InboxItem>();
   #pausedHere = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
+  get discards(): boolean {
+    return this.#discards;
+  }
   get length(): number {
     return this.#items.length;
   }
@@ -38,7 +43,9 @@ export class Inbox {
       this.release();
       const event = connection.nextEvent();
       if (event === null) return;
-      if (event.type !== 'ping' && event.type !== 'pong') this.#items.push(event);
+      if (event.type === 'ping' || event.type === 'pong') continue;
+      if (this.#discards && 'data' in event) continue;
+      this.#items.push(event);
       if (event.type === 'end') return;
     }
     if (this.pauses && connection.state === 'open' && !connection.paused) {
@@ -48,25 +55,29 @@ export class Inbox {
   }
 
   peek(): InboxItem | undefined {
-    return this.#items[0];
+    return this.#items.peek();
   }
 
   take(): InboxItem | undefined {
     return this.#items.shift();
   }
 
-  /** Takes the control items out, whatever is in front of them: who reads on demand learns of the end before the last messages are read. */
+  /** Takes the control items from behind the messages: who reads on demand learns of the end before the last messages are read. */
   takeControls(): ControlItem[] {
-    const last = this.#items.at(-1);
-    if (last === undefined || (last.type !== 'close' && last.type !== 'end')) return [];
     const controls: ControlItem[] = [];
-    const messages: InboxItem[] = [];
-    for (const item of this.#items) {
-      if (item.type === 'close' || item.type === 'end') controls.push(item);
-      else messages.push(item);
+    for (let last = this.#items.last(); last?.type === 'close' || last?.type === 'end'; last = this.#items.last()) {
+      controls.unshift(last);
+      this.#items.pop();
     }
-    this.#items = messages;
     return controls;
+  }
+
+  /** From here on messages are dropped, those that wait included. */
+  discard(): void {
+    this.#discards = true;
+    const controls = this.takeControls();
+    this.#items.clear();
+    for (const control of controls) this.#items.push(control);
   }
 
   /** Lifts a pause made here, never one the application made. */

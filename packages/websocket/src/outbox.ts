@@ -7,10 +7,13 @@
 import type { Connection } from '@ferrywire/core';
 import type { Driver } from '@ferrywire/driver';
 import type { BlobLike } from './dom-types.ts';
+import { Fifo } from './fifo.ts';
 import { utf8Length } from './utf8-length.ts';
 
 /** From this size on the core keeps a reference instead of copying (`Connection.send`). */
 const heldByReference = 16_384;
+/** Messages that `bufferedAmount` follows one by one. */
+const maxInFlight = 1024;
 const owned = { transfer: true } as const;
 
 export type Outgoing = string | Uint8Array;
@@ -34,9 +37,9 @@ export class Outbox {
   readonly #connection: Connection;
   readonly #host: Driver;
   /** Waits behind a Blob that is being read; empty otherwise. The Blob is its head. */
-  #backlog: Entry[] = [];
+  readonly #backlog = new Fifo<Entry>();
   /** Messages handed to the connection, oldest first: payload bytes and the bytes they took there. */
-  #inFlight: { readonly payload: number; readonly wire: number }[] = [];
+  readonly #inFlight = new Fifo<{ payload: number; wire: number }>();
   #wire = 0;
 
   constructor(connection: Connection, host: Driver) {
@@ -69,19 +72,19 @@ export class Outbox {
 
   /** Drops what waits; `amount` keeps it, as the standard wants. */
   stop(): void {
-    this.#backlog = [];
-    this.#inFlight = [];
+    this.#backlog.clear();
+    this.#inFlight.clear();
   }
 
   /** Takes off `amount` what has left. Not in the task of the `send()` itself. */
   settle(): void {
     const remaining = this.#host.bufferedAmount;
-    let first = this.#inFlight[0];
+    let first = this.#inFlight.peek();
     while (first !== undefined && remaining <= this.#wire - first.wire) {
       this.#wire -= first.wire;
       this.amount -= first.payload;
       this.#inFlight.shift();
-      first = this.#inFlight[0];
+      first = this.#inFlight.peek();
     }
   }
 
@@ -95,7 +98,12 @@ export class Outbox {
     // Not open any more: a race with the peer's close, so the bytes count as discarded.
     if (!sent) return;
     const wire = Math.max(0, connection.bufferedAmount - before);
-    this.#inFlight.push({ payload: size, wire });
+    const newest = this.#inFlight.last();
+    // So many are told apart; beyond that they leave together.
+    if (newest !== undefined && this.#inFlight.length >= maxInFlight) {
+      newest.payload += size;
+      newest.wire += wire;
+    } else this.#inFlight.push({ payload: size, wire });
     this.#wire += wire;
     this.onOutput();
   }
@@ -103,19 +111,19 @@ export class Outbox {
   #readBlob(blob: BlobLike): void {
     blob.arrayBuffer().then(
       (buffer) => {
-        if (this.#backlog[0] !== blob) return;
+        if (this.#backlog.peek() !== blob) return;
         this.#backlog.shift();
         this.#transmit(new Uint8Array(buffer), buffer.byteLength, true);
         this.#continue();
       },
       (error: unknown) => {
-        if (this.#backlog[0] === blob) this.onUnreadable(error);
+        if (this.#backlog.peek() === blob) this.onUnreadable(error);
       },
     );
   }
 
   #continue(): void {
-    for (let entry = this.#backlog[0]; entry !== undefined; entry = this.#backlog[0]) {
+    for (let entry = this.#backlog.peek(); entry !== undefined; entry = this.#backlog.peek()) {
       if (typeof entry === 'string') {
         this.#backlog.shift();
         this.#transmit(entry, utf8Length(entry), true);

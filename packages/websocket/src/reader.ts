@@ -4,6 +4,7 @@
  * The end is told as soon as it is known, which may be before the last messages are read; but what is not pulled, because nobody reads, may
  * be in front of it.
  */
+import { Fifo } from './fifo.ts';
 import type { ControlItem } from './inbox.ts';
 import { endError, type Link } from './link.ts';
 
@@ -16,8 +17,7 @@ export class MessageReader {
   /** Must hand the terminal event to `Link.end`. */
   readonly #onControl: (item: ControlItem) => void;
   #link: Link | null = null;
-  #waiters: Waiter[] = [];
-  #discarding = false;
+  readonly #waiters = new Fifo<Waiter>();
   #failure: unknown = null;
 
   /** `ahead`: messages to hold ready while nobody reads. */
@@ -37,7 +37,7 @@ export class MessageReader {
   /** Ends reading before there is a connection. */
   fail(error: unknown): void {
     this.#failure = error;
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) waiter.reject(error);
   }
 
   /** Rejects when the connection failed; resolves to undefined after a clean end. Reads are served in order. */
@@ -52,7 +52,7 @@ export class MessageReader {
 
   /** Ends the reads that wait, with `error` if one is given; what is queued stays for whoever reads next. */
   interrupt(error?: { readonly reason: unknown }): void {
-    for (const waiter of this.#waiters.splice(0)) {
+    for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
       if (error === undefined) waiter.resolve(undefined);
       else waiter.reject(error.reason);
     }
@@ -60,7 +60,7 @@ export class MessageReader {
 
   /** From here messages are of no interest, the end still is. */
   discard(): void {
-    this.#discarding = true;
+    this.#link?.inbox.discard();
     this.#serve();
     this.#link?.touch();
   }
@@ -70,16 +70,16 @@ export class MessageReader {
     if (link === null) return;
     const { inbox } = link;
     for (;;) {
-      inbox.capacity = this.#discarding ? 1 : Math.max(this.#ahead, this.#waiters.length);
+      inbox.capacity = Math.max(inbox.discards ? 1 : this.#ahead, this.#waiters.length);
       inbox.refill();
       for (const control of inbox.takeControls()) this.#onControl(control);
-      if (inbox.length === 0 || (!this.#discarding && this.#waiters.length === 0)) break;
+      if (inbox.length === 0 || this.#waiters.length === 0) break;
       const item = inbox.take();
-      if (!this.#discarding && item !== undefined && 'data' in item) this.#waiters.shift()?.resolve(item.data);
+      if (item !== undefined && 'data' in item) this.#waiters.shift()?.resolve(item.data);
     }
     const { ended } = link;
     if (ended === null || inbox.length > 0) return;
-    for (const waiter of this.#waiters.splice(0)) {
+    for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
       if (ended.clean) waiter.resolve(undefined);
       else waiter.reject(endError(ended));
     }

@@ -5,6 +5,7 @@
  * The order is kept here and not left to the scheduler: an injected one only has to call back once per call, in any order. Beware: running
  * two events in one task, or one event in a microtask, changes what programs observe (websockets/ws#2159, #2216).
  */
+import { Fifo } from './fifo.ts';
 import { platform } from './platform.ts';
 
 /** Calls back once, later, in a task of its own: never before the call returns, never in a microtask. */
@@ -16,7 +17,7 @@ export function platformScheduler(): TaskScheduler {
   if (setImmediate !== undefined) return (callback) => void setImmediate(callback);
   if (MessageChannel !== undefined) {
     const channel = new MessageChannel();
-    const callbacks: (() => void)[] = [];
+    const callbacks = new Fifo<() => void>();
     channel.port1.onmessage = () => callbacks.shift()?.();
     return (callback) => {
       callbacks.push(callback);
@@ -35,7 +36,7 @@ export function defaultScheduler(): TaskScheduler {
 
 export class TaskQueue {
   readonly #schedule: TaskScheduler;
-  readonly #tasks: (() => void)[] = [];
+  readonly #tasks = new Fifo<() => void>();
   readonly #runNext = (): void => {
     this.#tasks.shift()?.();
   };

@@ -316,6 +316,8 @@ export class WebSocket extends EventTargetBase {
       this.#failOpening();
       return;
     }
+    // No message event comes any more; a reader still gets what is in flight.
+    if (this.#reader === null) link.inbox.discard();
     link.outbox.closeAfter(() => {
       link.inbox.release();
       if (code === undefined) link.connection.close();
@@ -377,7 +379,13 @@ export class WebSocket extends EventTargetBase {
     if (item.type === 'chunk') throw new TypeError("WebSocket needs a connection with delivery 'message'");
     if (this.#readyState !== 1) return;
     let data: unknown = item.data;
-    if (item.kind === 'binary') data = this.#binaryType === 'blob' ? new platform.Blob([item.data]) : bufferOf(item.data);
+    if (item.kind === 'binary') {
+      if (this.#binaryType === 'blob') {
+        data = new platform.Blob([item.data]);
+        // A Blob has bytes of its own.
+        this.#link?.connection.recycleInput(item.data);
+      } else data = bufferOf(item.data);
+    }
     this.dispatchEvent(new platform.MessageEvent('message', { data, origin: this.#origin }));
   }
 

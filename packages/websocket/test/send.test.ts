@@ -307,3 +307,15 @@ it('two sockets joined: what one sends the other receives', async () => {
   expect(log).toEqual(['message 1 hello', 'close 3 true 4321 "bye"']);
   expect(client.readyState).toBe(3);
 });
+
+it('a hundred thousand messages that wait are counted, and leave in order, in linear time', async () => {
+  const { ws, transport, tasks, sent } = await opened({}, { room: 0 });
+  for (let index = 0; index < 100_000; index += 1) ws.send(String(index % 10));
+  expect(ws.bufferedAmount).toBe(100_000);
+  transport.grant();
+  await tasks.run();
+  expect(ws.bufferedAmount).toBe(0);
+  const texts = sent().map(({ text }) => text);
+  expect(texts).toHaveLength(100_000);
+  expect(texts.every((text, index) => text === String(index % 10))).toBe(true);
+});
