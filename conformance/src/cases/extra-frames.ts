@@ -146,6 +146,8 @@ function fragments(): Case[] {
       echoOf('text', 'ab'),
       echoOf('binary', 'c'),
     ),
+    refused('fragmented pong and nothing more', control, 1002, [part(PONG, 'a')]),
+    refused('fragmented ping and nothing more', control, 1002, [part(PING, 'a')]),
   ]);
 }
 
