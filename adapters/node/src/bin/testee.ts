@@ -57,7 +57,8 @@ async function runCases(base: string, agent: string, extensions: readonly Client
     }
   }
   await visit(`${root}/updateReports?agent=${name}`, [], {});
-  process.stdout.write(`ran ${count} cases as ${agent}\n`);
+  // The standard input that a child watches would keep it alive.
+  process.stdout.write(`ran ${count} cases as ${agent}\n`, () => process.exit(0));
 }
 
 function readSize(text: string): number {
