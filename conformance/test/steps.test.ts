@@ -1,0 +1,198 @@
+/**
+ * Every kind of step, and every way of judging, on cases written for it: own cases are part of the library.
+ */
+import { type Case, type CaseResult, collect, type InProcessTarget, inProcess, runCases } from '@ferrywire/conformance';
+import { describe, expect, it } from 'vitest';
+import {
+  awaits,
+  close,
+  defineCase,
+  echoOf,
+  failsWith,
+  frame,
+  message,
+  ok,
+  part,
+  pause,
+  pongOf,
+  raw,
+  stillOpen,
+} from '../dist/cases/build.js';
+import { hex, repeated, utf8 } from '../dist/payload.js';
+import { type Fault, toyTarget } from './toy-subject.ts';
+
+async function run(
+  test: Omit<Parameters<typeof defineCase>[0], 'id' | 'title' | 'sections'>,
+  fault: Fault | null = null,
+): Promise<CaseResult> {
+  const whole = defineCase({ id: 'X.1', title: 'a case', sections: ['RFC 6455 5'], ...test });
+  return runOne(whole, toyTarget(fault));
+}
+
+async function runOne(test: Case, target: InProcessTarget): Promise<CaseResult> {
+  const [result] = await collect(runCases(inProcess(target, { role: 'server', deflate: false }), { cases: [test] }));
+  if (result === undefined) throw new Error('it did not run');
+  return result;
+}
+
+/** An unmasked 'hi' would be refused: this one is masked with zeros. */
+const rawHi = hex('8182000000006869');
+
+describe('steps', () => {
+  it('raw bytes, whole and in pieces', async () => {
+    for (const chop of [null, 1, 3]) {
+      const result = await run({ steps: [raw(rawHi, chop)], expect: ok(echoOf('text', 'hi')) });
+      expect(result).toMatchObject({ verdict: 'OK', reason: null });
+    }
+  });
+
+  it('messages in fragments, headers and data in pieces', async () => {
+    expect((await run({ steps: [message('binary', repeated(7, 10), 3)], expect: ok(echoOf('binary', repeated(7, 10))) })).verdict).toBe(
+      'OK',
+    );
+    const steps = [
+      { do: 'header', opcode: 1, fin: true, size: 4 } as const,
+      { do: 'data', payload: utf8('ab') } as const,
+      pause(1),
+      { do: 'data', payload: utf8('cd') } as const,
+    ];
+    expect((await run({ steps, expect: ok(echoOf('text', 'abcd')) })).verdict).toBe('OK');
+  });
+
+  it('waits for a message and for a pong, then goes on', async () => {
+    const steps = [frame(1, 'a'), awaits('message'), frame(9, 'b'), awaits('pong'), frame(1, 'c')];
+    expect((await run({ steps, expect: ok(echoOf('text', 'a'), pongOf('b'), echoOf('text', 'c')) })).verdict).toBe('OK');
+  });
+
+  it('waits no longer than it says', async () => {
+    const result = await run({
+      steps: [frame(1, 'a'), awaits('pong', 0.3)],
+      expect: ok(echoOf('text', 'a'), pongOf('never')),
+      limit: { ms: 60_000, action: 'fail' },
+    });
+    expect(result.verdict).toBe('FAILED');
+    expect(result.reason).toContain("got text 'a'");
+    expect(result.duration).toBeLessThan(2000);
+  });
+
+  it('waits for silence, and notices what breaks it', async () => {
+    const quiet = await run({ steps: [part(1, 'a'), awaits('silence'), frame(0, 'b')], expect: ok(echoOf('text', 'ab')) });
+    expect(quiet).toMatchObject({ verdict: 'OK' });
+    expect(quiet.duration).toBeGreaterThanOrEqual(1000);
+    const loud = await run({ steps: [frame(1, 'a'), awaits('silence'), frame(1, 'b')], expect: ok(), limit: { ms: 100, action: 'fail' } });
+    expect(loud.verdict).toBe('FAILED');
+  });
+
+  it('waits for the close and for the end of the transport', async () => {
+    const steps = [frame(3), awaits('close')];
+    expect((await run({ steps, expect: ok(), close: failsWith(1002) })).verdict).toBe('OK');
+    const late = await run({ steps: [frame(1, 'a'), awaits('end', 0.2)], expect: ok(echoOf('text', 'a')), close: failsWith(1000) });
+    expect(late).toMatchObject({ verdict: 'FAILED', behaviorClose: 'FAILED' });
+  });
+
+  it('ends and resets the transport', async () => {
+    const gone = { ...failsWith(1000), frameless: true };
+    for (const last of [{ do: 'end' } as const, { do: 'reset' } as const]) {
+      expect((await run({ steps: [frame(1, 'a'), awaits('message'), last], expect: ok(echoOf('text', 'a')), close: gone })).verdict).toBe(
+        'OK',
+      );
+    }
+  });
+
+  it('calls the subject by name, in process', async () => {
+    const calls: unknown[] = [];
+    const toy = toyTarget(null);
+    const target: InProcessTarget = {
+      create: (options) => ({
+        ...toy.create(options),
+        call: (name, ...args) => {
+          calls.push([name, args]);
+        },
+      }),
+    };
+    const test = defineCase({
+      id: 'X.2',
+      title: 'a call',
+      sections: ['RFC 6455 5'],
+      steps: [{ do: 'call', name: 'ping', args: [1] }, frame(1, 'a')],
+      expect: ok(echoOf('text', 'a')),
+      inProcessOnly: true,
+    });
+    expect((await runOne(test, target)).verdict).toBe('OK');
+    expect(calls).toEqual([['ping', [1]]]);
+  });
+
+  it('tells the subject its limit, and what is in force', async () => {
+    const seen: unknown[] = [];
+    const toy = toyTarget(null);
+    const target: InProcessTarget = {
+      create: (options) => {
+        seen.push([options.role, options.maxMessageSize, options.deflate]);
+        return toy.create(options);
+      },
+    };
+    const test = defineCase({
+      id: 'X.3',
+      title: 'a limit',
+      sections: ['RFC 6455 5'],
+      steps: [frame(1, 'a')],
+      expect: ok(echoOf('text', 'a')),
+      maxMessageSize: 77,
+    });
+    await runOne(test, target);
+    expect(seen).toEqual([['server', 77, null]]);
+    const deflate = {
+      offers: ['permessage-deflate; server_max_window_bits=9; server_no_context_takeover'],
+      policies: [{ clientNoContextTakeover: true, clientMaxWindowBits: 10 }],
+    };
+    const compressed = { ...test, deflate };
+    for (const role of ['server', 'client'] as const) await collect(runCases(inProcess(target, { role }), { cases: [compressed] }));
+    expect(seen.slice(1)).toEqual([
+      ['server', 77, { serverNoContextTakeover: true, clientNoContextTakeover: false, serverMaxWindowBits: 9, clientMaxWindowBits: 15 }],
+      ['client', 77, { serverNoContextTakeover: false, clientNoContextTakeover: true, serverMaxWindowBits: 15, clientMaxWindowBits: 10 }],
+    ]);
+  });
+});
+
+describe('grades', () => {
+  it('the first expectation that fits gives the grade', async () => {
+    const expectation = [
+      { grade: 'OK', events: [echoOf('text', 'other')] },
+      { grade: 'NON-STRICT', events: [echoOf('text', 'a')] },
+    ] as const;
+    const result = await run({ steps: [frame(1, 'a')], expect: expectation, limit: { ms: 100, action: 'close' } });
+    expect(result).toMatchObject({ verdict: 'NON-STRICT', behavior: 'NON-STRICT', behaviorClose: 'OK' });
+    expect(
+      (await run({ steps: [frame(1, 'a')], expect: expectation, limit: { ms: 100, action: 'close' }, schedulingOnly: true })).verdict,
+    ).toBe('OK');
+  });
+
+  it('what is recommended only does not fail', async () => {
+    const result = await run({ steps: [frame(1, 'a')], expect: ok(), close: failsWith(1002), recommended: true });
+    expect(result).toMatchObject({ verdict: 'NON-STRICT', behavior: 'FAILED' });
+  });
+
+  it('events are compared whole and in order', async () => {
+    const steps = [frame(9, 'a'), frame(9, 'b')];
+    expect((await run({ steps, expect: ok(pongOf('b'), pongOf('a')) })).verdict).toBe('FAILED');
+    expect((await run({ steps, expect: ok(pongOf('a')) })).verdict).toBe('FAILED');
+    expect((await run({ steps, expect: ok(pongOf('a'), pongOf('b'), pongOf('c')) })).verdict).toBe('FAILED');
+    expect((await run({ steps: [pause(1, 'w')], expect: ok(stillOpen('w')) })).verdict).toBe('OK');
+    expect((await run({ steps: [pause(1, 'w')], expect: ok(stillOpen('v')) })).verdict).toBe('FAILED');
+  });
+
+  it('a wrong code counts for the behaviour where the case says so', async () => {
+    const right = { startedBy: 'harness', codes: [1002], clean: false, strictSide: false, strictCode: true, frameless: false } as const;
+    expect(await run({ steps: [close(3000)], expect: ok(), close: right })).toMatchObject({
+      verdict: 'FAILED',
+      behavior: 'FAILED',
+      behaviorClose: 'WRONG CODE',
+      remoteCloseCode: 3000,
+    });
+    expect(await run({ steps: [close(3000)], expect: ok(), close: { ...right, strictCode: false } })).toMatchObject({
+      verdict: 'FAILED',
+      behavior: 'OK',
+      behaviorClose: 'WRONG CODE',
+    });
+  });
+});
