@@ -5,8 +5,6 @@ import { defaultCodec } from '@ferrywire/deflate';
 import { zlibCodec } from '@ferrywire/deflate/zlib';
 import type { Capabilities } from '@ferrywire/driver';
 
-const onBun = process.versions.bun !== undefined;
-
 export const capabilities: Capabilities = Object.freeze({
   compression: defaultCodec === zlibCodec ? 'zlib' : 'pako',
   halfClose: true,
@@ -14,8 +12,8 @@ export const capabilities: Capabilities = Object.freeze({
   tls: true,
   unixSockets: true,
   refUnref: true,
-  // Bun's sockets show a reset as an end.
-  resetVisible: !onBun,
+  // Not always: Bun shows a reset as an end, and Node does so when data came right before it.
+  resetVisible: false,
   resetSent: true,
   synchronousWrite: true,
   server: true,
