@@ -32,7 +32,7 @@ export type Step =
   /** A message cut into frames of at most `fragment` bytes; null is one frame. */
   | { readonly do: 'message'; readonly kind: MessageKind; readonly payload: Payload; readonly fragment: number | null }
   /** A frame's header alone, then its payload in pieces. */
-  | { readonly do: 'header'; readonly opcode: number; readonly fin: boolean; readonly size: number }
+  | { readonly do: 'header'; readonly opcode: number; readonly fin: boolean; readonly size: number; readonly chop: number | null }
   | { readonly do: 'data'; readonly payload: Payload }
   /** Bytes as they are: no header, no mask. */
   | { readonly do: 'raw'; readonly payload: Payload; readonly chop: number | null }

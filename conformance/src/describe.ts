@@ -40,7 +40,7 @@ export function describeStep(step: Step): string {
       return `send a ${step.kind} message: ${describePayload(step.payload)}${how}`;
     }
     case 'header':
-      return `send the header of a ${opcodeName(step.opcode)} frame (FIN ${step.fin ? 1 : 0}) of ${step.size} bytes`;
+      return `send the header of a ${opcodeName(step.opcode)} frame (FIN ${step.fin ? 1 : 0}) of ${step.size} bytes${step.chop === null ? '' : `, ${cut(step.chop)}`}`;
     case 'data':
       return `send more of its payload: ${describePayload(step.payload)}`;
     case 'raw':

@@ -56,7 +56,10 @@ export class CaseRun implements ChannelEvents {
   /** Writes that share one. */
   #pending: Uint8Array[] = [];
   #openFrame: ((piece: Uint8Array) => Uint8Array) | null = null;
+  /** Bytes of a frame under way that have not gone; nothing else may go before them. */
   #midFrame = 0;
+  /** The same of a frame whose header went alone. */
+  #missing = 0;
   #closeSent = false;
   #over = false;
   #awaiting: { readonly what: Awaited; readonly from: number; readonly timer: unknown } | null = null;
@@ -158,12 +161,14 @@ export class CaseRun implements ChannelEvents {
       case 'header': {
         const { header, data } = this.#encoder.open(step.opcode, step.fin, step.size);
         this.#openFrame = data;
+        this.#missing = step.size;
         this.#midFrame = step.size;
-        return this.#queue(header, false);
+        return step.chop === null ? this.#queue(header, false) : this.#chop(header, step.chop);
       }
       case 'data': {
         const plain = bytesOf(step.payload);
-        this.#midFrame -= plain.length;
+        this.#missing -= plain.length;
+        this.#midFrame = this.#missing;
         return this.#queue(this.#openFrame?.(plain) ?? plain, true);
       }
       case 'raw':
@@ -222,7 +227,7 @@ export class CaseRun implements ChannelEvents {
       if (this.#over || this.#stopped()) return;
       this.#channel.write(bytes.subarray(at, at + size));
       at += size;
-      this.#midFrame = Math.max(0, bytes.length - at);
+      this.#midFrame = Math.max(0, bytes.length - at, this.#missing);
       if (at < bytes.length) this.#settings.scheduler.turn(piece);
       else this.#advance();
     };

@@ -51,7 +51,7 @@ describe('steps', () => {
       'OK',
     );
     const steps = [
-      { do: 'header', opcode: 1, fin: true, size: 4 } as const,
+      { do: 'header', opcode: 1, fin: true, size: 4, chop: null } as const,
       { do: 'data', payload: utf8('ab') } as const,
       pause(1),
       { do: 'data', payload: utf8('cd') } as const,

@@ -111,7 +111,19 @@ function lengths(): Case[] {
       ['a', 'b', 'c'].map((text) => frame(TEXT, text)),
       ...['a', 'b', 'c'].map((text) => echoOf('text', text)),
     ),
+    slowHeader(65_535),
+    slowHeader(65_536),
   ]);
+}
+
+/** A header in single bytes, then the payload at once. */
+function slowHeader(size: number): Omit<CaseInit, 'id'> {
+  const payload = repeated(0x61, size);
+  const steps: readonly Step[] = [
+    { do: 'header', opcode: BINARY, fin: true, size, chop: 1 },
+    { do: 'data', payload },
+  ];
+  return accepted(`binary of ${size} bytes, its header byte by byte`, 'RFC 6455 5.2', steps, echoOf('binary', payload));
 }
 
 function fragments(): Case[] {

@@ -86,7 +86,7 @@ function failFast(): Case[] {
         `6.4.${index + 3}`,
         `fail fast inside a frame: ${index === 0 ? 'invalid bytes' : 'character that turns invalid'} in its second piece`,
         [
-          { do: 'header', opcode: TEXT, fin: false, size },
+          { do: 'header', opcode: TEXT, fin: false, size, chop: null },
           { do: 'data', payload: hex(a) },
           pause(1, 'A'),
           { do: 'data', payload: hex(b) },
