@@ -218,7 +218,7 @@ export class Fake implements FakeTransport {
     return joinBytes(this.writes);
   }
   get active(): boolean {
-    return this.#urgent.length > 0 || (this.reading && this.#incoming.length > 0);
+    return !this.isClosed && this.#next() !== undefined;
   }
 
   /* ---- inside, and for pair() ---- */
@@ -331,6 +331,7 @@ export class Fake implements FakeTransport {
     else if (event.kind === 'error') events.error(event.error);
     else {
       this.isClosed = true;
+      this.#urgent = [];
       this.#drop();
       if (this.#timer !== null) this.clock.clear(this.#timer);
       this.#timer = null;
