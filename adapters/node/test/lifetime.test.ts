@@ -1,0 +1,69 @@
+/** What keeps a process alive, and what a connection does however its bytes are cut. */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { listen, type NodeListening } from '@ferrywire/node';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { closeFrame, masked, RawClient, requestFor, text } from './helpers.ts';
+
+const run = promisify(execFile);
+
+describe('unref', () => {
+  it('lets a process end with a listener and a connection open', async () => {
+    const script = fileURLToPath(new URL('./peers/unref.mjs', import.meta.url));
+    const { stdout, stderr } = await run(process.execPath, [script], { timeout: 20_000 });
+    expect([stdout, stderr]).toEqual(['2 open\n', '']);
+  });
+});
+
+describe('any split of the input', () => {
+  let server: NodeListening;
+  beforeAll(async () => {
+    server = await listen({ limits: { maxMessageSize: 1000 }, handlers: { onMessage: (peer, data) => void peer.send(data) } });
+  });
+  afterAll(() => server.close({ deadline: 0 }));
+
+  const message = fc.oneof(
+    fc.string({ unit: fc.constantFrom('a', 'é', '€', '\u{1d11e}'), maxLength: 60 }).map((payload) => text(payload)),
+    fc.uint8Array({ maxLength: 300 }).map((payload) => masked({ opcode: 2, payload })),
+    fc.uint8Array({ maxLength: 20 }).map((payload) => masked({ opcode: 9, payload })),
+    fc.constant(
+      Buffer.concat([masked({ opcode: 1, payload: Buffer.from('in '), fin: false }), masked({ opcode: 0, payload: Buffer.from('two') })]),
+    ),
+    // Faults, which end it.
+    fc.constant(masked({ opcode: 3 })),
+    fc.constant(masked({ opcode: 1, payload: Uint8Array.of(0xff) })),
+    fc.constant(masked({ opcode: 2, payload: new Uint8Array(1001) })),
+  );
+
+  /** Everything the server says to these bytes, written in these pieces, a turn of the event loop apart. */
+  async function answerTo(bytes: Buffer, cuts: readonly number[]): Promise<string> {
+    const client = await RawClient.open(server.port);
+    client.socket.setNoDelay(true);
+    let from = 0;
+    for (const cut of [...cuts.map((at) => at % (bytes.length + 1)).sort((a, b) => a - b), bytes.length]) {
+      if (cut === from) continue;
+      client.write(bytes.subarray(from, cut));
+      from = cut;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const answer = await client.rest();
+    client.socket.end();
+    if (!client.socket.closed) await once(client.socket, 'close');
+    return answer;
+  }
+
+  it('gives the same answers, from the first byte of the request to the end', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(message, { maxLength: 6 }), fc.array(fc.nat(), { maxLength: 40 }), async (messages, cuts) => {
+        const bytes = Buffer.concat([Buffer.from(requestFor()), ...messages, closeFrame(1000, 'that was it')]);
+        const whole = await answerTo(bytes, []);
+        expect(whole).toMatch(/^HTTP\/1\.1 101 /);
+        expect(await answerTo(bytes, cuts)).toBe(whole);
+      }),
+      { numRuns: 40 },
+    );
+  }, 60_000);
+});
