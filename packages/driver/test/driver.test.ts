@@ -39,6 +39,7 @@ describe('output', () => {
     protocol.onData = () => protocol.say(7);
     transport.feed(bytes(1));
     expect(driver.stalled).toBe(true);
+    expect(protocol.takes).toBe(2);
     const takes = protocol.takes;
     for (let i = 0; i < 10; i++) transport.feed(bytes(1));
     driver.pump();
@@ -555,6 +556,216 @@ describe('callbacks', () => {
     expect(calls).toEqual(['write']);
     expect(protocol.calls).toEqual(['data 1', 'error EPIPE']);
     expect(driver.isClosed).toBe(true);
+  });
+});
+
+/** A transport that only records: what it is told has no consequence until the test says so. */
+function inert(onWrite: () => void = () => {}): Transport & { readonly calls: string[] } {
+  const calls: string[] = [];
+  return {
+    calls,
+    write() {
+      calls.push('write');
+      onWrite();
+      return true;
+    },
+    end: () => void calls.push('end'),
+    abort: () => void calls.push('abort'),
+    pauseReading: () => void calls.push('pause'),
+    resumeReading: () => void calls.push('resume'),
+    bufferedAmount: 0,
+  };
+}
+
+describe('states between two events', () => {
+  function driven(onWrite?: () => void) {
+    const clock = virtualClock();
+    const protocol = new ScriptedProtocol();
+    const transport = inert(onWrite);
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+    return { clock, protocol, transport, driver };
+  }
+  const everything = (driver: ReturnType<typeof drive>): void => {
+    driver.onDrain = () => expect.unreachable();
+    driver.data(bytes(1));
+    driver.eof();
+    driver.error('late');
+    driver.drain();
+    driver.pump();
+  };
+
+  it('after abort and before closed nothing happens any more', () => {
+    const { clock, protocol, transport, driver } = driven();
+    protocol.due = clock.now() + 10;
+    driver.pump();
+    protocol.transport = 'abort';
+    driver.pump();
+    protocol.say(1);
+    protocol.wantsRead = false;
+    const takes = protocol.takes;
+    everything(driver);
+    clock.advance(100);
+    driver.closed();
+    driver.closed();
+    expect(transport.calls).toEqual(['abort']);
+    expect(protocol.calls).toEqual([]);
+    expect(protocol.takes).toBe(takes);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('an abort inside an event drops what waited behind it', () => {
+    const { protocol, transport, driver } = driven();
+    protocol.onData = () => {
+      driver.data(bytes(2));
+      driver.eof();
+      protocol.transport = 'abort';
+    };
+    driver.data(bytes(1));
+    expect(protocol.calls).toEqual(['data 1']);
+    expect(transport.calls).toEqual(['abort']);
+  });
+
+  it('after an error nothing is written, and a second one says nothing new', () => {
+    const { protocol, transport, driver } = driven();
+    driver.error('first');
+    const takes = protocol.takes;
+    protocol.say(1);
+    protocol.wantsRead = false;
+    everything(driver);
+    expect(protocol.calls).toEqual(['error first']);
+    expect(protocol.takes).toBe(takes);
+    expect(transport.calls).toEqual([]);
+    protocol.transport = 'done';
+    driver.pump();
+    expect(transport.calls).toEqual(['abort']);
+  });
+
+  it('an error after EOF lets go of the transport', () => {
+    const { protocol, transport, driver } = driven();
+    protocol.onEof = () => {
+      protocol.transport = 'done';
+    };
+    driver.eof();
+    driver.error('EPIPE');
+    expect(protocol.calls).toEqual(['eof']);
+    expect(transport.calls).toEqual(['end', 'abort']);
+  });
+
+  it('after end nothing is taken', () => {
+    const { protocol, transport, driver } = driven();
+    protocol.transport = 'end';
+    driver.pump();
+    const takes = protocol.takes;
+    protocol.say(1);
+    driver.data(bytes(1));
+    driver.pump();
+    expect(protocol.takes).toBe(takes);
+    expect(transport.calls).toEqual(['end']);
+  });
+
+  it('a drain that nobody waited for is passed on, and is no news to the protocol', () => {
+    const { protocol, driver } = driven();
+    let drains = 0;
+    driver.onDrain = () => drains++;
+    driver.drain();
+    expect([drains, protocol.calls.length]).toEqual([1, 0]);
+  });
+
+  it('hands over the chunk itself, not a copy', () => {
+    const { protocol, driver } = driven();
+    const chunk = bytes(1, 2);
+    let given: Uint8Array | null = null;
+    protocol.onData = (data) => {
+      given = data;
+    };
+    driver.data(chunk);
+    expect(given).toBe(chunk);
+  });
+
+  it('what write() makes the application send goes out in the same event', () => {
+    let more = 2;
+    const made = driven(() => {
+      if (more-- > 0) {
+        made.protocol.say(9);
+        made.driver.pump();
+      }
+    });
+    made.protocol.say(1);
+    made.driver.pump();
+    expect(made.transport.calls).toEqual(['write', 'write', 'write']);
+  });
+
+  it('a transport whose writes always make more leaves the host its turn', () => {
+    let writes = 0;
+    const made = driven(() => {
+      if (++writes < 1000) {
+        made.protocol.say(9);
+        made.driver.pump();
+      }
+    });
+    made.protocol.say(1);
+    made.driver.pump();
+    expect(writes).toBe(64);
+    made.clock.runUntilIdle();
+    expect(writes).toBe(1000);
+  });
+
+  it('pumpSoon inside an event costs no pump of its own', async () => {
+    const { protocol, driver } = driven();
+    protocol.onData = () => driver.pumpSoon();
+    driver.data(bytes(1));
+    const takes = protocol.takes;
+    await Promise.resolve();
+    expect(protocol.takes).toBe(takes);
+  });
+
+  it('a timer that was cleared is armed anew for the next deadline', () => {
+    const { clock, protocol, driver } = driven();
+    protocol.onTimeout = () => {
+      protocol.due = null;
+    };
+    protocol.due = clock.now() + 10;
+    driver.pump();
+    protocol.due = null;
+    driver.pump();
+    protocol.due = clock.now() + 20;
+    driver.pump();
+    clock.advance(20);
+    expect(protocol.calls).toEqual(['timeout']);
+  });
+
+  it('a deadline is an event like the others', () => {
+    const { clock, protocol, transport, driver } = driven();
+    const order: string[] = [];
+    driver.onEvents = () => order.push(`events after ${protocol.calls.at(-1)}`);
+    protocol.due = clock.now() + 10;
+    protocol.onTimeout = () => {
+      protocol.due = null;
+      protocol.say(1);
+      driver.data(bytes(5));
+      driver.pump();
+      order.push('timeout');
+    };
+    driver.pump();
+    clock.advance(10);
+    expect(order).toEqual(['timeout', 'events after timeout', 'events after data 1']);
+    expect(transport.calls).toEqual(['write']);
+  });
+
+  it('a host that runs timers inside an event loses no deadline', () => {
+    const { clock, protocol, driver } = driven();
+    protocol.due = clock.now() + 10;
+    protocol.onTimeout = () => {
+      protocol.due = null;
+    };
+    driver.pump();
+    protocol.onData = () => {
+      clock.advance(10);
+      expect(protocol.calls).toEqual(['data 1']);
+    };
+    driver.data(bytes(1));
+    clock.advance(0);
+    expect(protocol.calls).toEqual(['data 1', 'timeout']);
   });
 });
 
