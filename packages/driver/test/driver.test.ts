@@ -260,6 +260,8 @@ describe('timer', () => {
     driver.pump();
     expect(clock.next).toBe(1010);
     expect(clock.pending).toBe(1);
+    driver.pump();
+    expect(clock.armed).toBe(2);
     protocol.due = null;
     driver.pump();
     expect(clock.pending).toBe(0);
@@ -347,6 +349,7 @@ describe('the end', () => {
     const calls = protocol.calls.length;
     const takes = protocol.takes;
     protocol.say(1);
+    driver.pump();
     protocol.transport = 'abort';
     driver.data(bytes(1));
     driver.eof();
