@@ -1,0 +1,30 @@
+/**
+ * Bounds on what an HTTP peer controls before a connection is open (RFC 9110 section 5.4, RFC 6455 section 10.4).
+ */
+
+/** Defaults: line 8 192 bytes (a longer request line is 414, a longer field 431), 100 fields, head 32 768 bytes (431), body of a refusal 65 536 bytes. */
+export interface HttpLimits {
+  /** Bytes of one line, without its line end. */
+  readonly maxLineLength?: number;
+  readonly maxHeaderCount?: number;
+  /** Bytes of the whole head, line ends included. A client counts interim (1xx) responses in. */
+  readonly maxHeadSize?: number;
+  /** Bytes of a refusal's body that a client keeps. */
+  readonly maxBodySize?: number;
+}
+
+/** @throws {RangeError} naming the option. */
+export function resolveLimits(limits: HttpLimits = {}): Required<HttpLimits> {
+  const resolved = {
+    maxLineLength: limits.maxLineLength ?? 8192,
+    maxHeaderCount: limits.maxHeaderCount ?? 100,
+    maxHeadSize: limits.maxHeadSize ?? 32_768,
+    maxBodySize: limits.maxBodySize ?? 65_536,
+  };
+  for (const [name, value] of Object.entries(resolved)) {
+    if (!(value >= 0) || (value !== Number.POSITIVE_INFINITY && !Number.isInteger(value))) {
+      throw new RangeError(`options.http.${name} must be an integer of at least 0, or Infinity`);
+    }
+  }
+  return resolved;
+}

@@ -1,0 +1,94 @@
+/**
+ * What a server demands of a request beyond the RFC: origin, host, path, subprotocols, extensions (RFC 6455 sections 4.2.2 and 10.2).
+ */
+import type { ServerExtension } from '@ferrywire/core';
+import { checkFields, type HeaderList } from './headers.ts';
+import type { SubprotocolPolicy } from './negotiate.ts';
+import { checkSubprotocols } from './negotiate.ts';
+import { parseAuthority } from './tokens.ts';
+
+export interface ServerPolicy {
+  /**
+   * Names this server speaks; the client's order decides. Or a function that chooses one of `offered`, or null for none. A function that returns
+   * anything else makes the handshake throw a TypeError.
+   */
+  readonly subprotocols?: SubprotocolPolicy;
+  /** Refuse with 400 when no subprotocol was agreed on. Default false. */
+  readonly requireSubprotocol?: boolean;
+  readonly extensions?: readonly ServerExtension[];
+  /**
+   * Accepted Origin values; others are 403. A string is compared whole, letters in any case; anchor a RegExp at both ends. `null` accepts a
+   * request without Origin, which is then no browser's (RFC 6455 section 4.2.1). Default: every origin, or none.
+   */
+  readonly origins?: readonly (string | RegExp | null)[];
+  /**
+   * Accepted Host / :authority values: the defence against DNS rebinding; others are 403. An entry without a port accepts any port. A
+   * RegExp sees the value as sent. Default: any well-formed one.
+   */
+  readonly hosts?: readonly (string | RegExp)[];
+  /** Answer a Sec-WebSocket-Key over HTTP/2 with an accept, against RFC 8441 section 5, for older undici. Default false. */
+  readonly h2Accept?: boolean;
+  /** Which targets are served; others are 404. Judged on the path: without the query, escapes left as they are. Default: all. */
+  readonly path?: string | RegExp | ((path: string) => boolean);
+  /** Further fields of the 101 (or 200). What the protocol sets itself is refused with a TypeError. */
+  readonly headers?: HeaderList;
+}
+
+const reserved: ReadonlySet<string> = new Set(['upgrade', 'connection', 'content-length', 'transfer-encoding', 'trailer']);
+
+export function isReservedInResponse(name: string): boolean {
+  return reserved.has(name) || name.startsWith('sec-websocket-');
+}
+
+/**
+ * Not remembered per object: lists may have changed since.
+ *
+ * @throws {TypeError} or {@link SyntaxError} naming the option.
+ */
+export function checkPolicy(policy: ServerPolicy): void {
+  if (policy.headers !== undefined) checkFields(policy.headers, 'policy.headers', isReservedInResponse);
+  if (policy.subprotocols !== undefined && typeof policy.subprotocols !== 'function')
+    checkSubprotocols(policy.subprotocols, 'policy.subprotocols');
+  for (const host of policy.hosts ?? []) {
+    if (typeof host === 'string' && parseAuthority(host) === null)
+      throw new TypeError('policy.hosts: each entry must be a host with an optional port');
+  }
+  if (policy.path !== undefined && typeof policy.path === 'string' && !policy.path.startsWith('/'))
+    throw new TypeError('policy.path must start with "/"');
+}
+
+/** `test` without the state that a RegExp with the flag `g` or `y` keeps between calls. */
+function matches(expression: RegExp, text: string): boolean {
+  expression.lastIndex = 0;
+  return expression.test(text);
+}
+
+/** `origins` holds the values of all Origin fields. More than one is a forgery (RFC 6454 section 7.3). */
+export function isOriginAllowed(policy: ServerPolicy, origins: readonly string[]): boolean {
+  if (policy.origins === undefined) return true;
+  if (origins.length === 0) return policy.origins.includes(null);
+  const origin = origins[0];
+  if (origins.length > 1 || origin === undefined) return false;
+  const lower = origin.toLowerCase();
+  return policy.origins.some(
+    (entry) => entry !== null && (typeof entry === 'string' ? entry.toLowerCase() === lower : matches(entry, origin)),
+  );
+}
+
+/** `authority` is well-formed. */
+export function isHostAllowed(policy: ServerPolicy, authority: string): boolean {
+  if (policy.hosts === undefined) return true;
+  const sent = parseAuthority(authority);
+  return policy.hosts.some((entry) => {
+    if (typeof entry !== 'string') return matches(entry, authority);
+    const wanted = parseAuthority(entry);
+    return sent !== null && wanted !== null && sent.host === wanted.host && (wanted.port === '' || wanted.port === sent.port);
+  });
+}
+
+export function isPathServed(policy: ServerPolicy, path: string): boolean {
+  const { path: rule } = policy;
+  if (rule === undefined) return true;
+  if (typeof rule === 'string') return rule === path;
+  return typeof rule === 'function' ? rule(path) : matches(rule, path);
+}
