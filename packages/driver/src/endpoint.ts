@@ -1,43 +1,23 @@
 /**
- * The glue that all adapters share: a protocol, its driver and the application's handlers joined into a `Peer`.
- *
- * An adapter makes one `EndpointHost` per listener (or per dial) and gives it a transport per connection; it keeps the listener, the
- * socket events and the options of its runtime. Everything per connection is one `Endpoint` (the sink of the protocol and the handle of
- * the application in one object), its protocol and its driver.
+ * One connection: the sink of its protocol, the hooks of its driver and the application's handle in one object, since an idle server holds
+ * one of these per connection.
  */
-
-import type { PreparedMessage, Protocol, SendOptions } from '@ferrywire/core';
-import {
-  type Clock,
-  Connection,
-  type ConnectionOptions,
-  type EndInfo,
-  type MessageKind,
-  type Millis,
-  type Negotiated,
-} from '@ferrywire/core';
+import type { Clock, Connection, EndInfo, MessageKind, Millis, PreparedMessage, Protocol, SendOptions } from '@ferrywire/core';
 import {
   type ClientEvent,
-  ClientProtocol,
-  type ClientProtocolOptions,
+  type ClientProtocol,
   type ClientSink,
   type HandshakeErrorCode,
-  type HeaderList,
   type ResponseHead,
   type ServerEvent,
-  type ServerPolicy,
   ServerProtocol,
-  type ServerProtocolOptions,
   type ServerSink,
 } from '@ferrywire/handshake';
 import { type DriverHooks, Pump } from './driver.ts';
 import { EndpointError } from './errors.ts';
-import type { CloseAllOptions, Opening, Peer, PeerHandlers, PendingRequest, ServerRequest } from './peer.ts';
+import type { Opening, Peer, PeerHandlers, ServerRequest } from './peer.ts';
+import { Pending } from './pending-request.ts';
 import type { DriverHandle, TimerHost, Transport } from './types.ts';
-
-export type ServerSettings = Omit<ServerProtocolOptions, 'clock' | 'sink'>;
-export type ClientSettings = Omit<ClientProtocolOptions, 'clock' | 'sink'>;
-export type ConnectionSettings = Omit<ConnectionOptions, 'clock' | 'sink' | keyof Negotiated>;
 
 export interface EndpointHostOptions {
   readonly clock: Clock;
@@ -56,16 +36,20 @@ export interface EndpointHostOptions {
   readonly pull?: boolean;
 }
 
-const SERVER_HIGH_WATER = 262_144;
-const CLOSE_DEADLINE = 5000;
+export type WholeLife = ServerProtocol | ClientProtocol;
 
-type WholeLife = ServerProtocol | ClientProtocol;
+/** What an endpoint needs of its host. */
+export interface EndpointOwner {
+  readonly options: EndpointHostOptions;
+  opened(endpoint: Endpoint): void;
+  released(endpoint: Endpoint): void;
+}
 
 /** The sink, the hooks and the handle of one connection. */
-class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
+export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   data: unknown = undefined;
   readonly transport: unknown;
-  readonly #host: EndpointHost;
+  readonly #host: EndpointOwner;
   readonly #highWaterMark: number;
   #connection: Connection | null = null;
   #driver: Pump | null = null;
@@ -75,7 +59,7 @@ class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   /** Settles the promise of a dial. */
   #settle: ((result: Peer | EndpointError) => void) | null = null;
 
-  constructor(host: EndpointHost, highWaterMark: number, transport: unknown) {
+  constructor(host: EndpointOwner, highWaterMark: number, transport: unknown) {
     this.#host = host;
     this.#highWaterMark = host.options.highWaterMark ?? highWaterMark;
     this.transport = transport;
@@ -175,7 +159,9 @@ class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
         else this.onRefused(event.response, event.body, event.error);
       } else if (event.type === 'open') {
         driver.onEvents = null;
-        this.onOpen(event.connection, 'response' in event ? event.response : undefined);
+        // A server's event has no response.
+        const { connection, response }: { connection: Connection; response?: ResponseHead } = event;
+        this.onOpen(connection, response);
         const consumer = driver.onEvents as (() => void) | null;
         if (consumer !== null) consumer();
         return;
@@ -344,150 +330,4 @@ function refusal(response: ResponseHead | null, body: Uint8Array, handshake: Han
     return new EndpointError('WS_CONNECT_TIMEOUT', 'the server did not answer within timeouts.opening', details);
   const what = response === null ? 'no valid HTTP response' : `status ${response.status}`;
   return new EndpointError('WS_CONNECT_HANDSHAKE', `the server refused the upgrade: ${handshake}, ${what}`, details);
-}
-
-class Pending implements PendingRequest {
-  readonly request: ServerRequest;
-  readonly isWebSocket: boolean;
-  readonly transport: unknown;
-  readonly #life: ServerProtocol;
-  readonly #driver: Pump;
-
-  constructor(life: ServerProtocol, driver: Pump, request: ServerRequest, isWebSocket: boolean, transport: unknown) {
-    this.#life = life;
-    this.#driver = driver;
-    this.request = request;
-    this.isWebSocket = isWebSocket;
-    this.transport = transport;
-  }
-  accept(policy?: ServerPolicy): boolean {
-    try {
-      return this.#life.accept(policy);
-    } finally {
-      this.#driver.pumpSoon();
-    }
-  }
-  reject(status: number, body?: string | Uint8Array, headers?: HeaderList): void {
-    this.#life.reject(status, body, headers);
-    this.#driver.pumpSoon();
-  }
-  startRejection(status: number, headers?: HeaderList): { write(chunk: Uint8Array): boolean; end(): void } {
-    const writer = this.#life.startRejection(status, headers);
-    const driver = this.#driver;
-    driver.pumpSoon();
-    return {
-      write(chunk: Uint8Array): boolean {
-        const more = writer.write(chunk);
-        driver.pumpSoon();
-        return more;
-      },
-      end(): void {
-        writer.end();
-        driver.pumpSoon();
-      },
-    };
-  }
-}
-
-/** The connections of one listener, or of one dial. */
-export class EndpointHost {
-  readonly options: EndpointHostOptions;
-  /** From `onOpen` until the transport is gone. */
-  readonly peers: ReadonlySet<Peer>;
-  readonly #open = new Set<Endpoint>();
-  readonly #opening = new Set<Endpoint>();
-  #whenEmpty: (() => void) | null = null;
-  #closing: Promise<void> | null = null;
-
-  constructor(options: EndpointHostOptions) {
-    this.options = options;
-    this.peers = this.#open;
-  }
-
-  /**
-   * A server's connection from its first byte on: an HTTP/1.1 head, then frames. `info` becomes `Peer.transport`.
-   * The adapter passes the transport's events to the driver that this returns.
-   */
-  serve(transport: Transport, settings: ServerSettings, info?: unknown): DriverHandle {
-    const { clock, pull } = this.options;
-    const endpoint = new Endpoint(this, SERVER_HIGH_WATER, info);
-    const life = new ServerProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
-    return this.#start(endpoint, life, life, transport);
-  }
-
-  /** A client's connection: the request is written before this returns. `opened` rejects with an `EndpointError`. */
-  dial(
-    transport: Transport,
-    settings: ClientSettings,
-    info?: unknown,
-  ): { readonly driver: DriverHandle; readonly opened: Promise<Peer>; abort(): void } {
-    const { clock, pull } = this.options;
-    const endpoint = new Endpoint(this, Number.POSITIVE_INFINITY, info);
-    const life = new ClientProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
-    const opened = endpoint.opened;
-    const driver = this.#start(endpoint, life, life, transport);
-    return { driver, opened, abort: () => endpoint.abort() };
-  }
-
-  /**
-   * A connection whose handshake was done elsewhere (`decideUpgrade` on an HTTP server's request, HTTP/2, `createUpgrade().verify()`).
-   * `onOpen` is called before this returns; give bytes that came with the head to `peer.driver.receive()` afterwards.
-   */
-  adopt(transport: Transport, negotiated: Negotiated, settings: ConnectionSettings, opening: Opening, info?: unknown): Peer {
-    const { clock, pull } = this.options;
-    const endpoint = new Endpoint(this, negotiated.role === 'server' ? SERVER_HIGH_WATER : Number.POSITIVE_INFINITY, info);
-    const base: ConnectionOptions = { ...settings, ...negotiated, clock };
-    const connection = new Connection(pull === true ? base : { ...base, sink: endpoint });
-    endpoint.adopted(opening);
-    const driver = endpoint.start(connection, null, transport);
-    this.#opening.add(endpoint);
-    try {
-      endpoint.onOpen(connection, opening.response ?? undefined);
-    } finally {
-      driver.flush();
-    }
-    return endpoint;
-  }
-
-  /** Closes everything; resolves when every transport is gone. The adapter stops its listener first. Idempotent. */
-  close(options: CloseAllOptions = {}): Promise<void> {
-    this.#closing ??= this.#closeAll(options.code ?? 1001, options.reason ?? '', options.deadline ?? CLOSE_DEADLINE);
-    return this.#closing;
-  }
-
-  /** @internal */
-  opened(endpoint: Endpoint): void {
-    this.#opening.delete(endpoint);
-    this.#open.add(endpoint);
-  }
-  /** @internal */
-  released(endpoint: Endpoint): void {
-    this.#opening.delete(endpoint);
-    this.#open.delete(endpoint);
-    if (this.#open.size === 0 && this.#opening.size === 0) this.#whenEmpty?.();
-  }
-
-  #start(endpoint: Endpoint, protocol: Protocol, life: WholeLife, transport: Transport): Pump {
-    const driver = endpoint.start(protocol, life, transport);
-    this.#opening.add(endpoint);
-    // Accepted while the listener was being closed.
-    if (this.#closing !== null) endpoint.abort();
-    driver.flush();
-    return driver;
-  }
-
-  #closeAll(code: number, reason: string, deadline: Millis): Promise<void> {
-    if (this.#open.size === 0 && this.#opening.size === 0) return Promise.resolve();
-    const { timers } = this.options;
-    return new Promise((resolve) => {
-      const timer = timers.set(() => {
-        for (const endpoint of [...this.#opening, ...this.#open]) endpoint.abort();
-      }, deadline);
-      this.#whenEmpty = () => {
-        timers.clear(timer);
-        resolve();
-      };
-      for (const endpoint of [...this.#opening, ...this.#open]) endpoint.shutdown(code, reason);
-    });
-  }
 }

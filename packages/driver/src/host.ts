@@ -1,0 +1,120 @@
+/**
+ * The glue that all adapters share. An adapter makes one `EndpointHost` per listener (or per dial) and gives it a transport per
+ * connection; it keeps the listener, the socket events and the options of its runtime.
+ */
+import { Connection, type ConnectionOptions, type Millis, type Negotiated, type Protocol } from '@ferrywire/core';
+import { ClientProtocol, type ClientProtocolOptions, ServerProtocol, type ServerProtocolOptions } from '@ferrywire/handshake';
+import type { Pump } from './driver.ts';
+import { Endpoint, type EndpointHostOptions, type EndpointOwner, type WholeLife } from './endpoint.ts';
+import type { CloseAllOptions, Opening, Peer } from './peer.ts';
+import type { DriverHandle, Transport } from './types.ts';
+
+export type ServerSettings = Omit<ServerProtocolOptions, 'clock' | 'sink'>;
+export type ClientSettings = Omit<ClientProtocolOptions, 'clock' | 'sink'>;
+export type ConnectionSettings = Omit<ConnectionOptions, 'clock' | 'sink' | keyof Negotiated>;
+
+const SERVER_HIGH_WATER = 262_144;
+const CLOSE_DEADLINE = 5000;
+
+/** The connections of one listener, or of one dial. */
+export class EndpointHost implements EndpointOwner {
+  readonly options: EndpointHostOptions;
+  /** From `onOpen` until the transport is gone. */
+  readonly peers: ReadonlySet<Peer>;
+  readonly #open = new Set<Endpoint>();
+  readonly #opening = new Set<Endpoint>();
+  #whenEmpty: (() => void) | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: EndpointHostOptions) {
+    this.options = options;
+    this.peers = this.#open;
+  }
+
+  /**
+   * A server's connection from its first byte on: an HTTP/1.1 head, then frames. `info` becomes `Peer.transport`.
+   * The adapter passes the transport's events to the driver that this returns.
+   */
+  serve(transport: Transport, settings: ServerSettings, info?: unknown): DriverHandle {
+    const { clock, pull } = this.options;
+    const endpoint = new Endpoint(this, SERVER_HIGH_WATER, info);
+    const life = new ServerProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
+    return this.#start(endpoint, life, life, transport);
+  }
+
+  /** A client's connection: the request is written before this returns. `opened` rejects with an `EndpointError`. */
+  dial(
+    transport: Transport,
+    settings: ClientSettings,
+    info?: unknown,
+  ): { readonly driver: DriverHandle; readonly opened: Promise<Peer>; abort(): void } {
+    const { clock, pull } = this.options;
+    const endpoint = new Endpoint(this, Number.POSITIVE_INFINITY, info);
+    const life = new ClientProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
+    const opened = endpoint.opened;
+    const driver = this.#start(endpoint, life, life, transport);
+    return { driver, opened, abort: () => endpoint.abort() };
+  }
+
+  /**
+   * A connection whose handshake was done elsewhere (`decideUpgrade` on an HTTP server's request, HTTP/2, `createUpgrade().verify()`).
+   * `onOpen` is called before this returns; give bytes that came with the head to `peer.driver.receive()` afterwards.
+   */
+  adopt(transport: Transport, negotiated: Negotiated, settings: ConnectionSettings, opening: Opening, info?: unknown): Peer {
+    const { clock, pull } = this.options;
+    const endpoint = new Endpoint(this, negotiated.role === 'server' ? SERVER_HIGH_WATER : Number.POSITIVE_INFINITY, info);
+    const base: ConnectionOptions = { ...settings, ...negotiated, clock };
+    const connection = new Connection(pull === true ? base : { ...base, sink: endpoint });
+    endpoint.adopted(opening);
+    const driver = endpoint.start(connection, null, transport);
+    this.#opening.add(endpoint);
+    try {
+      endpoint.onOpen(connection, opening.response ?? undefined);
+    } finally {
+      driver.flush();
+    }
+    return endpoint;
+  }
+
+  /** Closes everything; resolves when every transport is gone. The adapter stops its listener first. Idempotent. */
+  close(options: CloseAllOptions = {}): Promise<void> {
+    this.#closing ??= this.#closeAll(options.code ?? 1001, options.reason ?? '', options.deadline ?? CLOSE_DEADLINE);
+    return this.#closing;
+  }
+
+  /** @internal */
+  opened(endpoint: Endpoint): void {
+    this.#opening.delete(endpoint);
+    this.#open.add(endpoint);
+  }
+  /** @internal */
+  released(endpoint: Endpoint): void {
+    this.#opening.delete(endpoint);
+    this.#open.delete(endpoint);
+    if (this.#open.size === 0 && this.#opening.size === 0) this.#whenEmpty?.();
+  }
+
+  #start(endpoint: Endpoint, protocol: Protocol, life: WholeLife, transport: Transport): Pump {
+    const driver = endpoint.start(protocol, life, transport);
+    this.#opening.add(endpoint);
+    // Accepted while the listener was being closed.
+    if (this.#closing !== null) endpoint.abort();
+    driver.flush();
+    return driver;
+  }
+
+  #closeAll(code: number, reason: string, deadline: Millis): Promise<void> {
+    if (this.#open.size === 0 && this.#opening.size === 0) return Promise.resolve();
+    const { timers } = this.options;
+    return new Promise((resolve) => {
+      const timer = timers.set(() => {
+        for (const endpoint of [...this.#opening, ...this.#open]) endpoint.abort();
+      }, deadline);
+      this.#whenEmpty = () => {
+        timers.clear(timer);
+        resolve();
+      };
+      for (const endpoint of [...this.#opening, ...this.#open]) endpoint.shutdown(code, reason);
+    });
+  }
+}

@@ -1,0 +1,47 @@
+/** A server's request that the application has not answered yet: what `PeerHandlers.onRequest` gets. */
+import type { HeaderList, ServerPolicy, ServerProtocol } from '@ferrywire/handshake';
+import type { Pump } from './driver.ts';
+import type { PendingRequest, ServerRequest } from './peer.ts';
+
+export class Pending implements PendingRequest {
+  readonly request: ServerRequest;
+  readonly isWebSocket: boolean;
+  readonly transport: unknown;
+  readonly #life: ServerProtocol;
+  readonly #driver: Pump;
+
+  constructor(life: ServerProtocol, driver: Pump, request: ServerRequest, isWebSocket: boolean, transport: unknown) {
+    this.#life = life;
+    this.#driver = driver;
+    this.request = request;
+    this.isWebSocket = isWebSocket;
+    this.transport = transport;
+  }
+  accept(policy?: ServerPolicy): boolean {
+    try {
+      return this.#life.accept(policy);
+    } finally {
+      this.#driver.pumpSoon();
+    }
+  }
+  reject(status: number, body?: string | Uint8Array, headers?: HeaderList): void {
+    this.#life.reject(status, body, headers);
+    this.#driver.pumpSoon();
+  }
+  startRejection(status: number, headers?: HeaderList): { write(chunk: Uint8Array): boolean; end(): void } {
+    const writer = this.#life.startRejection(status, headers);
+    const driver = this.#driver;
+    driver.pumpSoon();
+    return {
+      write(chunk: Uint8Array): boolean {
+        const more = writer.write(chunk);
+        driver.pumpSoon();
+        return more;
+      },
+      end(): void {
+        writer.end();
+        driver.pumpSoon();
+      },
+    };
+  }
+}
