@@ -9,7 +9,7 @@ import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@fe
 import { parseUri, type WebSocketUri } from '@ferrywire/handshake';
 import { type ConnectHook, dial } from './dial.ts';
 import { kernels } from './kernels.ts';
-import { type ClientOptions, checkNumber, checkObject, checkText, hostOptions } from './options.ts';
+import { type ClientOptions, checkConnection, checkNumber, checkObject, checkText, hostOptions } from './options.ts';
 import { clock, timers } from './timers.ts';
 import { SocketTransport } from './transport.ts';
 
@@ -48,6 +48,7 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   const opening = protocol.timeouts?.opening ?? OPENING;
   checkNumber(opening, 'options.timeouts.opening', 0, Number.POSITIVE_INFINITY);
   const uri = parse(url);
+  checkConnection(protocol, 'client');
   const endpoints = new EndpointHost(hostOptions(options));
   if (signal !== undefined && isAborted(signal)) throw aborted(signal);
 

@@ -4,7 +4,8 @@
  * Beware: the protocol checks its own options when a connection is made. A listener must find a mistake before the first peer does, hence
  * the trial objects.
  */
-import type { ClientSettings, EndpointHostOptions, PeerHandlers, ServerSettings } from '@ferrywire/driver';
+import { Connection, type Role } from '@ferrywire/core';
+import type { ClientSettings, ConnectionSettings, EndpointHostOptions, PeerHandlers, ServerSettings } from '@ferrywire/driver';
 import { EndpointError } from '@ferrywire/driver';
 import { ServerProtocol } from '@ferrywire/handshake';
 import { kernels } from './kernels.ts';
@@ -41,7 +42,15 @@ export function hostOptions(options: SharedOptions): EndpointHostOptions {
 export function serverSettings(options: Omit<ServerSettings, 'input'>): ServerSettings {
   const settings: ServerSettings = { kernels, ...options, input: 'transferred' };
   new ServerProtocol({ ...settings, clock }).abort();
+  checkConnection(settings, 'server');
   return settings;
+}
+
+/** The handshake leaves what is the connection's to the connection, which is made when it is done. */
+export function checkConnection(settings: ConnectionSettings, role: Role): void {
+  const { limits, timeouts, lenient, delivery } = settings;
+  const given = Object.entries({ limits, timeouts, lenient, delivery }).filter(([, value]) => value !== undefined);
+  new Connection({ ...Object.fromEntries(given), role, clock }).abort();
 }
 
 export function checkNumber(value: unknown, name: string, least: number, most: number): void {

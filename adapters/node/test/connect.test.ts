@@ -377,6 +377,7 @@ describe('mistakes in options, by name', () => {
     ['options.connect', { connect: true }],
     ['options.timeouts.opening', { timeouts: { opening: -1 } }],
     ['options.handlers', { handlers: null }],
+    ['maxMessageSize', { limits: { maxMessageSize: -1 } }],
     ['headers', { headers: [['X', 'a\r\nb']] }],
     ['subprotocols', { subprotocols: ['a b'] }],
   ])('%s', async (name, options) => {
