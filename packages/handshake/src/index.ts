@@ -4,6 +4,9 @@
  * Form 1 is pure functions on heads that a host has already parsed; form 2 takes bytes and stays for the whole life of a connection.
  */
 export { acceptKey, constantTimeEqual } from './accept-key.ts';
+export type { SharedOptions } from './base-protocol.ts';
+export type { ClientEvent, ClientProtocolOptions, ClientSink } from './client-protocol.ts';
+export { ClientProtocol } from './client-protocol.ts';
 export type { UpgradeDecision } from './decide.ts';
 export { decideUpgrade, isWebSocketRequest } from './decide.ts';
 export type { HandshakeError, HandshakeErrorCode } from './errors.ts';
@@ -17,6 +20,9 @@ export { HeadParser } from './http-head.ts';
 export type { HttpLimits } from './limits.ts';
 export { resolveLimits } from './limits.ts';
 export type { ServerPolicy } from './policy.ts';
+export type { RejectionWriter } from './rejection.ts';
+export type { ServerEvent, ServerProtocolOptions, ServerSink } from './server-protocol.ts';
+export { ServerProtocol } from './server-protocol.ts';
 export type { ClientUpgrade, ClientUpgradeOptions, UpgradeVerdict } from './upgrade.ts';
 export { createUpgrade } from './upgrade.ts';
 export type { WebSocketUri } from './uri.ts';
