@@ -30,9 +30,8 @@ export function judgeAnswer(answer: DeflateParams, offer: DeflateParams, setting
 
   // What the server will send. A demand must come back (7.1.1.1, 7.1.2.1); the server may limit itself unasked.
   if (offer.serverNoContextTakeover && !answer.serverNoContextTakeover) return null;
-  if (offer.serverMaxWindowBits !== null) {
-    if (answer.serverMaxWindowBits === null || answer.serverMaxWindowBits > offer.serverMaxWindowBits) return null;
-  }
+  // An answer without a size means 15 bits, which is not more than an offer of 15 allows; `permessage-deflate` for websocket-driver does that.
+  if ((answer.serverMaxWindowBits ?? 15) > (offer.serverMaxWindowBits ?? 15)) return null;
   const inboundBits = Math.max(answer.serverMaxWindowBits ?? 15, inflateMin);
 
   // What this end will send. A limit must have been offered, must not exceed the offer (7.1.2.2), and must be one the codec can keep.

@@ -190,7 +190,8 @@ describe('client', () => {
     [{ serverMaxWindowBits: 10 }, 'server_max_window_bits=8', true],
     // Lacking what was demanded.
     [{ serverMaxWindowBits: 10 }, '', false],
-    [{ serverMaxWindowBits: 15 }, '', false],
+    [{ serverMaxWindowBits: 14 }, '', false],
+    [{ serverMaxWindowBits: 15 }, '', true], // what an answer without a size means
     [{ serverNoContextTakeover: true }, '', false],
     [{ serverNoContextTakeover: true }, 'server_no_context_takeover', true],
     // A hint, not a demand (7.1.1.2).
