@@ -6,11 +6,30 @@
 import { createHash } from 'node:crypto';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
+import type { Peer } from '@ferrywire/driver';
 import { answer, collectGarbage, cpuMicros } from './answer.ts';
+import { bunNative, bunRaw, denoNative, denoRaw, type Start } from './native-servers.ts';
 import { loadWebsocketDriver, loadWsServer } from './peers.ts';
 
-type Start = (port: number) => Promise<void>;
 const host = '127.0.0.1';
+
+const ferrywire: Start = async (port) => {
+  const { listen } = await import('@ferrywire/node');
+  await listen({ host, port, handlers: { onBinary: echoBack } });
+};
+function echoBack(peer: Peer, data: Uint8Array): void {
+  peer.send(data);
+}
+
+/** On the `upgrade` of an HTTP server: the Node adapter, on any runtime. */
+const ferrywireAttach: Start = async (port) => {
+  const { attach } = await import('@ferrywire/node');
+  const server = createHttpServer();
+  attach(server, { handlers: { onBinary: echoBack } });
+  await new Promise<void>((resolve, reject) => {
+    server.on('error', reject).listen(port, host, resolve);
+  });
+};
 
 const ws: Start = (port) =>
   new Promise((resolve, reject) => {
@@ -71,11 +90,17 @@ const bareUpgrade: Start = (port) =>
 function ignore(): void {}
 
 const variants: Readonly<Record<string, Start>> = {
+  ferrywire,
+  'ferrywire attach': ferrywireAttach,
   'ws+bufferutil': ws,
   ws,
   'websocket-driver': websocketDriver,
   raw,
   'bare upgrade': bareUpgrade,
+  'bun native': bunNative,
+  'bun raw': bunRaw,
+  'deno native': denoNative,
+  'deno raw': denoRaw,
 };
 
 const [variant = '', port = ''] = process.argv.slice(2);

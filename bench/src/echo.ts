@@ -6,7 +6,7 @@ import { Child } from './child.ts';
 import type { MeasureOptions } from './parse.ts';
 import { freePort } from './ports.ts';
 import { bytes, figure, type Goal, judge, printTable } from './report.ts';
-import type { RuntimeName } from './runtimes.ts';
+import { loadRuntime, type RuntimeName } from './runtimes.ts';
 import { median, medianRatio } from './statistics.ts';
 
 interface Shape {
@@ -60,7 +60,7 @@ interface Pair {
 async function startPair(runtime: RuntimeName, server: Server, shape: Shape): Promise<Pair> {
   const port = await freePort();
   const child = new Child(runtime, './echo-server.js', { args: [server.name, String(port)], env: server.env ?? {} });
-  const load = new Child('node', './load.js');
+  const load = new Child(loadRuntime(), './load.js');
   const pair: Pair = { server: child, load, costs: [], loadShare: [] };
   try {
     await child.ask({ do: 'ready' });

@@ -5,6 +5,7 @@ import { Child } from './child.ts';
 import type { MeasureOptions } from './parse.ts';
 import { freePort } from './ports.ts';
 import { figure, judge, printTable } from './report.ts';
+import { loadRuntime } from './runtimes.ts';
 import { median } from './statistics.ts';
 
 const WARM = 300;
@@ -20,7 +21,7 @@ interface PerConnection {
 async function measure(options: MeasureOptions, variant: string, connections: number): Promise<PerConnection> {
   const port = await freePort();
   const server = new Child(options.runtime, './echo-server.js', { args: [variant, String(port)] });
-  const load = new Child('node', './load.js');
+  const load = new Child(loadRuntime(), './load.js');
   try {
     await server.ask({ do: 'ready' });
     const mode = variant.endsWith('raw') ? 'raw' : 'ws';

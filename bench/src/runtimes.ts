@@ -31,3 +31,8 @@ export function commandOf(name: RuntimeName): Command {
   if (!existsSync(found.command)) throw new Error(`${name} is not installed on this platform`);
   return found;
 }
+
+/** Load comes from the newest Node there is: it spends the least on a read into a static buffer. */
+export function loadRuntime(): RuntimeName {
+  return (['node26', 'node24'] as const).find((name) => existsSync(commands[name].command)) ?? 'node';
+}
