@@ -112,8 +112,12 @@ function serverSubject(options: ServerProtocolOptions, feeding: Feeding): Subjec
     const protocol: ServerProtocol = new ServerProtocol({
       ...options,
       sink: {
-        onOpen: () => void (subject.opened = true),
-        onRefused: () => void (subject.refused = true),
+        onOpen: () => {
+          subject.opened = true;
+        },
+        onRefused: () => {
+          subject.refused = true;
+        },
         onText: (message) => {
           subject.messages.push(message);
           protocol.send(message);
@@ -141,8 +145,12 @@ function clientSubject(options: ClientProtocolOptions, feeding: Feeding): Subjec
   const subject = { messages: [] as string[], opened: false, refused: false };
   if (feeding === 'push mode') {
     const sink = {
-      onOpen: () => void (subject.opened = true),
-      onRefused: () => void (subject.refused = true),
+      onOpen: () => {
+        subject.opened = true;
+      },
+      onRefused: () => {
+        subject.refused = true;
+      },
       onText: (message: string) => void subject.messages.push(message),
     };
     return Object.assign(subject, { protocol: new ClientProtocol({ ...options, sink }), turn: () => undefined });
