@@ -60,6 +60,8 @@ export class HeadParser {
   private version: HttpVersion = '1.1';
   private status = 0;
   private name = '';
+  /** What a folded value goes on from. */
+  private folded = '';
   private fields: [string, string][] = [];
   private readonly isRequest: boolean;
   private readonly limits: Required<HttpLimits>;
@@ -197,7 +199,7 @@ export class HeadParser {
         case VALUE:
           if ((chars & FIELD) !== 0) break;
           if (byte !== CR) return this.wrong(bytes);
-          this.fields.push([this.name, trimOws(this.take(bytes, from, i))]);
+          this.fields.push([this.name, this.value(trimOws(this.take(bytes, from, i)))]);
           this.state = VALUE_LF;
           break;
         default:
@@ -223,9 +225,17 @@ export class HeadParser {
     const last = this.isRequest ? undefined : this.fields.pop();
     if (last === undefined) return false;
     this.name = last[0];
-    this.text = `${last[1]} `;
+    this.folded = last[1];
     this.lineLength += this.lastLength;
     return true;
+  }
+
+  /** A fold with the white space around it is one SP (RFC 9112 section 5.2). */
+  private value(line: string): string {
+    const { folded } = this;
+    if (folded === '') return line;
+    this.folded = '';
+    return line === '' ? folded : `${folded} ${line}`;
   }
 
   private take(bytes: Uint8Array, from: number, to: number): string {

@@ -1,0 +1,298 @@
+/** ClientProtocol: the request, interim responses, refusals with their bodies, deadlines, held bytes (RFC 6455 section 4.1, RFC 9112). */
+import { acceptKey, ClientProtocol, type ClientProtocolOptions, type ClientSink } from '@ferrywire/handshake';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { bytes, dial, eachByte, goodResponse, plain, split, text, textFrame, VirtualClock } from './support.ts';
+
+const KEY = 'AAAAAAAAAAAAAAAAAAAAAA==';
+const good = goodResponse(acceptKey(KEY));
+const start = (options: Partial<ClientProtocolOptions> = {}, response: string | null = null) => {
+  const clock = new VirtualClock();
+  const protocol = new ClientProtocol({ clock: clock.read, url: 'ws://h.example/chat', random: (target) => target.fill(0), ...options });
+  const request = text(protocol.takeOutput());
+  if (response !== null) protocol.receiveData(bytes(response));
+  return { clock, protocol, request, all: () => [...protocol.events()].map(plain) };
+};
+const refusal = (response: string, options: Partial<ClientProtocolOptions> = {}, end = false) => {
+  const { protocol, all } = start(options, response);
+  if (end) protocol.receiveEof();
+  const events = all();
+  expect(text(protocol.takeOutput())).toBe('');
+  expect(protocol.connection).toBeNull();
+  return { event: events[0], count: events.length, transport: protocol.transport };
+};
+
+describe('opening', () => {
+  test('the request is written at once, and nothing else before the response', () => {
+    const { protocol, request, all } = start({ subprotocols: ['a'] });
+    expect(request).toBe(
+      `GET /chat HTTP/1.1\r\nHost: h.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${KEY}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a\r\n\r\n`,
+    );
+    expect([protocol.send('x'), protocol.connection, protocol.bufferedAmount, text(protocol.takeOutput())]).toEqual([false, null, 0, '']);
+    protocol.receiveData(bytes(good.replace('\r\n\r\n', '\r\nSec-WebSocket-Protocol: a\r\n\r\n')));
+    const [event] = [...protocol.events()];
+    expect(event).toMatchObject({ type: 'open', response: { status: 101, httpVersion: '1.1' } });
+    expect(protocol.connection?.subprotocol).toBe('a');
+    expect(protocol.connection?.role).toBe('client');
+    expect(protocol.send('x')).toBe(true);
+    // Masked, as a client's frames are: two bytes of header, four of key, one of payload.
+    expect(protocol.takeOutput().reduce((sum, chunk) => sum + chunk.length, 0)).toBe(7);
+    protocol.receiveData(textFrame('hi', false));
+    expect(all()).toEqual([{ type: 'message', kind: 'text', data: 'hi' }]);
+  });
+
+  test('bufferedAmount counts the request until it is taken', () => {
+    const protocol = new ClientProtocol({ clock: () => 0, url: 'ws://h/' });
+    const size = protocol.bufferedAmount;
+    expect(text(protocol.takeOutput())).toHaveLength(size);
+    expect(protocol.bufferedAmount).toBe(0);
+  });
+
+  test('frames glued to the 101 come after open, whoever owns the buffer', () => {
+    for (const input of ['shared', 'reused', 'transferred'] as const) {
+      const { protocol, all } = start({ input });
+      const glued = new Uint8Array([...bytes(good), ...textFrame('early', false)]);
+      protocol.receiveData(glued);
+      if (input === 'reused') glued.fill(0);
+      expect(all().map(({ type, data }) => data ?? type)).toEqual(['open', 'early']);
+    }
+  });
+
+  test('interim responses are passed over, within the limits', () => {
+    expect(
+      dial(() => [bytes(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nUpgrade: h2c\r\n\r\n${good}`)]).events.map(
+        ({ type }) => type,
+      ),
+    ).toEqual(['open']);
+    const { event, transport } = refusal('HTTP/1.1 102 Processing\r\n\r\n'.repeat(100_000) + good);
+    expect([event, transport]).toEqual([{ type: 'refused', response: null, body: '', error: 'WS_HS_TOO_LARGE' }, 'abort']);
+  });
+
+  test('misuse throws at once', () => {
+    expect(() => start({ url: 'http://h/' })).toThrow(SyntaxError);
+    expect(() => start({ subprotocols: ['a', 'a'] })).toThrow(SyntaxError);
+    expect(() => start({ headers: [['Host', 'x']] })).toThrow(/options\.headers/);
+    expect(() => start({ timeouts: { opening: -1 } })).toThrow(/options\.timeouts\.opening/);
+    expect(() => start({ http: { maxBodySize: -1 } })).toThrow(/options\.http\.maxBodySize/);
+  });
+});
+
+describe('refused', () => {
+  test('a response with its body, by length', () => {
+    const { event, transport } = refusal('HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 4\r\n\r\nnope, and more');
+    expect(event).toEqual({
+      type: 'refused',
+      response: {
+        status: 401,
+        httpVersion: '1.1',
+        headers: [
+          ['WWW-Authenticate', 'Basic'],
+          ['Content-Length', '4'],
+        ],
+      },
+      body: 'nope',
+      error: 'WS_HS_STATUS',
+    });
+    expect(transport).toBe('end');
+    expect(refusal('HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n').event).toMatchObject({ body: '' });
+    expect(refusal('HTTP/1.1 204 No Content\r\n\r\n').event).toMatchObject({ body: '' });
+  });
+
+  test('chunked, and to the end of the stream', () => {
+    const chunked = 'HTTP/1.1 403 x\r\nTransfer-Encoding: chunked\r\n\r\n';
+    expect(refusal(`${chunked}3\r\nabc\r\n0A;ext="\r"\r\n`, {}, true).event).toMatchObject({ body: 'abc', error: 'WS_HS_STATUS' });
+    expect(refusal(`${chunked}3\r\nabc\r\n0A;ext=1\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n`)).toMatchObject({
+      event: { body: 'abc0123456789' },
+      transport: 'end',
+    });
+    expect(refusal('HTTP/1.1 500 x\r\n\r\nabc', {}, true)).toMatchObject({
+      event: { body: 'abc', error: 'WS_HS_STATUS' },
+      transport: 'done',
+    });
+    // Lengths that disagree or are none: to the end of the stream.
+    for (const lengths of [
+      'Content-Length: 1\r\nContent-Length: 2\r\n',
+      'Content-Length: x\r\n',
+      'Content-Length: 1\r\nTransfer-Encoding: gzip\r\n',
+    ]) {
+      expect(refusal(`HTTP/1.1 500 x\r\n${lengths}\r\nabc`, {}, true).event).toMatchObject({ body: 'abc' });
+    }
+  });
+
+  test('a broken chunked body ends it with what there is', () => {
+    for (const rest of ['x', '3\nabc', '3\r\nabcX', '3\r\nabc\r\r', '\r\n', '3 x\r\nabc\r\n;\r\n', 'fffffffffffffff\r\n', '0\r\nA: b\n']) {
+      const { event, transport } = refusal(`HTTP/1.1 403 x\r\nTransfer-Encoding: Chunked\r\n\r\n${rest}`);
+      expect([rest, event, transport]).toMatchObject([rest, { type: 'refused', error: 'WS_HS_STATUS' }, 'abort']);
+    }
+  });
+
+  test('a body beyond the limit is cut and the transport dropped', () => {
+    const body = 'b'.repeat(100_000);
+    for (const framing of ['', 'Content-Length: 100000\r\n', 'Content-Length: 99999999999999999999\r\n']) {
+      const { event, transport } = refusal(`HTTP/1.1 403 x\r\n${framing}\r\n${body}`);
+      expect([event?.body, transport]).toEqual([body.slice(0, 65_536), 'abort']);
+    }
+    const chunked = `HTTP/1.1 403 x\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nb\r\n'.repeat(20_000)}`;
+    expect(refusal(chunked).transport).toBe('abort');
+    expect(refusal(`HTTP/1.1 403 x\r\nTransfer-Encoding: chunked\r\n\r\n1;${'e'.repeat(40_000)}`)).toMatchObject({
+      event: { body: '' },
+      transport: 'abort',
+    });
+    expect(refusal('HTTP/1.1 403 x\r\n\r\nabc', { http: { maxBodySize: 2 } }).event).toMatchObject({ body: 'ab' });
+    expect(refusal('HTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\nab', { http: { maxBodySize: 2 } })).toMatchObject({
+      event: { body: 'ab' },
+      transport: 'end',
+    });
+  });
+
+  test('a 101 that does not fit', () => {
+    const { event, transport } = refusal(`${goodResponse('wrong')}${text([textFrame('x', false)])}`);
+    expect([event?.error, (event?.response as { status: number }).status, event?.body, transport]).toEqual([
+      'WS_HS_ACCEPT',
+      101,
+      '',
+      'end',
+    ]);
+  });
+
+  test('no HTTP, and no end of it', () => {
+    expect(refusal('SSH-2.0-OpenSSH_9.0\r\n')).toMatchObject({ event: { response: null, error: 'WS_HS_SYNTAX' }, transport: 'abort' });
+    expect(refusal(`HTTP/1.1 101 x\r\nX: ${'b'.repeat(9000)}`)).toMatchObject({
+      event: { response: null, error: 'WS_HS_TOO_LARGE' },
+      transport: 'abort',
+    });
+    expect(refusal('HTTP/2.0 101 x\r\n')).toMatchObject({ event: { response: null, error: 'WS_HS_HTTP_VERSION' } });
+  });
+
+  test('after it nothing happens, and the deadline bounds the end', () => {
+    const { protocol, clock, all } = start({ timeouts: { closing: 100 } }, 'HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n');
+    expect(all()).toHaveLength(1);
+    protocol.receiveData(bytes(good));
+    expect([all(), protocol.nextTimeout(), protocol.close()]).toEqual([[], clock.now + 100, false]);
+    clock.now += 100;
+    protocol.handleTimeout();
+    expect([protocol.transport, all()]).toEqual(['abort', []]);
+  });
+});
+
+describe('the end of the transport, deadlines, abort', () => {
+  const nothing = (error: string) => [{ type: 'refused', response: null, body: '', error }];
+  test('EOF and reset', () => {
+    for (const response of [null, 'HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1 101 Sw']) {
+      const ended = start({}, response);
+      ended.protocol.receiveEof();
+      expect([ended.all(), ended.protocol.transport]).toEqual([nothing('WS_HS_EOF'), 'done']);
+      const reset = start({}, response);
+      reset.protocol.receiveError(new Error('reset'));
+      expect([reset.all(), reset.protocol.transport]).toEqual([nothing('WS_HS_EOF'), 'abort']);
+    }
+    const cut = start({}, 'HTTP/1.1 500 x\r\nContent-Length: 9\r\n\r\nabc');
+    cut.protocol.receiveError(new Error('reset'));
+    expect([cut.all()[0], cut.protocol.transport]).toMatchObject([{ body: 'abc', error: 'WS_HS_STATUS' }, 'abort']);
+  });
+
+  test('no answer in time, whatever drips in', () => {
+    const { protocol, clock, all } = start({ timeouts: { opening: 500 } });
+    for (const byte of eachByte(bytes('HTTP/1'))) {
+      clock.now += 83;
+      protocol.receiveData(byte);
+      protocol.handleTimeout();
+    }
+    expect(all()).toEqual([]);
+    clock.now += 2;
+    expect(protocol.nextTimeout()).toBe(clock.now);
+    protocol.handleTimeout();
+    expect([all(), protocol.transport, protocol.nextTimeout()]).toEqual([nothing('WS_HS_TIMEOUT'), 'abort', null]);
+    const slow = start({}, 'HTTP/1.1 500 x\r\n\r\nabc');
+    slow.clock.now += 5000;
+    slow.protocol.outputDrained();
+    slow.clock.now += 5000;
+    slow.protocol.handleTimeout();
+    expect([slow.all()[0], slow.protocol.transport]).toMatchObject([{ body: 'abc', error: 'WS_HS_STATUS' }, 'abort']);
+  });
+
+  test('abort and close give up', () => {
+    for (const give of ['abort', 'close'] as const) {
+      for (const response of [null, 'HTTP/1.1 101 S', 'HTTP/1.1 500 x\r\n\r\nabc']) {
+        const { protocol, all } = start({}, response);
+        protocol[give]();
+        expect([all().map(({ error }) => error), protocol.transport, protocol.nextTimeout()]).toEqual([['WS_HS_EOF'], 'abort', null]);
+        protocol[give]();
+        protocol.receiveData(bytes(good));
+        protocol.receiveEof();
+        expect(all()).toEqual([]);
+      }
+    }
+  });
+});
+
+describe('push mode', () => {
+  test('open, messages, end; or refused', () => {
+    const log: unknown[] = [];
+    const sink: ClientSink = {
+      onOpen: (connection, response) => void log.push('open', response.status, connection.role),
+      onText: (message) => void log.push(message),
+      onEnd: ({ code }) => void log.push(code),
+      onRefused: (response, body, error) => void log.push(response?.status, text([body]), error),
+    };
+    const { protocol } = start({ sink }, good + text([textFrame('hi', false)]));
+    protocol.receiveEof();
+    expect(log.splice(0)).toEqual(['open', 101, 'client', 'hi', 1006]);
+    start({ sink }, 'HTTP/1.1 404 x\r\nContent-Length: 1\r\n\r\nx');
+    expect(log.splice(0)).toEqual([404, 'x', 'WS_HS_STATUS']);
+    expect(() => protocol.nextEvent()).toThrow(TypeError);
+  });
+});
+
+describe('properties', () => {
+  const responses = fc.oneof(
+    { weight: 3, arbitrary: fc.constant(good) },
+    fc.constantFrom(
+      `HTTP/1.1 100 x\r\n\r\n${good}`,
+      goodResponse('wrong'),
+      'HTTP/1.1 404 x\r\nContent-Length: 3\r\n\r\nabc',
+      'HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\nT: x\r\n\r\n',
+      'HTTP/1.1 500 x\r\n\r\nabc',
+      'HTTP/1.0 101 x\r\n\r\n',
+      'SSH-2.0\r\n',
+    ),
+  );
+
+  test('any split of the response and of frames gives the same events and output', () => {
+    let opened = 0;
+    fc.assert(
+      fc.property(
+        responses,
+        fc.array(fc.string({ maxLength: 20 }), { maxLength: 4 }),
+        fc.array(fc.nat(), { maxLength: 10 }),
+        fc.boolean(),
+        (first, messages, at, end) => {
+          const data = new Uint8Array([...bytes(first), ...messages.flatMap((message) => [...textFrame(message, false)])]);
+          const whole = dial(() => [data], {}, end);
+          if (whole.events[0]?.type === 'open') opened++;
+          expect(dial(() => split(data, at), {}, end)).toEqual(whole);
+          expect(dial(() => eachByte(data), {}, end)).toEqual(whole);
+          for (const input of ['reused', 'transferred'] as const) expect(dial(() => split(data, at), { input }, end)).toEqual(whole);
+        },
+      ),
+      { numRuns: 200 },
+    );
+    expect(opened).toBeGreaterThan(50);
+  });
+
+  test('no bytes make it throw, and there is one last event', () => {
+    const piece = fc.oneof(
+      fc.uint8Array({ maxLength: 60 }),
+      fc.constantFrom(good, 'HTTP/1.1 ', '404 x\r\n', 'Transfer-Encoding: chunked\r\n', '\r\n', '3\r\nabc\r\n').map(bytes),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), (chunks) => {
+        const { events, transport } = dial(() => chunks, {}, true);
+        expect(events.filter(({ type }) => type === 'end' || type === 'refused')).toHaveLength(1);
+        expect(['end', 'refused']).toContain(events.at(-1)?.type);
+        expect(['done', 'abort']).toContain(transport);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
