@@ -147,7 +147,7 @@ describe('refused', () => {
 
   test('a 101 that does not fit', () => {
     const { event, transport } = refusal(`${goodResponse('wrong')}${text([textFrame('x', false)])}`);
-    expect([event?.error, (event?.response as { status: number }).status, event?.body, transport]).toEqual([
+    expect([event?.error, (event?.response as { status: number } | undefined)?.status, event?.body, transport]).toEqual([
       'WS_HS_ACCEPT',
       101,
       '',
