@@ -37,6 +37,8 @@ export type SharedOptions = Omit<ConnectionOptions, 'role' | 'extensions' | 'sub
  */
 export type Phase = 'head' | 'deciding' | 'responding' | 'reading' | 'open' | 'refused' | 'over';
 
+/** What an open connection keeps of its queues. */
+const NOTHING: never[] = Object.freeze([]) as unknown as never[];
 const NEVER = Number.POSITIVE_INFINITY;
 const DEFAULT_TIMEOUT = 10_000;
 
@@ -216,7 +218,9 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
       if (this.live !== null) return this.live.nextEvent();
       this.endEarly();
     }
-    return this.events_.shift() ?? null;
+    const event = this.events_.shift() ?? null;
+    if (this.live !== null && this.events_.length === 0) this.events_ = NOTHING;
+    return event;
   }
 
   /** The events there are now. Iterating is what parses: not doing it is back pressure. */
@@ -263,6 +267,8 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
       return true;
     }
     this.live = connection;
+    this.held = NOTHING;
+    if (this.events_.length === 0) this.events_ = NOTHING;
     if (this.ended === 'eof') connection.receiveEof();
     else if (this.ended === 'error') connection.receiveError(this.endError);
     return false;

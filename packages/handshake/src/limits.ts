@@ -13,13 +13,21 @@ export interface HttpLimits {
   readonly maxBodySize?: number;
 }
 
+const defaults: Required<HttpLimits> = Object.freeze({
+  maxLineLength: 8192,
+  maxHeaderCount: 100,
+  maxHeadSize: 32_768,
+  maxBodySize: 65_536,
+});
+
 /** @throws {RangeError} naming the option. */
-export function resolveLimits(limits: HttpLimits = {}): Required<HttpLimits> {
+export function resolveLimits(limits?: HttpLimits): Required<HttpLimits> {
+  if (limits === undefined) return defaults;
   const resolved = {
-    maxLineLength: limits.maxLineLength ?? 8192,
-    maxHeaderCount: limits.maxHeaderCount ?? 100,
-    maxHeadSize: limits.maxHeadSize ?? 32_768,
-    maxBodySize: limits.maxBodySize ?? 65_536,
+    maxLineLength: limits.maxLineLength ?? defaults.maxLineLength,
+    maxHeaderCount: limits.maxHeaderCount ?? defaults.maxHeaderCount,
+    maxHeadSize: limits.maxHeadSize ?? defaults.maxHeadSize,
+    maxBodySize: limits.maxBodySize ?? defaults.maxBodySize,
   };
   for (const [name, value] of Object.entries(resolved)) {
     if (!(value >= 0) || (value !== Number.POSITIVE_INFINITY && !Number.isInteger(value))) {
