@@ -1,0 +1,88 @@
+/**
+ * The memory of one message under assembly. It grows with what arrived and never with a length that was only declared
+ * (RFC 6455 section 10.4; faye/websocket-driver-node#26). At most twice the payload is held.
+ */
+
+const FIRST_SEGMENT = 512;
+const LARGEST_SEGMENT = 1 << 20;
+/** From this many bytes on a piece of transferred input is kept by reference. */
+const REFERENCE_FROM = 16384;
+
+export class Assembly {
+  #segments: Uint8Array[] = [];
+  #current: Uint8Array | null = null;
+  #used = 0;
+  /** Bytes held. */
+  size = 0;
+
+  /**
+   * Room for up to `wanted` bytes, at least one: write to `target` from `offset` on, then `commit`. `expected` is what the current frame
+   * still declares: a segment is cut to it, never grown to it.
+   */
+  reserve(wanted: number, expected: number): number {
+    let current = this.#current;
+    if (current === null || this.#used === current.length) {
+      if (current !== null) this.#segments.push(current);
+      const grown = Math.min(LARGEST_SEGMENT, Math.max(FIRST_SEGMENT, this.size, wanted));
+      current = new Uint8Array(Math.max(wanted, Math.min(grown, Math.max(expected, wanted))));
+      this.#current = current;
+      this.#used = 0;
+    }
+    return Math.min(wanted, current.length - this.#used);
+  }
+
+  /** Where reserved room is. Only valid after `reserve`. */
+  get target(): Uint8Array {
+    return this.#current as Uint8Array;
+  }
+  get offset(): number {
+    return this.#used;
+  }
+
+  commit(count: number): void {
+    this.#used += count;
+    this.size += count;
+  }
+
+  append(bytes: Uint8Array, start: number, end: number): void {
+    while (start < end) {
+      const room = this.reserve(end - start, 0);
+      this.target.set(bytes.subarray(start, start + room), this.#used);
+      this.commit(room);
+      start += room;
+    }
+  }
+
+  /** Takes a range of memory that is ours by reference, when that saves a copy and pins little. False: it was not taken. */
+  adopt(bytes: Uint8Array, start: number, end: number): boolean {
+    const size = end - start;
+    if (size < REFERENCE_FROM || size * 2 < bytes.buffer.byteLength) return false;
+    if (this.#current !== null && this.#used > 0) this.#segments.push(this.#current.subarray(0, this.#used));
+    this.#current = null;
+    this.#used = 0;
+    this.#segments.push(new Uint8Array(bytes.buffer, bytes.byteOffset + start, size));
+    this.size += size;
+    return true;
+  }
+
+  /** All bytes, in memory of which they are at least half. The assembly is empty afterwards. */
+  join(): Uint8Array {
+    const current = this.#current;
+    const segments = this.#segments;
+    const size = this.size;
+    if (current !== null && this.#used > 0) segments.push(this.#used === current.length ? current : current.subarray(0, this.#used));
+    this.#current = null;
+    this.#segments = [];
+    this.#used = 0;
+    this.size = 0;
+    const only = segments[0];
+    if (segments.length === 1 && only !== undefined && only.length * 2 >= only.buffer.byteLength) return only;
+    const joined = new Uint8Array(size);
+    let at = 0;
+    for (const segment of segments) {
+      joined.set(segment, at);
+      at += segment.length;
+    }
+    return joined;
+  }
+}
