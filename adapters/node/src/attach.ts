@@ -1,5 +1,6 @@
 /**
- * `attach`: WebSockets on the 'upgrade' of an HTTP server that is somebody else's.
+ * `attach`: WebSockets on the 'upgrade' of an HTTP server that is somebody else's, and on the extended CONNECTs of an HTTP/2 server (RFC 8441),
+ * on one port where it speaks both.
  *
  * Node has parsed the request; its head is written down again and given to the same protocol object that `listen` uses, so that both judge
  * alike and answer alike, down to a refusal's last byte (RFC 6455 section 4.2).
@@ -9,11 +10,14 @@
  * or when nobody has touched the socket within the opening deadline.
  */
 import type { Server as HttpServer, IncomingMessage } from 'node:http';
+import type { Http2SecureServer, Http2Server, ServerHttp2Stream } from 'node:http2';
 import type { Server as HttpsServer } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type CloseAllOptions, EndpointHost, type Peer, type ServerSettings } from '@ferrywire/driver';
+import { type CloseAllOptions, EndpointHost, type Peer, type ServerRequest, type ServerSettings } from '@ferrywire/driver';
 import { decideUpgrade, isWebSocketRequest, type RequestHead } from '@ferrywire/handshake';
+import { type HubMember, isHttp2Server, joinHub } from './http2-hub.ts';
+import { Http2Requests } from './http2-request.ts';
 import { checkObject, hostOptions, type ServerOptions, serverSettings } from './options.ts';
 import { timers } from './timers.ts';
 import { isTaken, SocketTransport } from './transport.ts';
@@ -21,6 +25,7 @@ import { isTaken, SocketTransport } from './transport.ts';
 const OPENING = 10_000;
 
 export type AttachOptions = ServerOptions;
+export type AttachableServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer;
 
 /** What `attach` returns. */
 export interface Attached {
@@ -37,43 +42,63 @@ export interface Attached {
 /** How many of our listeners have declined a socket. */
 const declines = new WeakMap<Duplex, number>();
 
-class Attachment implements Attached {
-  readonly #server: HttpServer | HttpsServer;
+class Attachment implements Attached, HubMember {
+  readonly #server: AttachableServer;
   readonly #endpoints: EndpointHost;
   readonly #settings: ServerSettings;
+  readonly #requests: Http2Requests;
+  readonly #leaveHub: () => void;
   readonly #listener = (incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void => this.#upgrade(incoming, socket, head);
 
-  constructor(server: HttpServer | HttpsServer, options: AttachOptions) {
+  constructor(server: AttachableServer, options: AttachOptions) {
     const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = options;
     this.#server = server;
     this.#endpoints = new EndpointHost(hostOptions(options));
     this.#settings = serverSettings(protocol);
-    server.on('upgrade', this.#listener);
+    this.#requests = new Http2Requests(this.#endpoints, this.#settings);
+    // An HTTP/2 server raises it for HTTP/1.1 on the same port.
+    (server as HttpServer).on('upgrade', this.#listener);
+    this.#leaveHub = isHttp2Server(server) ? joinHub(server, this) : () => {};
   }
 
   get peers(): ReadonlySet<Peer> {
     return this.#endpoints.peers;
   }
   detach(): void {
-    this.#server.removeListener('upgrade', this.#listener);
+    (this.#server as HttpServer).removeListener('upgrade', this.#listener);
+    this.#leaveHub();
   }
   close(options?: CloseAllOptions): Promise<void> {
     this.detach();
+    this.#requests.close();
     return this.#endpoints.close(options);
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
+  /* ---- HTTP/2 ---- */
+
+  get opening(): number {
+    return this.#settings.timeouts?.opening ?? OPENING;
+  }
+  serves(request: ServerRequest): boolean {
+    return this.#isOurs(request);
+  }
+  take(stream: ServerHttp2Stream, request: ServerRequest): void {
+    this.#requests.take(stream, request);
+  }
+
+  /* ---- HTTP/1.1 ---- */
+
   #upgrade(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
     if (isTaken(socket)) return;
-    if (this.#server.listenerCount('upgrade') > 1 && !this.#isOurs(incoming)) this.#decline(incoming, socket, head);
+    if (this.#server.listenerCount('upgrade') > 1 && !this.#isOurs(requestHead(incoming))) this.#decline(incoming, socket, head);
     else this.#take(incoming, socket, head);
   }
 
   /** Asked only where there is somebody else to leave it to. What else is wrong with a request that is ours is ours to say. */
-  #isOurs(incoming: IncomingMessage): boolean {
-    const request = requestHead(incoming);
+  #isOurs(request: RequestHead): boolean {
     if (!isWebSocketRequest(request)) return false;
     const path = this.#settings.policy?.path;
     if (path === undefined) return true;
@@ -91,7 +116,7 @@ class Attachment implements Attached {
       return;
     }
     if (count > 1) return;
-    const opening = this.#settings.timeouts?.opening ?? OPENING;
+    const { opening } = this;
     if (opening === 0) return;
     const written = writtenTo(socket);
     timers.set(() => {
@@ -100,17 +125,28 @@ class Attachment implements Attached {
   }
 
   #take(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
-    // Node's HTTP servers set both by their own options; a WebSocket has deadlines of its own.
-    if (socket instanceof Socket) socket.setTimeout(0).setNoDelay(true);
-    socket.allowHalfOpen = true;
-    const transport = new SocketTransport(socket);
-    transport.incoming = incoming;
-    const driver = this.#endpoints.serve(transport, this.#settings, transport);
-    transport.join(driver);
-    driver.receive(headBytes(incoming));
-    if (head.length > 0) driver.receive(head);
-    transport.startReading();
+    takeUpgrade(this.#endpoints, this.#settings, incoming, socket, head);
   }
+}
+
+/** Answers an upgrade, whatever it asks for: from here on the socket is the protocol's. */
+export function takeUpgrade(
+  endpoints: EndpointHost,
+  settings: ServerSettings,
+  incoming: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+): void {
+  // Node's HTTP servers set both by their own options; a WebSocket has deadlines of its own.
+  if (socket instanceof Socket) socket.setTimeout(0).setNoDelay(true);
+  socket.allowHalfOpen = true;
+  const transport = new SocketTransport(socket);
+  transport.incoming = incoming;
+  const driver = endpoints.serve(transport, settings, transport);
+  transport.join(driver);
+  driver.receive(headBytes(incoming));
+  if (head.length > 0) driver.receive(head);
+  transport.startReading();
 }
 
 function writtenTo(socket: Duplex): number {
@@ -137,11 +173,14 @@ function headBytes(incoming: IncomingMessage): Uint8Array {
 /**
  * Serves WebSockets on the upgrades of `server`, an `http` or `https` server that listens or will. Its timeouts do not apply to them.
  *
+ * An `http2` server (`createServer`, or `createSecureServer`, with `allowHTTP1` for both versions on one port) has its setting
+ * `enableConnectProtocol` turned on, for sessions that begin from now on.
+ *
  * @throws {TypeError} or RangeError naming the option.
  */
-export function attach(server: HttpServer | HttpsServer, options: AttachOptions = {}): Attached {
+export function attach(server: AttachableServer, options: AttachOptions = {}): Attached {
   if (typeof server?.on !== 'function' || typeof server.listenerCount !== 'function') {
-    throw new TypeError('server must be an http.Server or an https.Server');
+    throw new TypeError('server must be a server of node:http, node:https or node:http2');
   }
   checkObject(options, 'options');
   return new Attachment(server, options);

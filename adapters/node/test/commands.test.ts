@@ -74,7 +74,10 @@ describe('the demo', () => {
     const port = await demo.port();
     const page = await fetch(`http://127.0.0.1:${port}/`);
     expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
-    expect(await page.text()).toContain('new WebSocket(');
+    expect(await page.text()).toContain('<script type="module" src="/demo/main.js">');
+    const script = await fetch(`http://127.0.0.1:${port}/demo/main.js`);
+    expect([script.status, script.headers.get('content-type')]).toEqual([200, 'text/javascript; charset=utf-8']);
+    expect(await script.text()).toContain('new WebSocket(');
     expect((await fetch(`http://127.0.0.1:${port}/nothing`)).status).toBe(404);
     expect((await fetch(`http://127.0.0.1:${port}/`, { method: 'POST' })).status).toBe(405);
     expect((await fetch(`http://127.0.0.1:${port}/`, { method: 'HEAD' })).headers.get('content-security-policy')).toContain(
