@@ -4,8 +4,9 @@
  * Events are plain frozen-shape objects with a string `type`, so a `switch` is checked for exhaustiveness. Pieces need not mirror wire
  * frames (RFC 6455 section 5.4 lets intermediaries change them), so no rule of an application may rest on where a piece ends.
  */
-import type { MessageKind, Millis } from './common.ts';
+
 import type { CloseInfo } from './close.ts';
+import type { MessageKind, Millis } from './common.ts';
 import type { Violation } from './violations.ts';
 
 export type MessageEvent =

@@ -26,7 +26,10 @@ export interface ClientExtension {
 export interface ServerExtension {
   readonly name: string;
   /** Null declines this offer; the next offer of the same name is tried. */
-  accept(params: readonly ExtensionParam[], accepted: readonly Extension[]): { params: readonly ExtensionParam[]; extension: Extension } | null;
+  accept(
+    params: readonly ExtensionParam[],
+    accepted: readonly Extension[],
+  ): { params: readonly ExtensionParam[]; extension: Extension } | null;
 }
 
 /** Connection half: one per connection. */

@@ -20,7 +20,8 @@ export const timeoutDefaults: { readonly closing: Millis; readonly keepalive: Mi
 
 function period(value: number | undefined, fallback: number, name: string): number {
   const ms = value ?? fallback;
-  if (typeof ms !== 'number' || !(ms >= 0)) throw new RangeError(`options.timeouts.${name} must be a number of milliseconds >= 0, not ${String(ms)}`);
+  if (typeof ms !== 'number' || !(ms >= 0))
+    throw new RangeError(`options.timeouts.${name} must be a number of milliseconds >= 0, not ${String(ms)}`);
   return ms === 0 ? NEVER : ms;
 }
 

@@ -1,0 +1,527 @@
+/**
+ * A WebSocket connection after its handshake (RFC 6455 sections 5 to 8), without I/O: joins the receiver, the sender, the life cycle and the
+ * deadlines. Public methods and the reading of input; every rule is in the file that has its name.
+ *
+ * Order in a host's turn: input, events, `takeOutput`, `transport`, `wantsRead`, `nextTimeout`. Any other order is safe too, since each of
+ * them is a queue or a level; only latency suffers.
+ */
+import type { CloseInfo } from './close.ts';
+import { isSendableCloseCode, serializeClosePayload, truncateReason } from './close.ts';
+import type { Clock, MessageKind, Millis, Protocol, Role, TransportDirective } from './common.ts';
+import type { ConnectionEvent } from './events.ts';
+import type { Extension } from './extension.ts';
+import { MAX_CONTROL_PAYLOAD } from './frame.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { InputQueue } from './input.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { maskSource } from './masks.ts';
+import { checkBytes, checkData, describe, misuse } from './misuse.ts';
+import type { ConnectionOptions, Delivery } from './options.ts';
+import type { KeptPiece, QueuedEvent } from './outlet.ts';
+import { PullOutlet, PushOutlet } from './outlet.ts';
+import { recycle } from './output.ts';
+import type { Filled } from './payload.ts';
+import { InboundPipeline, OutboundPipeline } from './pipeline.ts';
+import type { PreparedMessage } from './prepared.ts';
+import { preparedOf } from './prepared.ts';
+import { Receiver } from './receiver.ts';
+import type { MessageWriter } from './sender.ts';
+import { settingsOf } from './settings.ts';
+import { meaning } from './state.ts';
+import { Timers } from './timers.ts';
+import { Tracer } from './trace.ts';
+
+export type { PreparedMessage } from './prepared.ts';
+export { prepareMessage } from './prepared.ts';
+export type { MessageWriter } from './sender.ts';
+
+/** `closing` from the first close frame, or the failure, to the end of the transport. */
+export type ConnectionState = 'open' | 'closing' | 'closed';
+
+export interface SendOptions {
+  /** False for the first frame of a fragmented message. Default true. */
+  readonly fin?: boolean;
+  /** Undefined leaves it to the extension (threshold). */
+  readonly compress?: boolean;
+  /** The buffer may be masked in place instead of copied (clients). */
+  readonly transfer?: boolean;
+}
+
+/** Counts since the start. Bytes in and out are those of the wire; payload is that of messages, uncompressed. */
+export interface ConnectionStats {
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly payloadIn: number;
+  readonly payloadOut: number;
+  readonly framesIn: number;
+  readonly framesOut: number;
+  readonly messagesIn: number;
+  readonly messagesOut: number;
+  /** Of `messagesIn`: not delivered, because the application had closed and did not read. */
+  readonly messagesDiscarded: number;
+}
+
+const EMPTY = new Uint8Array(0);
+const CLIENT_CODE = 'code 1010 may be sent by clients only (RFC 6455 section 7.4.1)';
+const NO_EXTENSIONS: readonly Extension[] = [];
+
+export class Connection implements Protocol {
+  readonly role: Role;
+  readonly subprotocol: string | null;
+  /** As negotiated, in the order of the response. */
+  readonly extensions: readonly Extension[];
+  readonly #clock: Clock;
+  readonly #writer: FrameWriter;
+  readonly #life: Lifecycle;
+  readonly #receiver: Receiver;
+  /** Null in push mode. */
+  readonly #pull: PullOutlet | null;
+  readonly #delivery: Delivery;
+  readonly #ownsInput: boolean;
+  readonly #keepsInput: boolean;
+  readonly #maxKept: number;
+  /** Input that was not parsed yet. */
+  #held: InputQueue | null = null;
+  #paused = false;
+  /** Inside the receiver, so perhaps inside a callback. */
+  #busy = false;
+  #over: 'eof' | 'error' | null = null;
+  #released = false;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  /** Throws TypeError or RangeError naming the option for what makes no sense. */
+  constructor(options: ConnectionOptions) {
+    const settings = settingsOf(options);
+    const { role, clock, sink, kernels, lenient } = options;
+    const delivery = options.delivery ?? 'message';
+    const extensions = options.extensions === undefined || options.extensions.length === 0 ? NO_EXTENSIONS : [...options.extensions];
+    this.role = role;
+    this.subprotocol = options.subprotocol ?? null;
+    this.extensions = extensions;
+    this.#clock = clock;
+    this.#delivery = delivery;
+    this.#ownsInput = options.input === 'transferred';
+    this.#keepsInput = options.input !== 'reused';
+    this.#maxKept = settings.maxKept;
+    const tracer = options.onTrace === undefined ? null : new Tracer(options.onTrace, clock);
+    const transforms = extensions.length > 0;
+    const ready = (): void => this.wake();
+    const outbound = transforms ? new OutboundPipeline(extensions, role, ready) : null;
+    const pipeline = transforms ? new InboundPipeline(extensions, role, ready) : null;
+    this.#pull = sink === undefined ? new PullOutlet(delivery === 'span') : null;
+    const outlet = sink === undefined ? (this.#pull as PullOutlet) : new PushOutlet(sink);
+    this.#writer = new FrameWriter(role === 'client' ? maskSource(options.random) : null, tracer);
+    const timers = new Timers(options.timeouts, clock());
+    const { maxMessageSize, maxFrameSize, maxFragments, maxPendingPongs, rsv } = settings;
+    const life = { role, clock, autoPong: options.autoPong !== false, autoClose: options.autoClose !== false, maxPendingPongs };
+    this.#life = new Lifecycle(life, this.#writer, outbound, timers, outlet, tracer);
+    const receiver = { role, delivery, maxMessageSize, maxFrameSize, maxFragments, rsv, kernels, lenient, pipeline, tracer };
+    this.#receiver = new Receiver(receiver, this.#life, outlet);
+  }
+
+  /* Input. */
+
+  /**
+   * Bytes from the transport; whose they are afterwards is what the `input` option says. Never throws for what they say. Throws TypeError for
+   * anything but a Uint8Array, Error `WS_MISUSE_REENTRANT` inside a callback, and whatever a callback throws.
+   */
+  receiveData(chunk: Uint8Array): void {
+    checkBytes(chunk, 'chunk');
+    if (this.#busy) throw misuse('WS_MISUSE_REENTRANT', 'receiveData() may not be called from inside a callback');
+    const size = chunk.length;
+    if (size === 0 || this.#over !== null || this.#life.terminal) return;
+    this.#bytesIn += size;
+    if (this.#life.timers.listens) this.#life.timers.heard(this.#clock());
+    if (!this.#life.parses) return;
+    const receiver = this.#receiver;
+    if ((this.#pull?.lazy ?? this.#paused) || this.#holds || !receiver.hungry) {
+      this.#hold(chunk);
+      this.#settle();
+      return;
+    }
+    receiver.payload.refill();
+    receiver.stop = false;
+    this.#parse(chunk, this.#ownsInput, false);
+  }
+
+  /** The peer has ended its side (FIN, END_STREAM). Takes effect after input that is still held. */
+  receiveEof(): void {
+    this.#over ??= 'eof';
+    if (!this.#busy) this.#settle();
+  }
+
+  /** The transport broke (reset, TLS failure). Takes effect after input that is still held. What `error` is makes no difference. */
+  receiveError(_error: unknown): void {
+    this.#over = 'error';
+    if (!this.#busy) this.#settle();
+  }
+
+  /** Meets what is due at `now` (default: the clock). Early and spurious calls are harmless. */
+  handleTimeout(now: Millis = this.#clock()): void {
+    if (this.#life.terminal) return;
+    if (this.#life.sender.waits) this.#life.sender.refill();
+    const payload = this.#receiver.payload;
+    if (payload.exhausted && !this.#paused && !this.#lazy) {
+      payload.refill();
+      this.#read();
+    }
+    this.#life.sync();
+    this.#life.onTime(now);
+    this.#after();
+  }
+
+  /** An asynchronous extension has finished what it called 'pending'. */
+  wake(): void {
+    if (this.#life.terminal) return;
+    this.#life.sender.wake();
+    this.#receiver.payload.refill();
+    if (!this.#lazy) this.#read();
+    this.#after();
+  }
+
+  get #lazy(): boolean {
+    return this.#pull?.lazy ?? false;
+  }
+  get #holds(): boolean {
+    return this.#held !== null && !this.#held.empty;
+  }
+  #hold(bytes: Uint8Array): void {
+    this.#held ??= new InputQueue();
+    this.#held.push(bytes, this.#keepsInput, this.#ownsInput);
+  }
+
+  /** One piece of input. What is left of it, because the application paused or threw, is held. */
+  #parse(bytes: Uint8Array, own: boolean, held: boolean): void {
+    const receiver = this.#receiver;
+    this.#busy = true;
+    try {
+      receiver.run(bytes, 0, bytes.length, own);
+    } finally {
+      this.#busy = false;
+      const rest = receiver.position;
+      if (rest < bytes.length && this.#life.parses) {
+        const unread = new Uint8Array(bytes.buffer, bytes.byteOffset + rest, bytes.length - rest);
+        if (held) this.#held?.unshift(unread, own);
+        else this.#hold(unread);
+      }
+      if (!held) this.#settle();
+    }
+  }
+
+  /** Goes on with what is held. */
+  #read(): void {
+    if (this.#busy) return;
+    const receiver = this.#receiver;
+    receiver.stop = this.#paused || !this.#life.parses;
+    try {
+      if (!receiver.stop && !receiver.hungry) this.#parse(EMPTY, false, true);
+      while (!receiver.stop && receiver.hungry) {
+        const chunk = this.#held?.shift() ?? null;
+        if (chunk === null) break;
+        this.#parse(chunk.bytes, chunk.own, true);
+      }
+    } finally {
+      this.#settle();
+    }
+  }
+
+  #after(): void {
+    if (!this.#life.parses) this.#receiver.stop = true;
+    if (!this.#busy) this.#settle();
+  }
+
+  /** The end of every turn: what became of held input, of the transport's end, of the clocks. */
+  #settle(): void {
+    const life = this.#life;
+    if (!life.parses) this.#held = null;
+    if (this.#over !== null && !life.terminal && (!life.parses || (!this.#holds && this.#receiver.hungry))) {
+      try {
+        life.onTransportOver(this.#over);
+      } finally {
+        this.#release();
+      }
+    }
+    if (life.terminal) this.#release();
+    life.reads = this.wantsRead;
+    life.sync();
+  }
+
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#held = null;
+    this.#receiver.payload.drop();
+    for (const extension of this.extensions) extension.dispose?.();
+  }
+
+  /* Output. */
+
+  /** Bytes to write, in order. Empties the queue. The memory stays ours until it was written. */
+  takeOutput(): Uint8Array[] {
+    const chunks = this.#life.sender.take();
+    for (const chunk of chunks) this.#bytesOut += chunk.length;
+    this.#life.onTaken();
+    this.#life.sync();
+    return chunks;
+  }
+  /** The transport has taken `chunk` synchronously: its memory may be written again. Ignores memory of the application. Optional. */
+  recycleOutput(chunk: Uint8Array): void {
+    checkBytes(chunk, 'chunk');
+    recycle(chunk);
+  }
+  /** The transport accepts output again after it had stopped. Restarts the closing deadline. */
+  outputDrained(): void {
+    if (!this.#life.terminal) this.#life.onDrained();
+  }
+  /** Bytes accepted and not yet taken. */
+  get bufferedAmount(): number {
+    return this.#life.sender.bufferedAmount;
+  }
+  get transport(): TransportDirective {
+    return this.#life.directive;
+  }
+  /** False while paused, while unread input is held, and at the end. */
+  get wantsRead(): boolean {
+    if (this.#life.terminal) return false;
+    if (!this.#life.parses) return true;
+    return !this.#paused && !this.#holds && this.#receiver.hungry;
+  }
+  /** When `handleTimeout` is due next, on the clock's scale. Already due while large compressed messages wait for their next step. */
+  nextTimeout(): Millis | null {
+    if (this.#life.terminal) return null;
+    const timers = this.#life.timers;
+    const payload = this.#receiver.payload;
+    const work = this.#life.sender.waits || (payload.exhausted && !this.#paused && !this.#lazy);
+    return work ? timers.now : timers.next();
+  }
+
+  /* Events, pull mode. */
+
+  /** The next event, or null when more input is needed. Throws TypeError with a sink, and in delivery 'span' (`readInto`). */
+  nextEvent(): ConnectionEvent | null {
+    const pull = this.#pulls('nextEvent()');
+    if (this.#delivery === 'span') throw new TypeError("nextEvent() is not for delivery 'span': use readInto()");
+    return (pull.shift() ?? this.#advance(pull)) as ConnectionEvent | null;
+  }
+  /** `nextEvent` until it answers null. */
+  events(): IterableIterator<ConnectionEvent> {
+    this.#pulls('events()');
+    if (this.#delivery === 'span') throw new TypeError("events() is not for delivery 'span': use readInto()");
+    return this.#iterate();
+  }
+  *#iterate(): IterableIterator<ConnectionEvent> {
+    for (let event = this.nextEvent(); event !== null; event = this.nextEvent()) yield event;
+  }
+
+  /**
+   * Delivery 'span': the next payload, unmasked, inflated and validated, into `target`, at most as much as fits. Other events come in their
+   * order. Null: more input is needed. Throws RangeError for a target without room, TypeError with a sink or in another delivery.
+   */
+  readInto(target: Uint8Array): Filled | ConnectionEvent | null {
+    const pull = this.#pulls('readInto()');
+    if (this.#delivery !== 'span') throw new TypeError("readInto() is for delivery 'span': use nextEvent()");
+    checkBytes(target, 'target');
+    if (target.length === 0) throw new RangeError('target must have room for at least one byte');
+    let event = pull.shift();
+    if (event === null) {
+      const payload = this.#receiver.payload;
+      if (pull.lazy) payload.target = target;
+      try {
+        event = this.#advance(pull);
+        if (payload.filled !== null) return payload.filled;
+      } finally {
+        payload.target = null;
+        payload.filled = null;
+      }
+    }
+    return event !== null && event.type === 'piece' ? copyPiece(event, target, pull) : (event as ConnectionEvent | null);
+  }
+
+  #pulls(name: string): PullOutlet {
+    if (this.#pull === null) throw new TypeError(`${name} needs pull mode: events go to options.sink`);
+    return this.#pull;
+  }
+  /** Parses up to the next event. */
+  #advance(pull: PullOutlet): QueuedEvent | null {
+    if (!this.#life.terminal) {
+      this.#receiver.payload.refill();
+      this.#read();
+    }
+    return this.#receiver.payload.filled === null ? pull.shift() : null;
+  }
+
+  /** A message's memory may be reused for a later one. The caller must not touch it any more. Optional. */
+  recycleInput(data: Uint8Array): void {
+    checkBytes(data, 'data');
+    if (!this.#life.terminal) this.#receiver.payload.content.recycle(data);
+  }
+
+  /* Flow control. */
+
+  /** Stops reading, in the middle of a frame too. No effect once the connection is closing. */
+  pause(): void {
+    if (this.#life.state !== 'open') return;
+    this.#paused = true;
+    this.#receiver.stop = true;
+    if (!this.#busy) this.#settle();
+  }
+  /** Goes on from the very byte; events arrive during the call (push mode). */
+  resume(): void {
+    if (!this.#paused && !this.#holds && this.#receiver.hungry) return;
+    this.#paused = false;
+    this.#goOn();
+  }
+  get paused(): boolean {
+    return this.#paused;
+  }
+  #goOn(): void {
+    if (this.#busy) this.#receiver.stop = !this.#life.parses;
+    else if (this.#lazy) this.#settle();
+    else this.#read();
+  }
+
+  /* Sending. */
+
+  /** Queues a text message, or with `fin: false` the first frame of one. Bytes must be UTF-8, which is not checked. */
+  sendText(data: string | Uint8Array, options?: SendOptions): boolean {
+    checkData(data, 'data');
+    return this.#send('text', data, options);
+  }
+  /** Queues a binary message. Payloads of 16 KiB and more are held by reference: do not change them before they are written. */
+  sendBinary(data: Uint8Array, options?: SendOptions): boolean {
+    checkBytes(data, 'data');
+    return this.#send('binary', data, options);
+  }
+  /** A string as text, bytes as binary. */
+  send(data: string | Uint8Array, options?: SendOptions): boolean {
+    checkData(data, 'data');
+    return this.#send(typeof data === 'string' ? 'text' : 'binary', data, options);
+  }
+  #send(kind: MessageKind, data: string | Uint8Array, options: SendOptions | undefined): boolean {
+    if (options !== undefined) checkOptions(options);
+    const life = this.#life;
+    if (!life.sender.open) return false;
+    if (options === undefined) life.sender.message(kind, data, true, undefined, false);
+    else life.sender.message(kind, data, options.fin !== false, options.compress, options.transfer === true);
+    life.sync();
+    return true;
+  }
+  /** The next frame of the message begun with `fin: false`. Throws Error `WS_MISUSE_NO_MESSAGE` without one. */
+  sendContinuation(data: string | Uint8Array, fin: boolean): boolean {
+    checkData(data, 'data');
+    if (typeof fin !== 'boolean') throw new TypeError(`fin must be a boolean, not ${describe(fin)}`);
+    if (!this.#life.sender.open) return false;
+    this.#life.sender.continuation(data, fin);
+    this.#life.sync();
+    return true;
+  }
+  sendPrepared(message: PreparedMessage): boolean {
+    const prepared = preparedOf(message);
+    if (!this.#life.sender.open) return false;
+    this.#life.sender.prepared(prepared);
+    this.#life.sync();
+    return true;
+  }
+  /** A message in fragments of any number and size (RFC 6455 section 5.4). Until its end other messages throw `WS_MISUSE_MESSAGE_OPEN`. */
+  startMessage(kind: MessageKind, options?: Omit<SendOptions, 'fin'>): MessageWriter {
+    if (kind !== 'text' && kind !== 'binary') throw new TypeError(`kind must be 'text' or 'binary', not ${describe(kind)}`);
+    if (options !== undefined) checkOptions(options);
+    return this.#life.sender.start(kind, options?.compress, options?.transfer === true);
+  }
+  /** RFC 6455 section 5.5.2. Throws RangeError for more than 125 bytes. */
+  ping(payload: Uint8Array = EMPTY): boolean {
+    return this.#control(payload, 'ping');
+  }
+  /** An unsolicited pong (RFC 6455 section 5.5.3). */
+  pong(payload: Uint8Array = EMPTY): boolean {
+    return this.#control(payload, 'pong');
+  }
+  #control(payload: Uint8Array, kind: 'ping' | 'pong'): boolean {
+    checkBytes(payload, 'payload');
+    if (payload.length > MAX_CONTROL_PAYLOAD) {
+      throw new RangeError(`payload must be at most ${MAX_CONTROL_PAYLOAD} bytes, not ${payload.length}`);
+    }
+    const sender = this.#life.sender;
+    if (!sender.open) return false;
+    if (kind === 'ping') sender.ping(payload);
+    else sender.pong(payload);
+    this.#life.sync();
+    return true;
+  }
+
+  /* Closing. */
+
+  /**
+   * Starts the closing handshake, or answers the peer's close (RFC 6455 section 7.1.2). True when this call queued the close frame. Throws
+   * RangeError for a code that may not be sent (1010 is for clients only) and for a reason of more than 123 bytes. From here a pause no
+   * longer holds: input is read on to the peer's close frame; messages still arrive, unless the application had paused.
+   */
+  close(code?: number, reason?: string): boolean {
+    const payload = serializeClosePayload(code, reason);
+    if (code === 1010 && this.role === 'server') throw new RangeError(CLIENT_CODE);
+    if (!this.#life.sender.open) return false;
+    this.#life.close(code, reason ?? '', payload);
+    if (this.#paused) this.#receiver.payload.restrict(null);
+    else if (this.#pull !== null) this.#receiver.payload.restrict(this.#maxKept);
+    this.#paused = false;
+    if (this.#pull !== null) this.#pull.lazy = false;
+    this.#goOn();
+    return true;
+  }
+  /** Fails the connection (RFC 6455 section 7.1.7): a close frame if one can still go out, then the end; input is discarded. */
+  fail(code: number, reason?: string): void {
+    if (!isSendableCloseCode(code)) throw new RangeError(`code must be 1000 to 1003, 1007 to 1014 or 3000 to 4999, not ${String(code)}`);
+    if (reason !== undefined && typeof reason !== 'string') throw new TypeError('reason must be a string');
+    if (code === 1010 && this.role === 'server') throw new RangeError(CLIENT_CODE);
+    this.#life.fail(code, truncateReason(reason ?? ''));
+    this.#after();
+  }
+  /** No close frame, directive 'abort'. */
+  abort(): void {
+    this.#life.abort();
+    this.#after();
+  }
+
+  get state(): ConnectionState {
+    return meaning[this.#life.state].state;
+  }
+  get closeSent(): CloseInfo | null {
+    return this.#life.closeSent;
+  }
+  get closeReceived(): CloseInfo | null {
+    return this.#life.closeReceived;
+  }
+  /** The round trip of the last keepalive ping that was answered. */
+  get latency(): Millis | null {
+    return this.#life.latency;
+  }
+  get stats(): ConnectionStats {
+    const { payload, frames } = this.#receiver;
+    const { sender } = this.#life;
+    return {
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      payloadIn: payload.bytes,
+      payloadOut: sender.bytes,
+      framesIn: frames,
+      framesOut: this.#writer.frames,
+      messagesIn: payload.messages,
+      messagesOut: sender.messages,
+      messagesDiscarded: payload.discarded,
+    };
+  }
+}
+
+function checkOptions(options: SendOptions): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`options must be an object, not ${describe(options)}`);
+}
+
+/** As much of a kept piece as fits; the rest stays in front. */
+function copyPiece(piece: KeptPiece, target: Uint8Array, pull: PullOutlet): Filled {
+  const count = Math.min(piece.data.length, target.length);
+  target.set(piece.data.subarray(0, count));
+  const whole = count === piece.data.length;
+  if (!whole) pull.unshift({ ...piece, data: piece.data.subarray(count) });
+  return { type: 'data', kind: piece.kind, count, endOfMessage: piece.last && whole };
+}

@@ -1,0 +1,135 @@
+/**
+ * The content of a message that lies whole in one piece of input: unmasked and decoded in one pass where possible
+ * (RFC 6455 sections 5.3 and 5.6).
+ *
+ * Input is written to only if it is ours. What is returned never shows memory of which it is less than half, so a kept message cannot pin
+ * a large chunk of input.
+ */
+import { applyMask, copyMasked } from './mask.ts';
+import { giveScratch, messageMemory, SCRATCH_SIZE, takeScratch } from './memory.ts';
+import type { Kernels } from './options.ts';
+import { decodeUtf8 } from './utf8.ts';
+
+/** Up to here text is put together by code unit, which costs less than calling a decoder (bench: `parse`, 16 B text). */
+const SHORT_TEXT = 24;
+/** Below this many bytes a kernel in another language costs more to call than it saves. */
+const KERNEL_FROM = 1024;
+/** Smaller messages are copied even where they could be shown in place: a view costs as much as the copy, and pins more. */
+const IN_PLACE_FROM = 4096;
+
+export class Content {
+  readonly #decode: (bytes: Uint8Array, start: number, end: number) => string | null;
+  readonly #mask: Kernels['applyMask'];
+  readonly isUtf8: Kernels['isUtf8'];
+  /** The last memory that came back from the application. */
+  #spare: Uint8Array | null = null;
+
+  constructor(kernels: Kernels | undefined) {
+    this.#decode = kernels?.decodeUtf8 ?? decodeUtf8;
+    this.#mask = kernels?.applyMask;
+    this.isUtf8 = kernels?.isUtf8;
+  }
+
+  /** As `copyMasked`. */
+  copy(from: Uint8Array, start: number, end: number, target: Uint8Array, offset: number, key: number, phase: number): void {
+    if (this.#mask === undefined || key === 0 || end - start < KERNEL_FROM) {
+      copyMasked(from, start, end, target, offset, key, phase);
+      return;
+    }
+    target.set(new Uint8Array(from.buffer, from.byteOffset + start, end - start), offset);
+    this.#mask(target, offset, offset + end - start, key, phase);
+  }
+  /** As `applyMask`. */
+  unmask(bytes: Uint8Array, start: number, end: number, key: number, phase: number): void {
+    if (key === 0) return;
+    if (this.#mask === undefined || end - start < KERNEL_FROM) applyMask(bytes, start, end, key, phase);
+    else this.#mask(bytes, start, end, key, phase);
+  }
+  decode(bytes: Uint8Array, start: number, end: number): string | null {
+    return this.#decode(bytes, start, end);
+  }
+
+  /** Null: not UTF-8. */
+  text(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): string | null {
+    const size = end - start;
+    if (size <= SHORT_TEXT) {
+      const text = shortText(bytes, start, end, key);
+      if (text !== null) return text;
+    }
+    if (key === 0) return this.#decode(bytes, start, end);
+    if (own) {
+      this.unmask(bytes, start, end, key, 0);
+      return this.#decode(bytes, start, end);
+    }
+    if (size > SCRATCH_SIZE) {
+      const memory = new Uint8Array(size);
+      this.copy(bytes, start, end, memory, 0, key, 0);
+      return this.#decode(memory, 0, size);
+    }
+    const scratch = takeScratch();
+    this.copy(bytes, start, end, scratch, 0, key, 0);
+    const text = this.#decode(scratch, 0, size);
+    giveScratch(scratch);
+    return text;
+  }
+
+  binary(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): Uint8Array {
+    const size = end - start;
+    if (own && size >= IN_PLACE_FROM && size * 2 >= bytes.buffer.byteLength) {
+      this.unmask(bytes, start, end, key, 0);
+      return new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
+    }
+    const memory = this.memory(size);
+    this.copy(bytes, start, end, memory, 0, key, 0);
+    return memory;
+  }
+
+  /** Memory for a message of `size` bytes: what came back, if it fits and is at most twice as large. */
+  memory(size: number): Uint8Array {
+    const spare = this.#spare;
+    if (spare === null || size > spare.length || size * 2 < spare.length) return messageMemory(size);
+    this.#spare = null;
+    return spare.length === size ? spare : new Uint8Array(spare.buffer, 0, size);
+  }
+  recycle(data: Uint8Array): void {
+    const size = data.buffer.byteLength;
+    if (data.byteOffset !== 0 || data.length * 2 < size || size < IN_PLACE_FROM || size > MOST_SPARE) return;
+    if (this.#spare === null || this.#spare.length < size) this.#spare = new Uint8Array(data.buffer);
+  }
+  drop(): void {
+    this.#spare = null;
+  }
+}
+
+/** Memory that waits for the next message is bounded. */
+const MOST_SPARE = 1 << 20;
+
+/** Unmasks and decodes ASCII in one pass; null if there is anything else. */
+function shortText(bytes: Uint8Array, start: number, end: number, key: number): string | null {
+  const k0 = key >>> 24;
+  const k1 = (key >>> 16) & 0xff;
+  const k2 = (key >>> 8) & 0xff;
+  const k3 = key & 0xff;
+  let text = '';
+  let at = start;
+  // In bounds: `at < end`. The compiler can't know, hence the casts.
+  for (const last = end - 8; at <= last; at += 8) {
+    const a = (bytes[at] as number) ^ k0;
+    const b = (bytes[at + 1] as number) ^ k1;
+    const c = (bytes[at + 2] as number) ^ k2;
+    const d = (bytes[at + 3] as number) ^ k3;
+    const e = (bytes[at + 4] as number) ^ k0;
+    const f = (bytes[at + 5] as number) ^ k1;
+    const g = (bytes[at + 6] as number) ^ k2;
+    const h = (bytes[at + 7] as number) ^ k3;
+    if ((a | b | c | d | e | f | g | h) >= 0x80) return null;
+    text += String.fromCharCode(a, b, c, d, e, f, g, h);
+  }
+  for (let shift = 24; at < end; at++) {
+    const unit = (bytes[at] as number) ^ ((key >>> shift) & 0xff);
+    if (unit >= 0x80) return null;
+    text += String.fromCharCode(unit);
+    shift = shift === 0 ? 24 : shift - 8;
+  }
+  return text;
+}

@@ -1,0 +1,203 @@
+/**
+ * Frames into the output (RFC 6455 sections 5.2, 5.3 and 5.6): the shortest header, a fresh mask for a client, text encoded in place.
+ *
+ * Small frames are merged in a slab, so that one read batch makes one write. From `REFERENCE_FROM` on a payload stays where it is and is
+ * written by reference; a client's is copied and masked in one pass, or masked in place where the application gave it away.
+ */
+
+import { applyMask, copyMasked } from './mask.ts';
+import type { MaskSource } from './masks.ts';
+import { OutputQueue } from './output.ts';
+import { textEncoder } from './platform.ts';
+import type { Tracer } from './trace.ts';
+import { PREVIEW_SIZE } from './trace.ts';
+
+export const REFERENCE_FROM = 16384;
+/** Up to here a string is encoded by code unit, which costs less than a call of the encoder (bench: `parse`, string to wire). */
+const SHORT_TEXT = 64;
+/** Units of text whose bytes, at three each, fit a slab. */
+const SLAB_TEXT = 16384;
+const MOST_HEADER = 14;
+
+export class FrameWriter {
+  readonly queue: OutputQueue = new OutputQueue();
+  readonly #masks: MaskSource | null;
+  readonly #tracer: Tracer | null;
+  frames = 0;
+
+  /** `masks`: null for servers. */
+  constructor(masks: MaskSource | null, tracer: Tracer | null) {
+    this.#masks = masks;
+    this.#tracer = tracer;
+  }
+  get masked(): boolean {
+    return this.#masks !== null;
+  }
+
+  /** `first`: FIN, RSV and opcode. `own`: the payload may be masked in place. */
+  bytes(first: number, payload: Uint8Array, own: boolean): void {
+    const size = payload.length;
+    this.frames++;
+    const key = this.#masks === null ? 0 : this.#masks.next();
+    const preview = this.#preview(payload, 0, size);
+    const queue = this.queue;
+    const at = queue.reserve(size < REFERENCE_FROM ? MOST_HEADER + size : MOST_HEADER);
+    const target = queue.bytes;
+    const from = this.#header(target, at, first, size, key);
+    if (size < REFERENCE_FROM) {
+      copyMasked(payload, 0, size, target, from, key, 0);
+      queue.commit(from - at + size);
+      this.#trace(first, key, size, preview);
+      return;
+    }
+    queue.commit(from - at);
+    let chunk = payload;
+    if (this.#masks !== null) {
+      if (!own) {
+        chunk = new Uint8Array(size);
+        copyMasked(payload, 0, size, chunk, 0, key, 0);
+      } else applyMask(payload, 0, size, key, 0);
+    }
+    queue.append(chunk);
+    this.#trace(first, key, size, preview);
+  }
+
+  /** A whole frame that was made before. */
+  raw(frame: Uint8Array, first: number, headerSize: number): void {
+    this.frames++;
+    const queue = this.queue;
+    if (frame.length >= REFERENCE_FROM) queue.append(frame);
+    else {
+      const at = queue.reserve(frame.length);
+      queue.bytes.set(frame, at);
+      queue.commit(frame.length);
+    }
+    const size = frame.length - headerSize;
+    this.#trace(first, 0, size, this.#preview(frame, headerSize, size));
+  }
+
+  /** Returns the size of the text in bytes. Lone surrogates become U+FFFD. */
+  text(first: number, text: string): number {
+    const units = text.length;
+    if (units <= SHORT_TEXT) {
+      const size = this.#shortText(first, text, units);
+      if (size >= 0) return size;
+    }
+    if (units > SLAB_TEXT) return this.#longText(first, text);
+    this.frames++;
+    const queue = this.queue;
+    const at = queue.reserve(MOST_HEADER + units * 3);
+    const target = queue.bytes;
+    const key = this.#masks === null ? 0 : this.#masks.next();
+    // Most text is ASCII: its header is as long as that of `units` bytes. If not, the text moves by two bytes.
+    const maskSize = this.#masks === null ? 0 : 4;
+    const guess = at + (units < 126 ? 2 : 4) + maskSize;
+    const { written } = textEncoder.encodeInto(text, new Uint8Array(target.buffer, target.byteOffset + guess, units * 3));
+    const from = at + (written < 126 ? 2 : written < 65536 ? 4 : 10) + maskSize;
+    if (from !== guess) target.copyWithin(from, guess, guess + written);
+    this.#header(target, at, first, written, key);
+    const preview = this.#preview(target, from, written);
+    if (key !== 0) applyMask(target, from, from + written, key, 0);
+    queue.commit(from - at + written);
+    this.#trace(first, key, written, preview);
+    return written;
+  }
+
+  /** -1: not ASCII, nothing written. */
+  #shortText(first: number, text: string, units: number): number {
+    const queue = this.queue;
+    const at = queue.reserve(MOST_HEADER + SHORT_TEXT);
+    const target = queue.bytes;
+    const masks = this.#masks;
+    const from = at + (masks === null ? 2 : 6);
+    for (let i = 0; i < units; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit >= 0x80) return -1;
+      target[from + i] = unit;
+    }
+    const key = masks === null ? 0 : masks.next();
+    this.frames++;
+    this.#header(target, at, first, units, key);
+    const preview = this.#preview(target, from, units);
+    if (key !== 0) applyMask(target, from, from + units, key, 0);
+    queue.commit(from - at + units);
+    this.#trace(first, key, units, preview);
+    return units;
+  }
+
+  /** Encoded in segments that are written by reference: no byte is copied twice, and memory follows what the text needs. */
+  #longText(first: number, text: string): number {
+    const segments: Uint8Array[] = [];
+    let rest = text;
+    let size = 0;
+    // The first segment fits ASCII, the second whatever is left.
+    for (let room = text.length; rest !== ''; room = rest.length * 3) {
+      const segment = new Uint8Array(room);
+      const { read, written } = textEncoder.encodeInto(rest, segment);
+      if (written > 0) segments.push(written === room ? segment : segment.subarray(0, written));
+      size += written;
+      rest = rest.slice(read);
+    }
+    this.frames++;
+    const key = this.#masks === null ? 0 : this.#masks.next();
+    const preview = this.#preview(segments[0] as Uint8Array, 0, size);
+    const queue = this.queue;
+    const at = queue.reserve(MOST_HEADER);
+    queue.commit(this.#header(queue.bytes, at, first, size, key) - at);
+    let phase = 0;
+    for (const segment of segments) {
+      if (key !== 0) phase = applyMask(segment, 0, segment.length, key, phase);
+      queue.append(segment);
+    }
+    this.#trace(first, key, size, preview);
+    return size;
+  }
+
+  /** Returns where the payload begins. */
+  #header(target: Uint8Array, at: number, first: number, size: number, key: number): number {
+    const mask = this.#masks === null ? 0 : 0x80;
+    target[at] = first;
+    let next = at + 2;
+    if (size < 126) target[at + 1] = mask | size;
+    else if (size < 65536) {
+      target[at + 1] = mask | 126;
+      target[at + 2] = size >> 8;
+      target[at + 3] = size;
+      next = at + 4;
+    } else {
+      target[at + 1] = mask | 127;
+      writeUint32(target, at + 2, Math.floor(size / 0x1_0000_0000));
+      writeUint32(target, at + 6, size);
+      next = at + 10;
+    }
+    if (mask === 0) return next;
+    writeUint32(target, next, key);
+    return next + 4;
+  }
+
+  /** Taken before masking. Null when nobody looks. */
+  #preview(payload: Uint8Array, start: number, size: number): Uint8Array | null {
+    return this.#tracer === null ? null : payload.slice(start, start + Math.min(size, PREVIEW_SIZE));
+  }
+  /** Last of all: the callback may send. */
+  #trace(first: number, key: number, length: number, preview: Uint8Array | null): void {
+    if (preview === null) return;
+    this.#tracer?.frame('out', {
+      fin: first >= 0x80,
+      rsv: (first >> 4) & 7,
+      opcode: first & 15,
+      masked: this.#masks !== null,
+      maskKey: key,
+      length,
+      lengthBytes: length < 126 ? 0 : length < 65536 ? 2 : 8,
+      preview,
+    });
+  }
+}
+
+function writeUint32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value >>> 24;
+  target[at + 1] = value >>> 16;
+  target[at + 2] = value >>> 8;
+  target[at + 3] = value;
+}

@@ -1,0 +1,245 @@
+/**
+ * The life of a connection: closing, failing, ending (RFC 6455 section 7), and the deadlines that lead there.
+ *
+ * Every change of state goes through `#move`, which asks the table. The one terminal event is made here, from both close frames, who
+ * started, and the first thing that went wrong. Beware: a close frame that we reply with is queued before the application hears of the
+ * peer's, so whatever it sends in that callback comes too late and says so by returning false.
+ */
+import type { CloseInfo } from './close.ts';
+import { isSendableCloseCode, serializeClosePayload, truncateReason } from './close.ts';
+import type { Clock, Millis, Role, TransportDirective } from './common.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import type { Outlet } from './outlet.ts';
+import type { OutboundPipeline } from './pipeline.ts';
+import type { ReceiverHost } from './receiver.ts';
+import type { SenderHost } from './sender.ts';
+import { Sender } from './sender.ts';
+import type { LifecycleInput, LifecycleState } from './state.ts';
+import { advance, meaning } from './state.ts';
+import type { Timers } from './timers.ts';
+import type { Tracer } from './trace.ts';
+import type { Violation } from './violations.ts';
+import { violations, violationWith } from './violations.ts';
+
+export interface LifecycleConfig {
+  readonly role: Role;
+  readonly clock: Clock;
+  readonly autoPong: boolean;
+  readonly autoClose: boolean;
+  readonly maxPendingPongs: number;
+}
+
+/** Bytes in the payload of a keepalive ping: a counter, by which its pong is known. */
+const PING_SIZE = 4;
+/** Deadlines that one call may meet: each changes what is due, so more would be a defect. */
+const MOST_DEADLINES = 8;
+
+export class Lifecycle implements ReceiverHost, SenderHost {
+  state: LifecycleState = 'open';
+  closeSent: CloseInfo | null = null;
+  closeReceived: CloseInfo | null = null;
+  latency: Millis | null = null;
+  /** Is input read? Set by the connection: pong and idle stand still while it is not. */
+  reads = true;
+  readonly sender: Sender;
+  readonly timers: Timers;
+  readonly #config: LifecycleConfig;
+  readonly #outlet: Outlet;
+  readonly #tracer: Tracer | null;
+  #failure: Violation | null = null;
+  #initiator: 'local' | 'remote' | null = null;
+  #pings = 0;
+  /** When the last keepalive ping was taken; null: it has been answered. */
+  #pingTakenAt: Millis | null = null;
+
+  constructor(
+    config: LifecycleConfig,
+    writer: FrameWriter,
+    pipeline: OutboundPipeline | null,
+    timers: Timers,
+    outlet: Outlet,
+    tracer: Tracer | null,
+  ) {
+    this.#config = config;
+    this.sender = new Sender(writer, pipeline, config.maxPendingPongs, this);
+    this.timers = timers;
+    this.#outlet = outlet;
+    this.#tracer = tracer;
+  }
+
+  get terminal(): boolean {
+    return meaning[this.state].terminal;
+  }
+  get parses(): boolean {
+    return meaning[this.state].parses;
+  }
+  get directive(): TransportDirective {
+    const directive = meaning[this.state][this.#config.role];
+    // Not before the close frame is out, which may stand behind a message that is still being compressed.
+    return directive === 'end' && this.sender.backlog ? 'open' : directive;
+  }
+
+  #move(input: LifecycleInput): void {
+    const before = this.state;
+    this.state = advance(before, input);
+    this.sender.open = meaning[this.state].sends;
+    if (this.#tracer !== null && this.state !== before) this.#tracer.note('state', `${before} -> ${this.state}`);
+  }
+
+  /* What the peer does. */
+
+  onPing(payload: Uint8Array): void {
+    if (this.#config.autoPong && this.sender.open) this.sender.autoPong(payload);
+    this.#outlet.ping(payload);
+  }
+
+  onPong(payload: Uint8Array): void {
+    let latency: Millis | null = null;
+    if (this.#pingTakenAt !== null && payload.length === PING_SIZE && readCounter(payload) === this.#pings) {
+      latency = this.#config.clock() - this.#pingTakenAt;
+      this.latency = latency;
+      this.#pingTakenAt = null;
+    }
+    this.#outlet.pong(payload, latency);
+  }
+
+  /** RFC 6455 section 5.5.1: the reply echoes the code. */
+  onClose(info: CloseInfo): void {
+    this.closeReceived = info;
+    this.#initiator ??= 'remote';
+    this.#move('receiveClose');
+    this.timers.stopLiveness();
+    if (this.sender.open && this.#config.autoClose) {
+      this.#queueClose(isSendableCloseCode(info.code) ? info.code : undefined, '');
+      this.#move('sendClose');
+    } else if (this.sender.open) this.timers.closing(this.#config.clock());
+    this.#outlet.close(info);
+  }
+
+  /** RFC 6455 section 7.1.7: the close frame if one can still go out; then the transport is ended and input discarded. */
+  onViolation(violation: Violation): void {
+    if (advance(this.state, 'fail') === this.state) return;
+    this.#failure = violation;
+    this.#initiator ??= 'local';
+    this.sender.dropBacklog();
+    // An extension may bring a violation of its own, with a code that is not for the wire.
+    if (this.sender.open && isSendableCloseCode(violation.closeCode))
+      this.#queueClose(violation.closeCode, truncateReason(violation.message));
+    this.#move('fail');
+    this.timers.stopLiveness();
+    this.timers.closing(this.#config.clock());
+  }
+
+  /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4). */
+  onTransportOver(how: 'eof' | 'error'): void {
+    if (how === 'error') return this.#drop(violations.WS_TRANSPORT);
+    if (this.state !== 'closed') this.#failure ??= violations.WS_EOF;
+    this.sender.dropBacklog();
+    this.#move('eof');
+    this.#end();
+  }
+
+  /* What the application does. */
+
+  /** `payload` fits the arguments. */
+  close(code: number | undefined, reason: string, payload: Uint8Array): void {
+    this.closeSent = { code: code ?? 1005, reason };
+    this.#initiator ??= 'local';
+    this.sender.close(payload);
+    this.#move('sendClose');
+    this.timers.stopLiveness();
+  }
+  fail(code: number, reason: string): void {
+    const known = violations.WS_FAILED_LOCALLY;
+    this.onViolation(violationWith('WS_FAILED_LOCALLY', { closeCode: code, message: reason === '' ? known.message : reason }));
+  }
+  abort(): void {
+    this.#drop(violations.WS_ABORTED);
+  }
+  onSent(): void {
+    this.sync();
+  }
+
+  #queueClose(code: number | undefined, reason: string): void {
+    this.closeSent = { code: code ?? 1005, reason };
+    this.sender.close(serializeClosePayload(code, reason));
+  }
+
+  /** Directive 'abort'. Output that was not taken is lost with the transport. */
+  #drop(cause: Violation): void {
+    if (this.terminal) return;
+    if (this.state !== 'closed') {
+      this.#failure ??= cause;
+      if (cause === violations.WS_ABORTED) this.#initiator ??= 'local';
+    }
+    this.#move('abort');
+    this.sender.drop();
+    this.#end();
+  }
+
+  #end(): void {
+    this.timers.stop();
+    const received = this.closeReceived;
+    const sent = this.closeSent;
+    this.#outlet.end({
+      clean: received !== null && sent !== null && this.#failure === null,
+      code: received?.code ?? 1006,
+      reason: received?.reason ?? '',
+      sent,
+      received,
+      initiator: this.#initiator,
+      cause: this.#failure,
+    });
+  }
+
+  /* Time. */
+
+  /** Output has been taken. */
+  onTaken(): void {
+    const sender = this.sender;
+    if (this.terminal || !(sender.closeQueued || sender.pingQueued)) return;
+    const now = this.#config.clock();
+    if (sender.closeQueued) this.timers.closing(now);
+    if (sender.pingQueued) {
+      this.#pingTakenAt = now;
+      this.timers.pingTaken(now);
+    }
+    sender.closeQueued = false;
+    sender.pingQueued = false;
+  }
+  onDrained(): void {
+    if (this.timers.closes) this.timers.closing(this.#config.clock());
+  }
+  /** Pong and idle count only while the peer could be heard and told. */
+  sync(): void {
+    if (this.timers.counts) this.timers.still(!this.reads || this.sender.bufferedAmount > 0, this.#config.clock());
+  }
+
+  /** Meets all deadlines that are due. */
+  onTime(now: Millis): void {
+    for (let i = 0; i < MOST_DEADLINES && !this.terminal; i++) {
+      const due = this.timers.due(now);
+      if (due === null) return;
+      this.#tracer?.note('timer', due);
+      if (due === 'closing') this.#drop(violations.WS_TIMEOUT_CLOSING);
+      else if (due === 'keepalive') this.#keepalive(now);
+      else this.onViolation(due === 'pong' ? violations.WS_TIMEOUT_PONG : violations.WS_TIMEOUT_IDLE);
+    }
+  }
+  #keepalive(now: Millis): void {
+    this.timers.pinged(now);
+    // One that nobody has taken yet is enough.
+    if (this.sender.pingQueued || !this.sender.open) return;
+    this.#pings = (this.#pings + 1) >>> 0;
+    const payload = new Uint8Array(PING_SIZE);
+    for (let i = 0; i < PING_SIZE; i++) payload[i] = this.#pings >>> (24 - 8 * i);
+    this.sender.ping(payload);
+    this.sender.pingQueued = true;
+  }
+}
+
+function readCounter(payload: Uint8Array): number {
+  let value = 0;
+  for (let i = 0; i < PING_SIZE; i++) value = value * 256 + (payload[i] as number);
+  return value;
+}

@@ -1,0 +1,30 @@
+/**
+ * Misuse by the application: thrown at once, with a code that a program can tell apart and a message that names the call.
+ *
+ * What a peer does never ends here (`violations.ts`), and neither does a race: sending after the peer has closed returns false.
+ */
+export type MisuseCode =
+  /** A data frame while a fragmented message is open (RFC 6455 section 5.4). */
+  | 'WS_MISUSE_MESSAGE_OPEN'
+  /** A continuation without a message to continue. */
+  | 'WS_MISUSE_NO_MESSAGE'
+  /** A write after `end()`. */
+  | 'WS_MISUSE_WRITER_ENDED'
+  /** Input from inside a callback. */
+  | 'WS_MISUSE_REENTRANT';
+
+export function misuse(code: MisuseCode, message: string): Error & { readonly code: MisuseCode } {
+  return Object.assign(new Error(message), { code });
+}
+
+export function checkBytes(value: unknown, name: string): void {
+  if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${describe(value)}`);
+}
+export function checkData(value: unknown, name: string): void {
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) {
+    throw new TypeError(`${name} must be a string or a Uint8Array, not ${describe(value)}`);
+  }
+}
+export function describe(value: unknown): string {
+  return value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : typeof value;
+}

@@ -1,0 +1,171 @@
+/**
+ * Where events go: to the application's sink (push mode), or into a queue that it pulls from.
+ *
+ * The receiver sees only this. Pull mode parses one event ahead of the application and no more, except while closing, when parsing goes on
+ * by itself and the queue is bounded in bytes.
+ */
+import type { CloseInfo } from './close.ts';
+import type { MessageKind, Millis } from './common.ts';
+import type { ConnectionEvent, ConnectionSink, EndInfo } from './events.ts';
+
+export interface Outlet {
+  /** Does parsing stop after each event? */
+  readonly lazy: boolean;
+  /** Is there an event that the application has not pulled? */
+  readonly waiting: boolean;
+  /** Of message data that waits to be pulled: bytes, or units of text. */
+  readonly bytes: number;
+  text(text: string): void;
+  binary(data: Uint8Array): void;
+  start(kind: MessageKind): void;
+  /** `last`: the message ends with this piece. */
+  textPiece(text: string, last: boolean): void;
+  /** Valid until the call returns. */
+  piece(kind: MessageKind, bytes: Uint8Array, start: number, end: number, last: boolean): void;
+  finish(kind: MessageKind): void;
+  ping(payload: Uint8Array): void;
+  pong(payload: Uint8Array, latency: Millis | null): void;
+  close(info: CloseInfo): void;
+  end(info: EndInfo): void;
+}
+
+export class PushOutlet implements Outlet {
+  readonly lazy = false;
+  readonly waiting = false;
+  readonly bytes = 0;
+  readonly #sink: ConnectionSink;
+
+  constructor(sink: ConnectionSink) {
+    this.#sink = sink;
+  }
+  text(text: string): void {
+    this.#sink.onText?.(text);
+  }
+  binary(data: Uint8Array): void {
+    this.#sink.onBinary?.(data);
+  }
+  start(kind: MessageKind): void {
+    this.#sink.onMessageStart?.(kind);
+  }
+  textPiece(text: string): void {
+    if (text !== '') this.#sink.onTextChunk?.(text);
+  }
+  piece(_kind: MessageKind, bytes: Uint8Array, start: number, end: number): void {
+    if (start < end) this.#sink.onSpan?.(bytes, start, end);
+  }
+  finish(kind: MessageKind): void {
+    this.#sink.onMessageEnd?.(kind);
+  }
+  ping(payload: Uint8Array): void {
+    this.#sink.onPing?.(payload);
+  }
+  pong(payload: Uint8Array, latency: Millis | null): void {
+    this.#sink.onPong?.(payload, latency);
+  }
+  close(info: CloseInfo): void {
+    this.#sink.onClose?.(info.code, info.reason);
+  }
+  end(info: EndInfo): void {
+    this.#sink.onEnd?.(info);
+  }
+}
+
+/** A piece of a message that nobody could read into memory of their own: what `readInto` finds after `close()`. */
+export interface KeptPiece {
+  readonly type: 'piece';
+  readonly kind: MessageKind;
+  readonly data: Uint8Array;
+  readonly last: boolean;
+}
+export type QueuedEvent = ConnectionEvent | KeptPiece;
+
+export class PullOutlet implements Outlet {
+  /** False from `close()` on: parsing goes on by itself. */
+  lazy = true;
+  readonly #span: boolean;
+  #queue: QueuedEvent[] = [];
+  #read = 0;
+  #first = true;
+  #ended = false;
+  /** Bytes of message data in the queue. */
+  bytes = 0;
+
+  constructor(span: boolean) {
+    this.#span = span;
+  }
+  get waiting(): boolean {
+    return this.#read < this.#queue.length;
+  }
+  peek(): QueuedEvent | null {
+    return this.#queue[this.#read] ?? null;
+  }
+  shift(): QueuedEvent | null {
+    const event = this.#queue[this.#read];
+    if (event === undefined) return null;
+    this.#read++;
+    if (this.#read === this.#queue.length) {
+      this.#queue = [];
+      this.#read = 0;
+    }
+    if (event.type === 'message' || event.type === 'chunk' || event.type === 'piece') this.bytes -= event.data.length;
+    return event;
+  }
+  /** Puts the unread rest of a piece back in front. */
+  unshift(event: KeptPiece): void {
+    this.#queue.splice(0, this.#read, event);
+    this.#read = 0;
+    this.bytes += event.data.length;
+  }
+  #push(event: QueuedEvent): void {
+    this.#queue.push(event);
+  }
+  text(text: string): void {
+    this.bytes += text.length;
+    this.#push({ type: 'message', kind: 'text', data: text });
+  }
+  binary(data: Uint8Array): void {
+    this.bytes += data.length;
+    this.#push({ type: 'message', kind: 'binary', data });
+  }
+  start(): void {
+    this.#first = true;
+    this.#ended = false;
+  }
+  textPiece(text: string, last: boolean): void {
+    if (text === '' && !last) return;
+    this.bytes += text.length;
+    this.#push({ type: 'chunk', kind: 'text', data: text, first: this.#first, last });
+    this.#first = false;
+    this.#ended = last;
+  }
+  piece(kind: MessageKind, bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    if (start === end && !last) return;
+    const data = bytes.slice(start, end);
+    // A Buffer's slice is a view: make sure that it is a copy.
+    const copy = data.buffer === bytes.buffer ? new Uint8Array(data) : data;
+    this.bytes += copy.length;
+    if (this.#span) this.#push({ type: 'piece', kind, data: copy, last });
+    else this.#push({ type: 'chunk', kind: 'binary', data: copy, first: this.#first, last });
+    this.#first = false;
+    this.#ended = last;
+  }
+  finish(kind: MessageKind): void {
+    if (this.#ended) return;
+    if (this.#span || kind === 'binary') this.piece(kind, EMPTY, 0, 0, true);
+    else this.textPiece('', true);
+  }
+  ping(payload: Uint8Array): void {
+    this.#push({ type: 'ping', data: payload });
+  }
+  pong(payload: Uint8Array, latency: Millis | null): void {
+    this.#push({ type: 'pong', data: payload, latency });
+  }
+  close(info: CloseInfo): void {
+    this.#push({ type: 'close', code: info.code, reason: info.reason });
+  }
+  end(info: EndInfo): void {
+    this.#push({ type: 'end', ...info });
+  }
+}
+
+const EMPTY = new Uint8Array(0);

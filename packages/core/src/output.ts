@@ -1,0 +1,118 @@
+/**
+ * Outgoing bytes: a vector of chunks in order, small frames merged in slabs, large payloads by reference.
+ *
+ * Slabs are shared by all connections and belong to one only while it has bytes to be taken, so an idle connection holds no buffer. A slab
+ * whose bytes the transport has taken synchronously comes back through `recycle` and is written again from its start; the unused rest of
+ * one that has not come back serves the next writer. Beware: hand a chunk back once, and never one that is still to be written.
+ */
+
+const SLAB_SIZE = 65536;
+const MOST_FREE_SLABS = 8;
+/** Less room than this is not worth keeping. */
+const SMALLEST_REST = 4096;
+
+interface Slab {
+  readonly bytes: Uint8Array;
+  used: number;
+  /** Ranges that were taken and have not come back. */
+  lent: number;
+  busy: boolean;
+}
+
+const slabs = new WeakMap<ArrayBufferLike, Slab>();
+const free: Slab[] = [];
+
+function acquire(room: number): Slab {
+  for (let i = free.length - 1; i >= 0; i--) {
+    const slab = free[i] as Slab;
+    if (slab.bytes.length - slab.used >= room) {
+      free.splice(i, 1);
+      slab.busy = true;
+      return slab;
+    }
+  }
+  const bytes = new Uint8Array(SLAB_SIZE);
+  const slab: Slab = { bytes, used: 0, lent: 0, busy: true };
+  slabs.set(bytes.buffer, slab);
+  return slab;
+}
+
+function release(slab: Slab): void {
+  slab.busy = false;
+  if (slab.lent === 0) slab.used = 0;
+  else if (SLAB_SIZE - slab.used < SMALLEST_REST) return;
+  if (free.length < MOST_FREE_SLABS && !free.includes(slab)) free.push(slab);
+}
+
+export class OutputQueue {
+  #chunks: Uint8Array[] | null = null;
+  #slab: Slab | null = null;
+  /** The first byte of the slab that is ours. */
+  #from = 0;
+  /** Bytes queued. */
+  size = 0;
+
+  /** Room for a frame of up to `room` bytes (at most 60 KiB) in one piece: write to `bytes` from the returned offset on, then `commit`. */
+  reserve(room: number): number {
+    let slab = this.#slab;
+    if (slab === null || SLAB_SIZE - slab.used < room) {
+      this.#seal();
+      slab = acquire(room);
+      this.#slab = slab;
+      this.#from = slab.used;
+    }
+    return slab.used;
+  }
+  get bytes(): Uint8Array {
+    return (this.#slab as Slab).bytes;
+  }
+  commit(count: number): void {
+    (this.#slab as Slab).used += count;
+    this.size += count;
+  }
+  /** Queues a chunk by reference. */
+  append(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.#cut();
+    this.#chunks ??= [];
+    this.#chunks.push(chunk);
+    this.size += chunk.length;
+  }
+
+  /** Ends the current range without giving up the slab. */
+  #cut(): void {
+    const slab = this.#slab;
+    if (slab === null || slab.used === this.#from) return;
+    this.#chunks ??= [];
+    this.#chunks.push(new Uint8Array(slab.bytes.buffer, this.#from, slab.used - this.#from));
+    slab.lent++;
+    this.#from = slab.used;
+  }
+  #seal(): void {
+    this.#cut();
+    if (this.#slab !== null) release(this.#slab);
+    this.#slab = null;
+  }
+
+  take(): Uint8Array[] {
+    this.#seal();
+    const chunks = this.#chunks ?? [];
+    this.#chunks = null;
+    this.size = 0;
+    return chunks;
+  }
+  /** Drops what is queued. */
+  clear(): void {
+    for (const chunk of this.take()) recycle(chunk);
+  }
+}
+
+/** The transport has taken `chunk`. Memory that is not a slab's is the application's own and is left alone. */
+export function recycle(chunk: Uint8Array): void {
+  const slab = slabs.get(chunk.buffer);
+  if (slab === undefined || slab.lent === 0) return;
+  slab.lent--;
+  if (slab.lent > 0 || slab.busy) return;
+  slab.used = 0;
+  if (free.length < MOST_FREE_SLABS && !free.includes(slab)) free.push(slab);
+}

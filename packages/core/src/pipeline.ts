@@ -1,0 +1,210 @@
+/**
+ * The transforms of a connection's extensions as one (RFC 6455 section 9.1: extensions apply in the order of the response when sending,
+ * in reverse when receiving). One transform is called directly; between several stands a small buffer each, so the budget of the last one
+ * holds back the first.
+ */
+import type { MessageKind, Role } from './common.ts';
+import type { Extension, InboundTransform, OutboundTransform, TransformOutput, TransformStatus } from './extension.ts';
+import type { Violation } from './violations.ts';
+import { isViolation } from './violations.ts';
+
+/** A bounded piece of memory to write to. */
+export class Piece implements TransformOutput {
+  readonly bytes: Uint8Array;
+  used = 0;
+  limit: number;
+
+  constructor(bytes: Uint8Array, limit: number) {
+    this.bytes = bytes;
+    this.limit = limit;
+  }
+  get room(): number {
+    return this.limit - this.used;
+  }
+  write(bytes: Uint8Array, start: number, end: number): void {
+    const size = end - start;
+    if (size > this.limit - this.used) throw new RangeError('out.write: a transform wrote more than out.room');
+    this.bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), this.used);
+    this.used += size;
+  }
+}
+
+const BETWEEN = 4096;
+
+export interface Step {
+  consumed: number;
+  status: TransformStatus;
+}
+
+/** Whether a stage has anything to do with the current message, and what stands between it and the next. */
+interface Stage<T> {
+  readonly transform: T;
+  readonly rsv: number;
+  active: boolean;
+  /** What the stage before has written and this one has not read. */
+  before: Piece | null;
+  read: number;
+  /** Inbound: `finish` said 'need'. Outbound: everything up to the end was pushed. */
+  done: boolean;
+  /** Inbound: `push` has taken input that it has not given out yet, so it is to be called again even without more. */
+  owes: boolean;
+}
+
+function stagesOf<T>(transforms: readonly { transform: T; rsv: number }[]): Stage<T>[] {
+  return transforms.map(({ transform, rsv }) => ({ transform, rsv, active: false, before: null, read: 0, done: false, owes: false }));
+}
+
+function restart<T>(stages: readonly Stage<T>[]): Stage<T>[] {
+  const active = stages.filter((stage) => stage.active);
+  for (const [index, stage] of active.entries()) {
+    stage.read = 0;
+    stage.done = false;
+    stage.owes = false;
+    stage.before = index === 0 ? null : new Piece(new Uint8Array(BETWEEN), BETWEEN);
+  }
+  return active;
+}
+
+export class InboundPipeline {
+  readonly #stages: Stage<InboundTransform>[];
+  #active: Stage<InboundTransform>[] = [];
+  readonly #step: Step = { consumed: 0, status: 'need' };
+
+  constructor(extensions: readonly Extension[], role: Role, ready: () => void) {
+    this.#stages = stagesOf(extensions.map((e) => ({ transform: e.inbound(role, ready), rsv: e.rsv })).reverse());
+  }
+
+  begin(kind: MessageKind, rsv: number): boolean {
+    for (const stage of this.#stages) stage.active = stage.transform.begin(kind, rsv & stage.rsv);
+    this.#active = restart(this.#stages);
+    return this.#active.length > 0;
+  }
+
+  /** One step. `ending`: the message's last frame has been given whole; goes on to `finish` when all is consumed. */
+  push(input: Uint8Array, start: number, end: number, ending: boolean, out: TransformOutput): Step | Violation {
+    const step = this.#step;
+    step.consumed = 0;
+    const active = this.#active;
+    const last = active.length - 1;
+    let status: TransformStatus = 'need';
+    for (let i = 0; i <= last; i++) {
+      const stage = active[i] as Stage<InboundTransform>;
+      const next = i === last ? out : (active[i + 1] as Stage<InboundTransform>).before;
+      if (next === null) continue;
+      const result = this.#feed(
+        stage,
+        i === 0,
+        input,
+        start,
+        end,
+        ending && (i === 0 || (active[i - 1] as Stage<InboundTransform>).done),
+        next,
+      );
+      if (typeof result !== 'string') return result;
+      if (result !== 'need') status = result;
+    }
+    step.status = status;
+    return step;
+  }
+
+  #feed(
+    stage: Stage<InboundTransform>,
+    first: boolean,
+    input: Uint8Array,
+    start: number,
+    end: number,
+    ending: boolean,
+    out: TransformOutput,
+  ): TransformStatus | Violation {
+    const before = stage.before;
+    const from = first || before === null ? start : stage.read;
+    const to = first || before === null ? end : before.used;
+    const bytes = first || before === null ? input : before.bytes;
+    let status: TransformStatus = 'need';
+    let at = from;
+    if (from < to || stage.owes) {
+      const result = stage.transform.push(bytes, from, to, out);
+      if (isViolation(result)) return result;
+      at += result.consumed;
+      status = result.status;
+      stage.owes = status !== 'need';
+      if (first || before === null) this.#step.consumed = result.consumed;
+      else if (at === to) {
+        before.used = 0;
+        stage.read = 0;
+      } else stage.read = at;
+    }
+    if (status !== 'need' || at < to) return status === 'pending' ? status : 'more';
+    if (!ending || stage.done) return 'need';
+    const result = stage.transform.finish(out);
+    if (typeof result !== 'string') return result;
+    stage.done = result === 'need';
+    return result;
+  }
+
+  /** Has the end of the message come out? */
+  get finished(): boolean {
+    return this.#active.every((stage) => stage.done && (stage.before === null || stage.before.used === stage.read));
+  }
+}
+
+export class OutboundPipeline {
+  readonly #stages: Stage<OutboundTransform>[];
+  #active: Stage<OutboundTransform>[] = [];
+  readonly #step: Step = { consumed: 0, status: 'need' };
+
+  constructor(extensions: readonly Extension[], role: Role, ready: () => void) {
+    this.#stages = stagesOf(extensions.map((e) => ({ transform: e.outbound(role, ready), rsv: e.rsv })));
+  }
+
+  /** The RSV bits of the first frame; 0 leaves the message as it is. */
+  begin(kind: MessageKind, size: number | null, compress: boolean | undefined): number {
+    let rsv = 0;
+    for (const stage of this.#stages) {
+      const bits = stage.transform.begin(kind, size, compress);
+      stage.active = bits !== 0;
+      rsv |= bits;
+    }
+    this.#active = restart(this.#stages);
+    return rsv;
+  }
+
+  push(input: Uint8Array, start: number, end: number, fin: boolean, out: TransformOutput): Step {
+    const step = this.#step;
+    step.consumed = 0;
+    step.status = 'need';
+    const active = this.#active;
+    const last = active.length - 1;
+    for (let i = 0; i <= last; i++) {
+      const stage = active[i] as Stage<OutboundTransform>;
+      const next = i === last ? out : (active[i + 1] as Stage<OutboundTransform>).before;
+      if (next === null) continue;
+      const before = i === 0 ? null : stage.before;
+      const from = before === null ? start : stage.read;
+      const to = before === null ? end : before.used;
+      const ending = fin && (i === 0 || (active[i - 1] as Stage<OutboundTransform>).done);
+      if (stage.done || (from === to && !ending && before !== null)) continue;
+      const result = stage.transform.push(before === null ? input : before.bytes, from, to, ending, next);
+      if (before === null) step.consumed = result.consumed;
+      else if (from + result.consumed === to) {
+        before.used = 0;
+        stage.read = 0;
+      } else stage.read = from + result.consumed;
+      const whole = result.status === 'need' && from + result.consumed === to;
+      if (whole && ending) stage.done = true;
+      if (!whole) step.status = result.status === 'pending' ? 'pending' : 'more';
+    }
+    return step;
+  }
+
+  /** Of all transforms together, or null while one keeps context. */
+  get cacheKey(): string | null {
+    let key = '';
+    for (const stage of this.#stages) {
+      const own = stage.transform.cacheKey;
+      if (own === null) return null;
+      key += `${own};`;
+    }
+    return key;
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * A connection's options, checked once and with defaults filled in: what is wrong is found before a peer is there.
+ */
+import type { LenientFlags } from './frame.ts';
+import { describe } from './misuse.ts';
+import type { ConnectionOptions, Limits } from './options.ts';
+
+const MIB = 1_048_576;
+
+export interface Settings {
+  readonly maxMessageSize: number;
+  readonly maxFrameSize: number | null;
+  readonly maxPendingPongs: number;
+  readonly maxFragments: number;
+  /** Bytes of messages kept for an application that has called `close()` and not pulled them. */
+  readonly maxKept: number;
+  /** The RSV bits of all extensions. */
+  readonly rsv: number;
+}
+
+/** Throws TypeError or RangeError naming the option. */
+export function settingsOf(options: ConnectionOptions): Settings {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`options must be an object, not ${describe(options)}`);
+  oneOf(options.role, ['client', 'server'], 'options.role');
+  if (typeof options.clock !== 'function') throw new TypeError(`options.clock must be a function, not ${describe(options.clock)}`);
+  if (options.delivery !== undefined) oneOf(options.delivery, ['message', 'chunk', 'span'], 'options.delivery');
+  if (options.input !== undefined) oneOf(options.input, ['shared', 'reused', 'transferred'], 'options.input');
+  for (const name of ['random', 'onTrace'] as const) optional(options[name], 'function', `options.${name}`);
+  for (const name of ['autoPong', 'autoClose'] as const) optional(options[name], 'boolean', `options.${name}`);
+  for (const name of ['sink', 'limits', 'timeouts', 'lenient', 'kernels'] as const) optional(options[name], 'object', `options.${name}`);
+  if (options.subprotocol !== undefined && options.subprotocol !== null) optional(options.subprotocol, 'string', 'options.subprotocol');
+  checkLenient(options.lenient);
+  const limits: Limits = options.limits ?? {};
+  const pieces = options.delivery === 'chunk' || options.delivery === 'span';
+  const maxMessageSize = limit(limits.maxMessageSize, pieces ? Number.POSITIVE_INFINITY : MIB, 0, 'maxMessageSize');
+  return {
+    maxMessageSize,
+    maxFrameSize: limits.maxFrameSize === undefined ? null : limit(limits.maxFrameSize, 0, 0, 'maxFrameSize'),
+    maxPendingPongs: limit(limits.maxPendingPongs, 64, 1, 'maxPendingPongs'),
+    maxFragments: limit(limits.maxFragments, MIB, 1, 'maxFragments'),
+    maxKept: maxMessageSize === Number.POSITIVE_INFINITY ? MIB : maxMessageSize,
+    rsv: rsvOf(options),
+  };
+}
+
+function oneOf(value: unknown, allowed: readonly string[], name: string): void {
+  if (!allowed.includes(value as string)) {
+    const list = allowed.map((item) => `'${item}'`).join(', ');
+    throw new TypeError(`${name} must be one of ${list}, not ${typeof value === 'string' ? `'${value}'` : describe(value)}`);
+  }
+}
+function optional(value: unknown, type: string, name: string): void {
+  if (value === undefined || (typeof value === type && value !== null)) return;
+  throw new TypeError(`${name} must be ${type === 'object' ? 'an' : 'a'} ${type}, not ${describe(value)}`);
+}
+/** A whole number, or Infinity. */
+function limit(value: number | undefined, fallback: number, least: number, name: string): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'number') throw new TypeError(`options.limits.${name} must be a number, not ${describe(value)}`);
+  if (value >= least && (Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY)) return value;
+  throw new RangeError(`options.limits.${name} must be a whole number >= ${least} or Infinity, not ${value}`);
+}
+
+const FLAGS: Record<keyof LenientFlags, true> = {
+  unmaskedClientFrames: true,
+  maskedServerFrames: true,
+  nonMinimalLength: true,
+  reservedCloseCodes: true,
+};
+
+/** A misspelt flag would leave a departure from the RFC off without a word. */
+function checkLenient(flags: LenientFlags | undefined): void {
+  for (const [name, value] of Object.entries(flags ?? {})) {
+    if (!Object.hasOwn(FLAGS, name)) throw new TypeError(`options.lenient.${name} is no flag: ${Object.keys(FLAGS).join(', ')}`);
+    optional(value, 'boolean', `options.lenient.${name}`);
+  }
+}
+
+/** Two extensions may not own the same bit (RFC 6455 section 9.1). */
+function rsvOf(options: ConnectionOptions): number {
+  if (options.extensions === undefined) return 0;
+  if (!Array.isArray(options.extensions)) throw new TypeError(`options.extensions must be an array, not ${describe(options.extensions)}`);
+  let all = 0;
+  for (const { name, rsv } of options.extensions) {
+    if ((rsv & 7) !== rsv) throw new RangeError(`options.extensions: the RSV bits of ${name} must be 0..7, not ${rsv}`);
+    if ((all & rsv) !== 0) throw new TypeError(`options.extensions: ${name} claims a reserved bit that another extension owns`);
+    all |= rsv;
+  }
+  return all;
+}
