@@ -1,73 +1,26 @@
 /**
- * What the three entry points share: options of the protocol with this runtime's kernels, and checks that name the option.
- *
- * Beware: the protocol checks its own options when a connection is made. A listener must find a mistake before the first peer does, hence
- * the trial objects.
+ * What the three entry points share: options of the protocol with this runtime's clock, timers and kernels.
  */
-import { Connection, type Role } from '@ferrywire/core';
-import type { ClientSettings, ConnectionSettings, EndpointHostOptions, PeerHandlers, ServerSettings } from '@ferrywire/driver';
-import { EndpointError } from '@ferrywire/driver';
-import { ServerProtocol } from '@ferrywire/handshake';
-import { kernels } from './kernels.ts';
-import { clock, timers } from './timers.ts';
+import type { EndpointHostOptions, ServerSettings } from '@ferrywire/driver';
+import * as shared from '@ferrywire/driver/adapter';
+import { runtime } from './timers.ts';
 
-/** Of `listen`, `attach` and `connect` alike. */
-export interface SharedOptions {
-  /** What to do with each connection. One object serves all of them. */
-  readonly handlers?: PeerHandlers;
-  /** Bytes waiting for a stalled peer beyond which nothing more is read from it. Default: 262 144 for servers, none for clients. */
-  readonly highWaterMark?: number;
-  /** Pull mode: events are taken with `peer.connection.nextEvent()`, told by `peer.driver.onEvents`. Default false. */
-  readonly pull?: boolean;
-}
+export {
+  type ClientOptions,
+  checkConnection,
+  checkNumber,
+  checkObject,
+  checkPort,
+  checkText,
+  type ServerOptions,
+  type SharedOptions,
+} from '@ferrywire/driver/adapter';
 
-/** The protocol's options, for both kinds of server. What a socket delivers is ours, so `input` is not an option here. */
-export type ServerOptions = SharedOptions & Omit<ServerSettings, 'input'>;
-export type ClientOptions = SharedOptions & Omit<ClientSettings, 'input' | 'url'>;
-
-export function hostOptions(options: SharedOptions): EndpointHostOptions {
-  const { handlers = {}, highWaterMark, pull } = options;
-  if (typeof handlers !== 'object' || handlers === null) throw new TypeError('options.handlers must be an object');
-  if (highWaterMark !== undefined) checkNumber(highWaterMark, 'options.highWaterMark', 0, Number.POSITIVE_INFINITY);
-  if (pull !== undefined && typeof pull !== 'boolean') throw new TypeError('options.pull must be a boolean');
-  const base = { clock, timers, handlers };
-  return {
-    ...base,
-    ...(highWaterMark === undefined ? null : { highWaterMark }),
-    ...(pull === undefined ? null : { pull }),
-  };
+export function hostOptions(options: shared.SharedOptions): EndpointHostOptions {
+  return shared.hostOptions(runtime, options);
 }
 
 /** Throws what the protocol throws for its own options, before anybody has connected. */
 export function serverSettings(options: Omit<ServerSettings, 'input'>): ServerSettings {
-  const settings: ServerSettings = { kernels, ...options, input: 'transferred' };
-  new ServerProtocol({ ...settings, clock }).abort();
-  checkConnection(settings, 'server');
-  return settings;
-}
-
-/** The handshake leaves what is the connection's to the connection, which is made when it is done. */
-export function checkConnection(settings: ConnectionSettings, role: Role): void {
-  const { limits, timeouts, lenient, delivery } = settings;
-  const given = Object.entries({ limits, timeouts, lenient, delivery }).filter(([, value]) => value !== undefined);
-  new Connection({ ...Object.fromEntries(given), role, clock }).abort();
-}
-
-export function checkNumber(value: unknown, name: string, least: number, most: number): void {
-  if (typeof value !== 'number' || Number.isNaN(value)) throw new TypeError(`${name} must be a number`);
-  if (value < least || value > most) throw new RangeError(`${name} must be from ${least} to ${most}`);
-}
-
-export function checkText(value: unknown, name: string): void {
-  if (typeof value !== 'string' || value === '' || value.includes('\0')) throw new TypeError(`${name} must be a string that is not empty`);
-}
-
-export function checkObject(value: unknown, name: string): void {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`${name} must be an object`);
-}
-
-/** What is not a port is an error with a code, since ports come from users of a program more often than from its author. */
-export function checkPort(value: unknown, name: string): void {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 65_535) return;
-  throw new EndpointError('WS_LISTEN_PORT', `${name} must be an integer from 0 to 65535`);
+  return shared.serverSettings(runtime, options, 'transferred');
 }

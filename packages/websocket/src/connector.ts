@@ -38,6 +38,22 @@ export interface Connector {
   readonly baseUrl?: string;
 }
 
+/** What an adapter's `connect` looks like from here. Resolves to a peer in pull mode. */
+export type PeerConnect = (
+  url: string,
+  options: Omit<ConnectRequest, 'url'> & { readonly pull: true },
+) => PromiseLike<{ readonly connection: Connection; readonly driver: Driver }>;
+
+/** The connector of an adapter. */
+export function connectorOver(connect: PeerConnect): Connector {
+  return {
+    async connect({ url, ...options }: ConnectRequest): Promise<Connected> {
+      const { connection, driver } = await connect(url, { ...options, pull: true });
+      return { connection, host: driver };
+    },
+  };
+}
+
 let offered: readonly ClientExtension[] | null = null;
 
 export function connectRequest(checked: CheckedArguments, opening: AbortControllerLike): ConnectRequest {

@@ -6,7 +6,7 @@
  */
 export type { EndInfo } from '@ferrywire/core';
 export type { WebSocketInit } from './arguments.ts';
-export type { Connected, Connector, ConnectRequest } from './connector.ts';
+export { type Connected, type Connector, type ConnectRequest, connectorOver, type PeerConnect } from './connector.ts';
 export { defineWebSocket } from './define.ts';
 export type * from './dom-types.ts';
 export { CloseEvent, type CloseEventInit } from './events.ts';

@@ -1,0 +1,13 @@
+/**
+ * Bun, as far as this adapter needs it: its clock, its timers, its native text functions, and whether it is Bun at all.
+ */
+import * as buffer from 'node:buffer';
+import * as timers from 'node:timers';
+import { checkRuntime, type Runtime, runtimeOf } from '@ferrywire/driver/adapter';
+
+export const runtime: Runtime = runtimeOf(buffer, timers, { small: false, asciiFrom: Number.POSITIVE_INFINITY });
+
+/** Throws `WS_RUNTIME` where this is not Bun, or one older than 1.4. */
+export function requireBun(): void {
+  checkRuntime('Bun', process.versions.bun, [1, 4]);
+}

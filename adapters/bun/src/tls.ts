@@ -1,0 +1,25 @@
+/**
+ * TLS options as `Bun.listen` and `Bun.connect` take them, written down without Bun's types, so that programs on other runtimes compile
+ * against this package.
+ */
+type Pem = string | Uint8Array;
+
+export interface TlsOptions {
+  readonly key?: Pem | readonly Pem[];
+  readonly cert?: Pem | readonly Pem[];
+  /** Authorities to trust instead of the system's. */
+  readonly ca?: Pem | readonly Pem[];
+  readonly passphrase?: string;
+  /** Clients: false takes any certificate. Servers: see `requestCert`. Default true. */
+  readonly rejectUnauthorized?: boolean;
+  /** Servers: ask for a certificate of the client. */
+  readonly requestCert?: boolean;
+  /** OpenSSL's names, separated by colons. */
+  readonly ciphers?: string;
+}
+
+/** Our options as Bun's, which has no readonly arrays. */
+export function bunTls(options: TlsOptions, more: { readonly serverName?: string } = {}): Bun.TLSOptions {
+  // Offered so that a server that also speaks HTTP/2 does not choose it (RFC 7301).
+  return { ALPNProtocols: 'http/1.1', ...(options as Bun.TLSOptions), ...more };
+}

@@ -1,0 +1,173 @@
+/**
+ * A socket of `Bun.listen` or `Bun.connect` as the driver's transport.
+ *
+ * `write` of Bun is one system call that takes what the kernel takes; the rest waits here until 'drain'. What it was given is free again
+ * as soon as it returns, so output memory is always reused once nothing waits.
+ *
+ * Beware: `end()` of Bun closes both sides even of a socket that allows half-open connections; `shutdown()` ends the write side. After the
+ * peer's FIN and our `shutdown()` Bun closes the socket by itself, in whichever order they come.
+ */
+import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
+import { type SocketInfo, throwOutside, transportIn } from '@ferrywire/driver/adapter';
+
+export type Socket = Bun.Socket<BunTransport | undefined>;
+
+/** Up to so many bytes, several chunks are written as one: a copy costs less than another system call. */
+const JOIN = 65_536;
+const joined = new Uint8Array(JOIN);
+const noChunks: Uint8Array[] = [];
+
+export class BunTransport implements Transport, SocketInfo {
+  readonly encrypted: boolean;
+  readonly #socket: Socket;
+  #driver: DriverHandle | null = null;
+  /** Not yet taken by the kernel, in order. */
+  #waiting: Uint8Array[] = noChunks;
+  #waitingBytes = 0;
+  #ending = false;
+
+  constructor(socket: Socket, encrypted: boolean) {
+    this.#socket = socket;
+    this.encrypted = encrypted;
+    socket.data = this;
+  }
+
+  /** From here on the socket's events go to the driver. */
+  join(driver: DriverHandle): void {
+    this.#driver = driver;
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    if (this.#waitingBytes > 0 || chunks.length === 1) this.#sendEach(chunks);
+    else this.#sendJoined(chunks);
+    return this.#waitingBytes === 0;
+  }
+  get taken(): boolean {
+    return this.#waitingBytes === 0;
+  }
+  end(): void {
+    if (this.#waitingBytes === 0) this.#socket.shutdown();
+    else this.#ending = true;
+  }
+  abort(): void {
+    this.#drop();
+    this.#socket.terminate();
+  }
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+  resumeReading(): void {
+    this.#socket.resume();
+  }
+  get bufferedAmount(): number {
+    return this.#waitingBytes;
+  }
+
+  get remoteAddress(): string | null {
+    return this.#socket.remoteAddress ?? null;
+  }
+  get remotePort(): number | null {
+    return this.#socket.remotePort ?? null;
+  }
+  ref(): void {
+    this.#socket.ref();
+  }
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  #sendJoined(chunks: readonly Uint8Array[]): void {
+    let size = 0;
+    for (let index = 0; index < chunks.length; index++) size += (chunks[index] as Uint8Array).length; // index < chunks.length, here and below
+    if (size <= JOIN) {
+      let at = 0;
+      for (let index = 0; index < chunks.length; index++) {
+        const chunk = chunks[index] as Uint8Array;
+        joined.set(chunk, at);
+        at += chunk.length;
+      }
+      const taken = this.#socket.write(joined, 0, size);
+      // The next connection will overwrite what is left.
+      if (taken >= 0 && taken < size) this.#wait(joined.slice(taken, size));
+      return;
+    }
+    this.#sendEach(chunks);
+  }
+  #sendEach(chunks: readonly Uint8Array[]): void {
+    for (let index = 0; index < chunks.length; index++) {
+      const chunk = chunks[index] as Uint8Array;
+      if (this.#waitingBytes === 0) this.#send(chunk);
+      else this.#wait(chunk);
+    }
+  }
+
+  #send(chunk: Uint8Array): void {
+    const taken = this.#socket.write(chunk);
+    // Below 0 the socket has closed, which 'close' says.
+    if (taken >= 0 && taken < chunk.length) this.#wait(taken === 0 ? chunk : chunk.subarray(taken));
+  }
+
+  #wait(chunk: Uint8Array): void {
+    if (this.#waiting === noChunks) this.#waiting = [];
+    this.#waiting.push(chunk);
+    this.#waitingBytes += chunk.length;
+  }
+  #drop(): void {
+    this.#waiting = noChunks;
+    this.#waitingBytes = 0;
+    this.#ending = false;
+  }
+
+  /* The socket's events, called by the handlers that all sockets share. */
+
+  received(chunk: Uint8Array): void {
+    try {
+      this.#driver?.receive(chunk);
+    } catch (thrown) {
+      throwOutside(thrown);
+    }
+  }
+  drained(): void {
+    if (this.#waitingBytes === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = noChunks;
+    this.#waitingBytes = 0;
+    this.#sendEach(waiting);
+    if (this.#waitingBytes > 0) return;
+    if (this.#ending) this.#socket.shutdown();
+    else this.#tell((driver) => driver.drained());
+  }
+  ended(): void {
+    this.#tell((driver) => driver.receiveEof());
+  }
+  failed(error: Error): void {
+    this.#tell((driver) => driver.receiveError(error));
+  }
+  closed(error: Error | undefined): void {
+    this.#drop();
+    if (error !== undefined) this.failed(error);
+    this.#tell((driver) => driver.gone());
+  }
+  /** What a handler of the application throws would reach Bun's 'error', as if the socket had failed. */
+  #tell(event: (driver: DriverHandle) => void): void {
+    if (this.#driver === null) return;
+    try {
+      event(this.#driver);
+    } catch (thrown) {
+      throwOutside(thrown);
+    }
+  }
+}
+
+/** The handlers of every socket, on both sides; what differs is what happens before there is a transport. */
+export const socketHandlers = {
+  binaryType: 'uint8array',
+  data: (socket: Socket, chunk: Uint8Array): void => socket.data?.received(chunk),
+  drain: (socket: Socket): void => socket.data?.drained(),
+  end: (socket: Socket): void => socket.data?.ended(),
+  error: (socket: Socket, error: Error): void => socket.data?.failed(error),
+  close: (socket: Socket, error?: Error): void => socket.data?.closed(error),
+} as const;
+
+/** What the adapter knows about a peer's connection. Throws TypeError for a peer of another adapter. */
+export const transportOf = (peer: Pick<Peer, 'transport'>): SocketInfo => transportIn(peer, BunTransport);

@@ -1,0 +1,20 @@
+/**
+ * What this adapter can do on Deno.
+ */
+import { defaultCodec } from '@ferrywire/deflate';
+import { zlibCodec } from '@ferrywire/deflate/zlib';
+import type { Capabilities } from '@ferrywire/driver';
+
+export const capabilities: Capabilities = Object.freeze({
+  compression: defaultCodec === zlibCodec ? 'zlib' : 'pako',
+  halfClose: true,
+  http2: false,
+  tls: true,
+  unixSockets: true,
+  refUnref: true,
+  resetVisible: true,
+  resetSent: false,
+  synchronousWrite: false,
+  server: true,
+  client: true,
+});

@@ -1,0 +1,87 @@
+/**
+ * `connect`: a client over `Deno.connect` and Deno's TLS, or a unix socket (RFC 6455 section 4.1).
+ */
+import type { Peer } from '@ferrywire/driver';
+import {
+  checkObject,
+  checkText,
+  connectError,
+  type Dialled,
+  type DialOptions,
+  type DialTarget,
+  openClient,
+} from '@ferrywire/driver/adapter';
+import { type DenoConn, requireDeno, runtime } from './runtime.ts';
+import { keysOf, type TlsOptions, trustOf } from './tls.ts';
+import { ConnTransport } from './transport.ts';
+
+export type ConnectOptions = DialOptions & {
+  /** `ca`, and `cert` with `key` where the server asks for a certificate. Needs a `wss:` URL. */
+  readonly tls?: TlsOptions;
+  /** The name in TLS (SNI) and in the certificate. Default: the URL's host. Not together with `tls.cert`: Deno cannot do both. */
+  readonly servername?: string;
+  /** A unix socket to connect to; the URL still says what to ask for. */
+  readonly socketPath?: string;
+};
+
+/**
+ * Connects, and resolves once the WebSocket is open. Messages that came right behind the server's answer reach `options.handlers` first.
+ *
+ * Rejects with an `EndpointError`: `WS_URL`, `WS_CONNECT_REFUSED`, `WS_CONNECT_HOST`, `WS_CONNECT_TLS`, `WS_CONNECT_TIMEOUT`,
+ * `WS_CONNECT_ABORTED`, `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`), `WS_PERMISSION`, `WS_RUNTIME`, `WS_TRANSPORT`; with
+ * a TypeError or RangeError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
+ */
+export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Peer> {
+  checkObject(options, 'options');
+  requireDeno();
+  const { tls = {}, servername, socketPath, ...rest } = options;
+  checkObject(tls, 'options.tls');
+  if (servername !== undefined) checkText(servername, 'options.servername');
+  if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
+  if (tls.cert !== undefined && (servername ?? socketPath) !== undefined) {
+    throw new TypeError('options.tls.cert: Deno sends no certificate together with options.servername or options.socketPath');
+  }
+  return openClient(runtime, url, rest, (target) => dial(target, tls, servername, socketPath));
+}
+
+/** What failed may have closed it already. */
+function drop(conn: DenoConn): void {
+  try {
+    conn.close();
+  } catch {
+    // BadResource: it is closed.
+  }
+}
+
+async function dial(target: DialTarget, tls: TlsOptions, servername: string | undefined, socketPath: string | undefined): Promise<Dialled> {
+  const deno = requireDeno();
+  const { host: hostname, port, secure } = target;
+  const where = socketPath ?? target.where;
+  const step = async (promise: Promise<DenoConn>, inTls: boolean): Promise<DenoConn> => {
+    try {
+      return await target.race(promise, drop);
+    } catch (cause) {
+      throw target.isOver() ? cause : connectError(cause, where, inTls);
+    }
+  };
+  const place = socketPath === undefined ? { hostname, port } : ({ transport: 'unix', path: socketPath } as const);
+  let conn: DenoConn;
+  if (secure && tls.cert !== undefined) conn = await step(deno.connectTls({ hostname, port, ...keysOf(tls), ...trustOf(tls) }), false);
+  else conn = await step(deno.connect(place), false);
+  if (secure) {
+    if (tls.cert === undefined) conn = await step(deno.startTls(conn, { hostname: servername ?? hostname, ...trustOf(tls) }), true);
+    const agreeing = conn;
+    const agreed = async (): Promise<DenoConn> => {
+      await agreeing.handshake?.();
+      return agreeing;
+    };
+    try {
+      conn = await step(agreed(), true);
+    } catch (error) {
+      drop(agreeing);
+      throw error;
+    }
+  }
+  const transport = new ConnTransport(conn, secure);
+  return { transport, input: 'reused', start: (driver) => transport.join(driver) };
+}

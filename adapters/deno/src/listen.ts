@@ -1,0 +1,90 @@
+/**
+ * `listen`: WebSockets on a listener of `Deno.listen` or `Deno.listenTls`. The whole HTTP exchange is the protocol's (RFC 6455 section 4.2).
+ */
+import process from 'node:process';
+import { EndpointHost } from '@ferrywire/driver';
+import {
+  checkObject,
+  hostOptions,
+  keyError,
+  listenError,
+  listening,
+  type PlaceOptions,
+  placeOf,
+  type RefListening,
+  type ServerOptions,
+  serverSettings,
+  throwOutside,
+} from '@ferrywire/driver/adapter';
+import { type DenoListener, requireDeno, runtime } from './runtime.ts';
+import { keysOf, type TlsOptions } from './tls.ts';
+import { ConnTransport } from './transport.ts';
+
+export type ListenOptions = ServerOptions &
+  PlaceOptions & {
+    /** Present = TLS; needs `key` and `cert`, and a port. */
+    readonly tls?: TlsOptions;
+    /** Failures of the listener after it has started, such as a lack of file descriptors. Left out, they are process warnings. */
+    readonly onListenerError?: (error: Error) => void;
+  };
+
+/** Milliseconds until the next try after a failed accept: what there is too little of may be back then. */
+const RETRY = 100;
+
+/**
+ * Listens, and resolves once connections can come in.
+ *
+ * Rejects with an `EndpointError`: `WS_LISTEN_IN_USE`, `WS_LISTEN_HOST`, `WS_LISTEN_PORT`, `WS_PERMISSION`, `WS_RUNTIME`, `WS_TRANSPORT`;
+ * with a TypeError or RangeError that names the option for what no program should ask for.
+ */
+export async function listen(options: ListenOptions = {}): Promise<RefListening> {
+  checkObject(options, 'options');
+  const deno = requireDeno();
+  const { port: _port, host: _host, socketPath: _socketPath, tls, onListenerError, ...rest } = options;
+  const { port, host, socketPath, where } = placeOf(options);
+  if (tls !== undefined && socketPath !== undefined) throw new TypeError('options.tls: Deno has no TLS on unix sockets');
+  if (onListenerError !== undefined && typeof onListenerError !== 'function')
+    throw new TypeError('options.onListenerError must be a function');
+  const endpoints = new EndpointHost(hostOptions(runtime, rest));
+  const settings = serverSettings(runtime, rest, 'reused');
+  const secure = tls !== undefined;
+  let listener: DenoListener;
+  try {
+    if (tls !== undefined) listener = deno.listenTls({ hostname: host, port, ...keysOf(tls) });
+    else listener = deno.listen(socketPath === undefined ? { hostname: host, port } : { transport: 'unix', path: socketPath });
+  } catch (cause) {
+    throw (secure ? keyError(cause) : null) ?? listenError(cause, where);
+  }
+  let stopped = false;
+  const accept = async (): Promise<void> => {
+    const conn = await listener.accept();
+    const transport = new ConnTransport(conn, secure);
+    transport.join(endpoints.serve(transport, settings, transport));
+  };
+  const acceptOn = async (): Promise<void> => {
+    while (!stopped) {
+      try {
+        await accept();
+      } catch (error) {
+        if (stopped) return;
+        const failure = error instanceof Error ? error : new Error(String(error));
+        if (onListenerError === undefined) process.emitWarning(failure);
+        else onListenerError(failure);
+        await new Promise<void>((resolve) => runtime.timers.set(resolve, RETRY));
+      }
+    }
+  };
+  acceptOn().catch(throwOutside);
+  return listening({
+    port: listener.addr.port ?? 0,
+    host: socketPath ?? host,
+    secure,
+    endpoints,
+    stop() {
+      stopped = true;
+      listener.close();
+    },
+    ref: () => listener.ref(),
+    unref: () => listener.unref(),
+  });
+}

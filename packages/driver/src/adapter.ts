@@ -1,0 +1,35 @@
+/**
+ * `@ferrywire/driver/adapter`: what adapters share besides the pump, so that each of them is its runtime's sockets and little else.
+ *
+ * No platform is known here either: clock, timers and native text functions are handed in.
+ */
+export { type AsyncBytes, AsyncTransport, throwOutside } from './adapter/async-transport.ts';
+export { type Dialled, type DialOptions, type DialTarget, openClient, type Signal } from './adapter/client.ts';
+export { checkRuntime, connectError, keyError, listenError } from './adapter/errors.ts';
+export { type BufferModule, type DecoderChoice, textKernels } from './adapter/kernels.ts';
+export {
+  type ListenerParts,
+  listening,
+  type PlaceOptions,
+  placeOf,
+  type RefListening,
+  type SocketInfo,
+  transportIn,
+} from './adapter/listening.ts';
+export {
+  type ClientOptions,
+  checkConnection,
+  checkNumber,
+  checkObject,
+  checkPort,
+  checkText,
+  hostOptions,
+  type InputOwnership,
+  kernelsOf,
+  type Runtime,
+  type ServerOptions,
+  type SharedOptions,
+  serverSettings,
+} from './adapter/options.ts';
+export { runtimeOf, type TimersModule } from './adapter/runtime.ts';
+export { Entry, type NativeTimers, SharedTimers } from './adapter/timers.ts';

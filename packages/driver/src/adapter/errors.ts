@@ -1,0 +1,102 @@
+/**
+ * The errors of runtimes as the codes of `EndpointError`: one clear error with a code each, the same on every runtime, the original as its
+ * cause.
+ *
+ * Beware: Deno and Bun give no code to a name that does not resolve; they are known by what they say.
+ */
+import { EndpointError, type EndpointErrorCode } from '../errors.ts';
+
+const connectCodes: ReadonlyMap<string, EndpointErrorCode> = new Map([
+  ['ECONNREFUSED', 'WS_CONNECT_REFUSED'],
+  ['ECONNRESET', 'WS_CONNECT_REFUSED'],
+  ['EPIPE', 'WS_CONNECT_REFUSED'],
+  // A unix socket that is not there, or is a file.
+  ['ENOENT', 'WS_CONNECT_REFUSED'],
+  ['ENOTSOCK', 'WS_CONNECT_REFUSED'],
+  ['ENOTFOUND', 'WS_CONNECT_HOST'],
+  ['EAI_AGAIN', 'WS_CONNECT_HOST'],
+  ['EAI_NODATA', 'WS_CONNECT_HOST'],
+  ['EHOSTUNREACH', 'WS_CONNECT_HOST'],
+  ['ENETUNREACH', 'WS_CONNECT_HOST'],
+  ['EADDRNOTAVAIL', 'WS_CONNECT_HOST'],
+  ['EINVAL', 'WS_CONNECT_HOST'],
+  ['ETIMEDOUT', 'WS_CONNECT_TIMEOUT'],
+  ['EACCES', 'WS_PERMISSION'],
+  ['EPERM', 'WS_PERMISSION'],
+]);
+
+const listenCodes: ReadonlyMap<string, EndpointErrorCode> = new Map([
+  ['EADDRINUSE', 'WS_LISTEN_IN_USE'],
+  ['EADDRNOTAVAIL', 'WS_LISTEN_HOST'],
+  ['ENOTFOUND', 'WS_LISTEN_HOST'],
+  ['EAI_AGAIN', 'WS_LISTEN_HOST'],
+  ['EAI_NODATA', 'WS_LISTEN_HOST'],
+  ['EINVAL', 'WS_LISTEN_HOST'],
+  ['EACCES', 'WS_PERMISSION'],
+  ['EPERM', 'WS_PERMISSION'],
+]);
+
+interface SystemError {
+  readonly code?: unknown;
+  readonly name?: unknown;
+  readonly message?: unknown;
+  /** Of an AggregateError: one for each address that was tried. */
+  readonly errors?: unknown;
+}
+
+const UNRESOLVED = /lookup address information|^Failed to listen at /;
+
+function systemCode(cause: unknown): string {
+  if (typeof cause !== 'object' || cause === null) return '';
+  const { code, errors, name, message }: SystemError = cause;
+  if (typeof code === 'string') return code;
+  if (Array.isArray(errors) && errors.length > 0) return systemCode(errors[0]);
+  if (typeof message === 'string' && UNRESOLVED.test(message)) return 'ENOTFOUND';
+  // Deno without --allow-net.
+  return name === 'NotCapable' || name === 'PermissionDenied' ? 'EACCES' : '';
+}
+
+function sentence(cause: unknown): string {
+  const message = typeof cause === 'object' && cause !== null ? (cause as SystemError).message : undefined;
+  if (typeof message === 'string' && message !== '') return message.replace(/\s*\n\s*/g, ' ');
+  const code = systemCode(cause);
+  return code === '' ? String(cause) : code;
+}
+
+/** What failed between the call of `connect` and the first byte of the handshake. `secure`: TCP had been connected, TLS had not. */
+export function connectError(cause: unknown, where: string, secure: boolean): EndpointError {
+  const code = secure ? 'WS_CONNECT_TLS' : (connectCodes.get(systemCode(cause)) ?? 'WS_TRANSPORT');
+  return new EndpointError(code, `cannot connect to ${where}: ${sentence(cause)}`, { cause });
+}
+
+export function listenError(cause: unknown, where: string): EndpointError {
+  const code = listenCodes.get(systemCode(cause)) ?? 'WS_TRANSPORT';
+  const what =
+    code === 'WS_LISTEN_IN_USE'
+      ? 'the address is in use'
+      : code === 'WS_LISTEN_HOST'
+        ? 'the host is not an address of this machine'
+        : code === 'WS_PERMISSION'
+          ? 'not permitted'
+          : sentence(cause);
+  return new EndpointError(code, `cannot listen on ${where}: ${what}`, { cause });
+}
+
+/** A key or certificate that cannot be read is the caller's mistake, and no failure of the listener. Null when it is something else. */
+export function keyError(cause: unknown): TypeError | null {
+  const code = systemCode(cause);
+  const unread = /^ERR_(OSSL|SSL|BORINGSSL)/.test(code) || (cause instanceof Error && cause.name === 'InvalidData');
+  return unread || cause instanceof TypeError ? new TypeError('options.tls: the key or the certificate cannot be read', { cause }) : null;
+}
+
+/**
+ * Throws `WS_RUNTIME` unless `version` is at least `least` (two numbers: major and minor). `version` is undefined on another runtime.
+ *
+ * @param name of the runtime, for the message
+ */
+export function checkRuntime(name: string, version: string | undefined, least: readonly [major: number, minor: number]): void {
+  if (version === undefined) throw new EndpointError('WS_RUNTIME', `this adapter runs on ${name} only`);
+  const [major = 0, minor = 0] = version.split('.', 2).map((part) => Number.parseInt(part, 10));
+  if (major > least[0] || (major === least[0] && minor >= least[1])) return;
+  throw new EndpointError('WS_RUNTIME', `${name} ${least.join('.')} or later is needed, this is ${version}`);
+}

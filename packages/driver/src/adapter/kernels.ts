@@ -1,0 +1,94 @@
+/**
+ * UTF-8 by what Node's `Buffer` can do natively, on Node, Bun and Deno (RFC 6455 section 8.1). The core's plain functions are the oracle.
+ *
+ * Decoding is one native pass that replaces what is not UTF-8 by U+FFFD, and only a text that contains U+FFFD is looked at again: the
+ * character itself is legal. That is 1.2 to 1.7 times as fast as checking first.
+ *
+ * Beware: `utf8Slice`, `latin1Slice` and `isUtf8` take any byte array, but the slices are methods of `Buffer`, hence the calls through
+ * the prototype. They are not in the documentation; where they are missing the documented `toString` of a view does the same.
+ */
+import type { Kernels } from '@ferrywire/core';
+
+/** What is used of the module `node:buffer`. */
+export interface BufferModule {
+  readonly Buffer: {
+    readonly prototype: object;
+    from(buffer: ArrayBufferLike, byteOffset: number, length: number): { toString(encoding: 'utf8' | 'latin1'): string };
+  };
+  readonly constants: { readonly MAX_STRING_LENGTH: number };
+  isUtf8(bytes: Uint8Array): boolean;
+  isAscii(bytes: Uint8Array): boolean;
+}
+
+type Decode = (bytes: Uint8Array, start: number, end: number) => string | null;
+type Slice = (this: Uint8Array, start: number, end: number) => string;
+interface NativeBuffer {
+  readonly utf8Slice?: Slice;
+  readonly latin1Slice?: Slice;
+}
+
+/** How a runtime decodes fastest. */
+export interface DecoderChoice {
+  /** Put strings of up to 20 bytes together from character codes: V8's native call costs more than that, JavaScriptCore's less. */
+  readonly small: boolean;
+  /** Bytes from which checking for ASCII first pays; Infinity for never. */
+  readonly asciiFrom: number;
+}
+
+const SMALL = 20;
+
+/** The text when all of it is ASCII, else null. */
+function smallAscii(bytes: Uint8Array, start: number, end: number): string | null {
+  let text = '';
+  let at = start;
+  for (; at + 8 <= end; at += 8) {
+    const a = bytes[at] as number; // at + 7 < end <= bytes.length, here and below
+    const b = bytes[at + 1] as number;
+    const c = bytes[at + 2] as number;
+    const d = bytes[at + 3] as number;
+    const e = bytes[at + 4] as number;
+    const f = bytes[at + 5] as number;
+    const g = bytes[at + 6] as number;
+    const h = bytes[at + 7] as number;
+    if ((a | b | c | d | e | f | g | h) > 127) return null;
+    text += String.fromCharCode(a, b, c, d, e, f, g, h);
+  }
+  for (; at < end; at++) {
+    const code = bytes[at] as number;
+    if (code > 127) return null;
+    text += String.fromCharCode(code);
+  }
+  return text;
+}
+
+/** The two kernels for text, as `ConnectionOptions.kernels` takes them. */
+export function textKernels(module: BufferModule, choice: DecoderChoice): Required<Pick<Kernels, 'decodeUtf8' | 'isUtf8'>> {
+  const { Buffer, isAscii, isUtf8: isUtf8Native } = module;
+  const most = module.constants.MAX_STRING_LENGTH;
+  const native = Buffer.prototype as NativeBuffer;
+  const slow = (encoding: 'utf8' | 'latin1'): Slice =>
+    function (this: Uint8Array, start, end): string {
+      return Buffer.from(this.buffer, this.byteOffset + start, end - start).toString(encoding);
+    };
+  const utf8Slice = native.utf8Slice ?? slow('utf8');
+  const latin1Slice = native.latin1Slice ?? slow('latin1');
+  const { small, asciiFrom } = choice;
+
+  function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
+    return isUtf8Native(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start));
+  }
+  const decodeUtf8: Decode = (bytes, start, end) => {
+    const size = end - start;
+    if (small && size <= SMALL) {
+      const text = smallAscii(bytes, start, end);
+      if (text !== null) return text;
+    } else if (size >= asciiFrom && size <= most) {
+      if (isAscii(new Uint8Array(bytes.buffer, bytes.byteOffset + start, size))) return latin1Slice.call(bytes, start, end);
+    }
+    // No string could hold it; a limit on message size was lifted above what the engine can do.
+    if (size > most) return null;
+    const text = utf8Slice.call(bytes, start, end);
+    return text.indexOf('\ufffd') === -1 || isUtf8(bytes, start, end) ? text : null;
+  };
+  return { decodeUtf8, isUtf8 };
+}

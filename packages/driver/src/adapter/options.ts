@@ -1,0 +1,92 @@
+/**
+ * What the entry points of every adapter share: the protocol's options with the runtime's clock, timers and kernels, and checks that name
+ * the option.
+ *
+ * Beware: the protocol checks its own options when a connection is made. A listener must find a mistake before the first peer does, hence
+ * the trial objects.
+ */
+import { type Clock, Connection, type ConnectionOptions, type Kernels, type Role } from '@ferrywire/core';
+import { ServerProtocol } from '@ferrywire/handshake';
+import type { EndpointHostOptions } from '../endpoint.ts';
+import { EndpointError } from '../errors.ts';
+import type { ClientSettings, ConnectionSettings, ServerSettings } from '../host.ts';
+import type { PeerHandlers } from '../peer.ts';
+import type { TimerHost } from '../types.ts';
+
+/** A runtime, as far as the protocol needs one. */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly timers: TimerHost;
+  readonly kernels?: Kernels;
+}
+
+/** Who owns a chunk that the transport has delivered. */
+export type InputOwnership = NonNullable<ConnectionOptions['input']>;
+
+/** Of all entry points alike. */
+export interface SharedOptions {
+  /** What to do with each connection. One object serves all of them. */
+  readonly handlers?: PeerHandlers;
+  /** Bytes waiting for a stalled peer beyond which nothing more is read from it. Default: 262 144 for servers, none for clients. */
+  readonly highWaterMark?: number;
+  /** Pull mode: events are taken with `peer.connection.nextEvent()`, told by `peer.driver.onEvents`. Default false. */
+  readonly pull?: boolean;
+}
+
+/** The protocol's options for a server. Who owns what the transport delivers is the adapter's to say, so `input` is no option. */
+export type ServerOptions = SharedOptions & Omit<ServerSettings, 'input'>;
+export type ClientOptions = SharedOptions & Omit<ClientSettings, 'input' | 'url'>;
+
+export function hostOptions(runtime: Runtime, options: SharedOptions): EndpointHostOptions {
+  const { handlers = {}, highWaterMark, pull } = options;
+  if (typeof handlers !== 'object' || handlers === null) throw new TypeError('options.handlers must be an object');
+  if (highWaterMark !== undefined) checkNumber(highWaterMark, 'options.highWaterMark', 0, Number.POSITIVE_INFINITY);
+  if (pull !== undefined && typeof pull !== 'boolean') throw new TypeError('options.pull must be a boolean');
+  const { clock, timers } = runtime;
+  return {
+    clock,
+    timers,
+    handlers,
+    ...(highWaterMark === undefined ? null : { highWaterMark }),
+    ...(pull === undefined ? null : { pull }),
+  };
+}
+
+/** The protocol's part of the options. Throws what the protocol throws for them, before anybody has connected. */
+export function serverSettings(runtime: Runtime, options: ServerOptions, input: InputOwnership): ServerSettings {
+  const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = options;
+  const settings: ServerSettings = { ...kernelsOf(runtime), ...protocol, input };
+  new ServerProtocol({ ...settings, clock: runtime.clock }).abort();
+  checkConnection(settings, 'server');
+  return settings;
+}
+
+export function kernelsOf({ kernels }: Runtime): { readonly kernels?: Kernels } {
+  return kernels === undefined ? {} : { kernels };
+}
+
+/** The handshake leaves what is the connection's to the connection, which is made when it is done. */
+export function checkConnection(settings: ConnectionSettings, role: Role): void {
+  const { limits, timeouts, lenient, delivery } = settings;
+  const given = Object.entries({ limits, timeouts, lenient, delivery }).filter(([, value]) => value !== undefined);
+  new Connection({ ...Object.fromEntries(given), role, clock: () => 0 }).abort();
+}
+
+export function checkNumber(value: unknown, name: string, least: number, most: number): void {
+  if (typeof value !== 'number' || Number.isNaN(value)) throw new TypeError(`${name} must be a number`);
+  if (value < least || value > most) throw new RangeError(`${name} must be from ${least} to ${most}`);
+}
+
+export function checkText(value: unknown, name: string): void {
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) throw new TypeError(`${name} must be a string that is not empty`);
+}
+
+export function checkObject(value: unknown, name: string): void {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`${name} must be an object`);
+}
+
+/** What is not a port is an error with a code, since ports come from users of a program more often than from its author. */
+export function checkPort(value: unknown, name: string): void {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 65_535) return;
+  throw new EndpointError('WS_LISTEN_PORT', `${name} must be an integer from 0 to 65535`);
+}

@@ -1,0 +1,29 @@
+/**
+ * Clock, timers and text of a runtime that has Node's modules `buffer` and `timers`: Node, Bun and Deno.
+ */
+import type { Clock, Millis } from '@ferrywire/core';
+import { now } from '../platform.ts';
+import { type BufferModule, type DecoderChoice, textKernels } from './kernels.ts';
+import type { Runtime } from './options.ts';
+import { type Entry, SharedTimers } from './timers.ts';
+
+/** What is used of the module `node:timers`. */
+export interface TimersModule {
+  setTimeout(callback: () => void, delay: Millis): { unref(): unknown };
+  clearTimeout(handle: never): void;
+  setImmediate(callback: (entry: Entry) => void, entry: Entry): unknown;
+}
+
+/** The timer never keeps the process alive: the sockets do, as long as they are not unref'd. */
+export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: DecoderChoice): Runtime & { readonly timers: SharedTimers } {
+  const clock: Clock = now;
+  return {
+    clock,
+    timers: new SharedTimers(clock, {
+      after: (callback, delay) => timers.setTimeout(callback, delay).unref(),
+      cancel: (handle) => timers.clearTimeout(handle as never),
+      nextTurn: (callback, entry) => void timers.setImmediate(callback, entry),
+    }),
+    kernels: textKernels(buffer, choice),
+  };
+}
