@@ -132,7 +132,10 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4). */
   onTransportOver(how: 'eof' | 'error'): void {
-    if (how === 'error') return this.#drop(violations.WS_TRANSPORT);
+    if (how === 'error') {
+      this.#drop(violations.WS_TRANSPORT);
+      return;
+    }
     if (this.state !== 'closed') this.#failure ??= violations.WS_EOF;
     this.sender.dropBacklog();
     this.#move('eof');

@@ -155,7 +155,7 @@ export class Receiver {
       this.frames++;
       this.position = at = to;
       if (first === 0x81) {
-        if (!payload.wholeText(bytes, from, to, key, own)) return this.#fail(violations.WS_INVALID_UTF8);
+        if (!payload.wholeText(bytes, from, to, key, own)) this.#fail(violations.WS_INVALID_UTF8);
       } else payload.wholeBinary(bytes, from, to, key, own);
       if (payload.told) this.stop = true;
       if (this.stop) return;
