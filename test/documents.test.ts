@@ -96,3 +96,19 @@ describe('tests that the manual names', () => {
     }
   });
 });
+
+describe('the classes of SECURITY.md', () => {
+  const rows = [...read('SECURITY.md').matchAll(/^\| (S\d+(?:, S\d+)*) \| .* \| (.*) \|$/gm)];
+  it('are all there, in order', () => {
+    const classes = rows.flatMap(([, names = '']) => names.split(', ')).map((name) => Number(name.slice(1)));
+    expect(classes).toEqual(Array.from({ length: 27 }, (_, index) => index + 1));
+  });
+  it.each(rows.map(([, names = '', files = '']) => [names, files] as const))(
+    '%s have tests with their number in each file',
+    (names, files) => {
+      for (const [, file = ''] of files.matchAll(/`([^`]+)`/g)) {
+        for (const name of names.split(', ')) expect(read(file), `${name} in ${file}`).toMatch(new RegExp(`['"\`]${name}\\b`));
+      }
+    },
+  );
+});
