@@ -8,7 +8,7 @@ import type { Capabilities } from '@ferrywire/driver';
 export const capabilities: Capabilities = Object.freeze({
   compression: defaultCodec === zlibCodec ? 'zlib' : 'pako',
   halfClose: true,
-  http2: false,
+  http2: true,
   tls: true,
   unixSockets: true,
   refUnref: true,

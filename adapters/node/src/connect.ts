@@ -1,13 +1,18 @@
 /**
- * `connect`: a client over TCP, TLS, a unix socket or a stream of your own (RFC 6455 section 4.1).
+ * `connect`: a client over TCP, TLS, a unix socket or a stream of your own (RFC 6455 section 4.1), or over a stream of an HTTP/2 session
+ * (RFC 8441).
  *
  * One deadline, `timeouts.opening`, covers name resolution, TCP, TLS and the handshake together.
  */
+import type { ClientHttp2Session } from 'node:http2';
 import type { OnReadOpts } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@ferrywire/driver';
-import { parseUri, type WebSocketUri } from '@ferrywire/handshake';
-import { type ConnectHook, dial } from './dial.ts';
+import { createUpgrade, parseUri, resolveLimits, type WebSocketUri } from '@ferrywire/handshake';
+import { type ConnectHook, type DialOptions, dial } from './dial.ts';
+import { openStream, sessionOver } from './http2-client.ts';
+import { Http2Transport } from './http2-transport.ts';
 import { kernels } from './kernels.ts';
 import { type ClientOptions, checkConnection, checkNumber, checkObject, checkText, hostOptions } from './options.ts';
 import { clock, timers } from './timers.ts';
@@ -27,6 +32,12 @@ export type ConnectOptions = ClientOptions & {
   readonly socketPath?: string;
   /** Sees what is about to be dialled; may refuse it, or supply a stream instead. */
   readonly connect?: ConnectHook;
+  /**
+   * A stream of an HTTP/2 session instead of a connection of its own (RFC 8441). An existing session stays open and may carry any number
+   * of WebSockets, besides whatever else; the URL then only says what to ask for. True makes a session for this one (without TLS, by prior
+   * knowledge), which ends with it. Default false: HTTP/1.1.
+   */
+  readonly http2?: boolean | ClientHttp2Session;
 };
 
 /**
@@ -38,13 +49,14 @@ export type ConnectOptions = ClientOptions & {
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Peer> {
   checkObject(options, 'options');
-  const { signal, tls, servername, socketPath, connect: hook, ...rest } = options;
+  const { signal, tls, servername, socketPath, connect: hook, http2 = false, ...rest } = options;
   const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = rest;
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') throw new TypeError('options.signal must be an AbortSignal');
   if (tls !== undefined) checkObject(tls, 'options.tls');
   if (servername !== undefined && typeof servername !== 'string') throw new TypeError('options.servername must be a string');
   if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
   if (hook !== undefined && typeof hook !== 'function') throw new TypeError('options.connect must be a function');
+  checkHttp2(http2, { tls, servername, socketPath, connect: hook });
   const opening = protocol.timeouts?.opening ?? OPENING;
   checkNumber(opening, 'options.timeouts.opening', 0, Number.POSITIVE_INFINITY);
   const uri = parse(url);
@@ -57,40 +69,23 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   const onAbort = (): void => controller.abort();
   signal?.addEventListener('abort', onAbort, { once: true });
   const timer = opening > 0 && opening < 2_147_483_647 ? timers.set(onAbort, opening) : null;
-  const buffered = canReadInto() ? new ReadInto() : null;
+  const target: Omit<DialOptions, 'onread'> = {
+    host: uri.host.startsWith('[') ? uri.host.slice(1, -1) : uri.host,
+    port: uri.port,
+    secure: uri.secure,
+    signal: controller.signal,
+    ...(socketPath === undefined ? null : { socketPath }),
+    ...(servername === undefined ? null : { servername }),
+    ...(tls === undefined ? null : { tls }),
+    ...(hook === undefined ? null : { connect: hook }),
+  };
   try {
-    const { socket, onread } = await dial({
-      host: uri.host.startsWith('[') ? uri.host.slice(1, -1) : uri.host,
-      port: uri.port,
-      secure: uri.secure,
-      signal: controller.signal,
-      onread: buffered,
-      ...(socketPath === undefined ? null : { socketPath }),
-      ...(servername === undefined ? null : { servername }),
-      ...(tls === undefined ? null : { tls }),
-      ...(hook === undefined ? null : { connect: hook }),
-    });
-    const left = opening === 0 ? 0 : Math.max(1, opening - (clock() - began));
-    const settings: ClientSettings = {
-      kernels,
-      ...protocol,
-      url: uri,
-      timeouts: { ...protocol.timeouts, opening: left },
-      input: onread ? 'reused' : 'transferred',
-    };
-    const transport = new SocketTransport(socket);
-    let dialled: ReturnType<EndpointHost['dial']>;
-    try {
-      dialled = endpoints.dial(transport, settings, transport);
-    } catch (mistake) {
-      socket.destroy();
-      throw mistake;
+    if (http2 !== false) {
+      const settings: ClientSettings = { kernels, ...protocol, url: uri, input: 'transferred' };
+      return await openHttp2(endpoints, http2 === true ? target : http2, settings, uri, controller.signal);
     }
-    controller.signal.addEventListener('abort', () => dialled.abort(), { once: true });
-    transport.join(dialled.driver);
-    if (onread && buffered !== null) buffered.transport = transport;
-    else transport.startReading();
-    return await dialled.opened;
+    const left = (): number => (opening === 0 ? 0 : Math.max(1, opening - (clock() - began)));
+    return await openHttp1(endpoints, target, { kernels, ...protocol, url: uri }, left);
   } catch (error) {
     if (signal !== undefined && isAborted(signal)) throw aborted(signal);
     if (controller.signal.aborted) throw new EndpointError('WS_CONNECT_TIMEOUT', 'no connection within timeouts.opening');
@@ -98,6 +93,85 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   } finally {
     signal?.removeEventListener('abort', onAbort);
     if (timer !== null) timers.clear(timer);
+  }
+}
+
+async function openHttp1(
+  endpoints: EndpointHost,
+  target: Omit<DialOptions, 'onread'>,
+  options: ClientSettings,
+  left: () => number,
+): Promise<Peer> {
+  const buffered = canReadInto() ? new ReadInto() : null;
+  const { socket, onread } = await dial({ ...target, onread: buffered });
+  const settings: ClientSettings = {
+    ...options,
+    timeouts: { ...options.timeouts, opening: left() },
+    input: onread ? 'reused' : 'transferred',
+  };
+  const transport = new SocketTransport(socket);
+  const dialled = orDestroy(socket, () => endpoints.dial(transport, settings, transport));
+  target.signal.addEventListener('abort', () => dialled.abort(), { once: true });
+  transport.join(dialled.driver);
+  if (onread && buffered !== null) buffered.transport = transport;
+  else transport.startReading();
+  return await dialled.opened;
+}
+
+/** What `make` throws is a mistake in the options, found late. */
+function orDestroy<Result>(socket: Duplex, make: () => Result): Result {
+  try {
+    return make();
+  } catch (mistake) {
+    socket.destroy();
+    throw mistake;
+  }
+}
+
+/** @param over Where to make a session, or the session. */
+async function openHttp2(
+  endpoints: EndpointHost,
+  over: Omit<DialOptions, 'onread'> | ClientHttp2Session,
+  settings: ClientSettings,
+  uri: WebSocketUri,
+  signal: AbortSignal,
+): Promise<Peer> {
+  const upgrade = createUpgrade({ ...settings, httpVersion: '2' });
+  const { authority = '', scheme = '' } = upgrade.request;
+  const { maxBodySize } = resolveLimits(settings.http);
+  const made = 'request' in over ? null : await newSession(over, `${scheme}://${authority}`);
+  const session = made ?? (over as ClientHttp2Session); // not made, so it was given
+  try {
+    const { stream, response, negotiated } = await openStream(session, upgrade, maxBodySize, `${uri.host}:${uri.port}`, signal);
+    const transport = new Http2Transport(stream, made);
+    if (made !== null) stream.once('close', () => made.close());
+    const { url: _url, http: _http, ...connection } = settings;
+    const heads = { request: null, response };
+    try {
+      const peer = endpoints.adopt(transport, negotiated, connection, heads, transport, (driver) => transport.join(driver));
+      transport.peer = peer;
+      return peer;
+    } finally {
+      transport.startReading();
+    }
+  } catch (error) {
+    made?.destroy();
+    throw error;
+  }
+}
+
+async function newSession(target: Omit<DialOptions, 'onread'>, authority: string): Promise<ClientHttp2Session> {
+  const tls = { ALPNProtocols: ['h2'], ...target.tls };
+  const { socket } = await dial({ ...target, tls, onread: null });
+  return sessionOver(socket, authority);
+}
+
+/** An existing session has been dialled already. */
+function checkHttp2(http2: boolean | ClientHttp2Session, others: Readonly<Record<string, unknown>>): void {
+  if (typeof http2 === 'boolean') return;
+  if (typeof http2?.request !== 'function') throw new TypeError('options.http2 must be a boolean or a ClientHttp2Session');
+  for (const [name, value] of Object.entries(others)) {
+    if (value !== undefined) throw new TypeError(`options.${name} does not go with a session in options.http2`);
   }
 }
 

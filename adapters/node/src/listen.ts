@@ -1,10 +1,14 @@
 /**
- * `listen`: WebSockets on a TCP, TLS or unix listener of their own. The whole HTTP exchange is the protocol's (RFC 6455 section 4.2).
+ * `listen`: WebSockets on a TCP, TLS or unix listener of their own. The whole HTTP/1.1 exchange is the protocol's (RFC 6455 section 4.2);
+ * HTTP/2 beside it, on the same port, is Node's (RFC 8441).
  */
+import type { ServerOptions as Http2Options } from 'node:http2';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket, type TlsOptions } from 'node:tls';
 import { type CloseAllOptions, EndpointHost, type Listening, type Peer } from '@ferrywire/driver';
 import { listenError } from './errors.ts';
+import { Http2Requests } from './http2-request.ts';
+import { Http2Sessions } from './http2-sessions.ts';
 import { checkNumber, checkObject, checkPort, checkText, hostOptions, type ServerOptions, serverSettings } from './options.ts';
 import { SocketTransport } from './transport.ts';
 
@@ -19,6 +23,11 @@ export type ListenOptions = ServerOptions & {
   readonly socketPath?: string;
   /** Present = TLS. What `tls.createServer` takes; `handshakeTimeout` defaults to `timeouts.opening`. */
   readonly tls?: TlsOptions;
+  /**
+   * HTTP/2 on the same port: agreed on in TLS (ALPN), told by the first bytes without. True, or what `http2.createServer` takes; a client
+   * may have 100 streams open in a session unless `settings.maxConcurrentStreams` says otherwise. Default false.
+   */
+  readonly http2?: boolean | Http2Options;
   /** Connections beyond so many are dropped unanswered by Node; the event 'drop' of `server` tells. Default: no limit. */
   readonly maxConnections?: number;
   /** Connections that the system holds until they are accepted. Default 511, as Node has it. */
@@ -44,14 +53,18 @@ class Listener implements NodeListening {
   readonly host: string;
   readonly url: string;
   readonly #endpoints: EndpointHost;
-  /** TLS only: all that were accepted. Those still busy with TLS are known to nobody else. */
+  /** TLS and HTTP/2 only: all that were accepted. Those that have not said what they are for are known to nobody else. */
   readonly #accepted: ReadonlySet<Socket>;
+  readonly #http2: Http2Sessions | null;
+  readonly #requests: Http2Requests;
   #closed: Promise<void> | null = null;
 
-  constructor(server: Server, endpoints: EndpointHost, accepted: ReadonlySet<Socket>, host: string, secure: boolean) {
+  constructor(server: Server, serving: Serving, host: string, secure: boolean) {
     this.server = server;
-    this.#endpoints = endpoints;
-    this.#accepted = accepted;
+    this.#endpoints = serving.endpoints;
+    this.#accepted = serving.accepted;
+    this.#http2 = serving.http2;
+    this.#requests = serving.requests;
     const address = server.address();
     const scheme = secure ? 'wss' : 'ws';
     if (address === null || typeof address === 'string') {
@@ -87,10 +100,21 @@ class Listener implements NodeListening {
       // The only failure is that it was not listening any more.
       this.server.close(() => resolve());
     });
+    this.#requests.close();
+    this.#http2?.close();
     await this.#endpoints.close(options);
+    this.#http2?.destroy();
     for (const socket of this.#accepted) socket.destroy();
     await stopped;
   }
+}
+
+/** What a listener serves with. */
+interface Serving {
+  readonly endpoints: EndpointHost;
+  readonly accepted: Set<Socket>;
+  readonly requests: Http2Requests;
+  readonly http2: Http2Sessions | null;
 }
 
 /**
@@ -101,12 +125,13 @@ class Listener implements NodeListening {
  */
 export async function listen(options: ListenOptions = {}): Promise<NodeListening> {
   checkObject(options, 'options');
-  const { port = 0, host = '127.0.0.1', socketPath, tls, maxConnections, backlog, onListenerError, ...rest } = options;
+  const { port = 0, host = '127.0.0.1', socketPath, tls, http2 = false, maxConnections, backlog, onListenerError, ...rest } = options;
   const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = rest;
   checkPort(port, 'options.port');
   checkText(host, 'options.host');
   if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
   if (tls !== undefined) checkObject(tls, 'options.tls');
+  if (typeof http2 !== 'boolean') checkObject(http2, 'options.http2');
   if (maxConnections !== undefined) checkNumber(maxConnections, 'options.maxConnections', 1, Number.POSITIVE_INFINITY);
   if (backlog !== undefined) checkNumber(backlog, 'options.backlog', 1, 2_147_483_647);
   if (onListenerError !== undefined && typeof onListenerError !== 'function') {
@@ -115,18 +140,26 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
   const endpoints = new EndpointHost(hostOptions(options));
   const settings = serverSettings(protocol);
 
-  const accept = (socket: Socket): void => {
-    // TLS was agreed on after close().
-    if (!server.listening) {
-      socket.destroy();
-      return;
-    }
+  const requests = new Http2Requests(endpoints, settings);
+  const sessions = http2 === false ? null : await Http2Sessions.create(requests, http2 === true ? {} : http2);
+  const serving: Serving = { endpoints, accepted: new Set(), requests, http2: sessions };
+
+  const serve = (socket: Socket, early: Uint8Array | null): void => {
     const transport = new SocketTransport(socket);
-    transport.join(endpoints.serve(transport, settings, transport));
+    const driver = endpoints.serve(transport, settings, transport);
+    transport.join(driver);
+    if (early !== null) driver.receive(early);
     transport.startReading();
   };
-  const accepted = new Set<Socket>();
-  const server: Server = createListener(tls, settings.timeouts?.opening, accept, accepted);
+  const accept = (socket: Socket): void => {
+    // TLS was agreed on after close().
+    if (!server.listening) socket.destroy();
+    else if (sessions === null) serve(socket, null);
+    else if (!(socket instanceof TLSSocket)) sessions.tell(socket, (early) => serve(socket, early));
+    else if (socket.alpnProtocol === 'h2') sessions.accept(socket);
+    else serve(socket, null);
+  };
+  const server: Server = createListener(tls, settings.timeouts?.opening, accept, serving);
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
 
   const where = socketPath ?? `${host}:${port}`;
@@ -140,22 +173,27 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
     });
   });
   server.on('error', onListenerError ?? ((error: Error) => process.emitWarning(error)));
-  return new Listener(server, endpoints, accepted, host, tls !== undefined);
+  return new Listener(server, serving, host, tls !== undefined);
 }
 
 function createListener(
   tls: TlsOptions | undefined,
   opening: number | undefined,
   accept: (socket: Socket) => void,
-  accepted: Set<Socket>,
+  { accepted, http2 }: Serving,
 ): Server {
-  // Half-open: a peer that has sent its FIN may still be owed data and a close frame.
-  if (tls === undefined) return createServer({ allowHalfOpen: true, noDelay: true }, accept);
-  const handshakeTimeout = opening === undefined ? OPENING : opening === 0 ? 2_147_483_647 : opening;
-  const server = createTlsServer({ handshakeTimeout, noDelay: true, ...tls, allowHalfOpen: true }, accept);
-  server.on('connection', (socket: Socket) => {
+  const keep = (socket: Socket): void => {
     accepted.add(socket);
     socket.once('close', () => accepted.delete(socket));
-  });
+  };
+  // Half-open: a peer that has sent its FIN may still be owed data and a close frame.
+  if (tls === undefined) {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
+    return http2 === null ? server : server.prependListener('connection', keep);
+  }
+  const handshakeTimeout = opening === undefined ? OPENING : opening === 0 ? 2_147_483_647 : opening;
+  const protocols = http2 === null ? null : { ALPNProtocols: ['h2', 'http/1.1'] };
+  const server = createTlsServer({ handshakeTimeout, noDelay: true, ...protocols, ...tls, allowHalfOpen: true }, accept);
+  server.on('connection', keep);
   return server;
 }

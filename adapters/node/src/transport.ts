@@ -11,22 +11,23 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
+import { Http2Transport } from './http2-transport.ts';
 
 const owner: unique symbol = Symbol('ferrywire transport');
 type Owned = Duplex & { [owner]?: SocketTransport };
 
 /** What the adapter knows about a connection: `peer.transport`, see `transportOf`. */
 export interface NodeTransport {
-  /** Yours to look at. Writing to it or reading from it breaks the WebSocket. */
+  /** Yours to look at. Writing to it or reading from it breaks the WebSocket. Over HTTP/2 the stream, which leads to its session. */
   readonly socket: Duplex;
   /** Null where there is none (a unix socket, a stream of your own), and after the socket has closed. */
   readonly remoteAddress: string | null;
   readonly remotePort: number | null;
   /** TLS. */
   readonly encrypted: boolean;
-  /** `attach` only, in `onRequest` and `onOpen`: the request as Node's HTTP server knows it. Let go afterwards: it is larger than a connection. */
+  /** `attach` over HTTP/1.1 only, in `onRequest` and `onOpen`: the request as Node's HTTP server knows it. Let go afterwards: it is larger than a connection. */
   readonly incoming: IncomingMessage | null;
-  /** Whether an open connection keeps the process alive (default: it does). */
+  /** Whether an open connection keeps the process alive (default: it does). Of no effect on a stream of a session that has others. */
   ref(): void;
   unref(): void;
 }
@@ -141,6 +142,7 @@ function onClose(this: Duplex): void {
 
 /** What the adapter knows about a peer's connection. Throws TypeError for a peer of another adapter. */
 export function transportOf(peer: Pick<Peer, 'transport'>): NodeTransport {
-  if (peer.transport instanceof SocketTransport) return peer.transport;
+  const { transport } = peer;
+  if (transport instanceof SocketTransport || transport instanceof Http2Transport) return transport;
   throw new TypeError('peer: is not one of this adapter');
 }

@@ -36,10 +36,18 @@ export class EndpointHost implements EndpointOwner {
    * The adapter passes the transport's events to the driver that this returns.
    */
   serve(transport: Transport, settings: ServerSettings, info?: unknown): DriverHandle {
-    const { clock, pull } = this.options;
+    return this.#serve(new Endpoint(this, SERVER_HIGH_WATER, info), transport, settings);
+  }
+
+  /** The same where one connection is waited for: `opened` is null once it is sure that no WebSocket comes of it. */
+  serveOne(
+    transport: Transport,
+    settings: ServerSettings,
+    info?: unknown,
+  ): { readonly driver: DriverHandle; readonly opened: Promise<Peer | null> } {
     const endpoint = new Endpoint(this, SERVER_HIGH_WATER, info);
-    const life = new ServerProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
-    return this.#start(endpoint, life, life, transport);
+    const opened = endpoint.opened.catch(() => null);
+    return { driver: this.#serve(endpoint, transport, settings), opened };
   }
 
   /** A client's connection: the request is written before this returns. `opened` rejects with an `EndpointError`. */
@@ -58,9 +66,17 @@ export class EndpointHost implements EndpointOwner {
 
   /**
    * A connection whose handshake was done elsewhere (`decideUpgrade` on an HTTP server's request, HTTP/2, `createUpgrade().verify()`).
-   * `onOpen` is called before this returns; give bytes that came with the head to `peer.driver.receive()` afterwards.
+   * `onOpen` is called before this returns; give bytes that came with the head to `peer.driver.receive()` afterwards. What `onOpen` throws
+   * leaves this call: `join` gets the driver before that, so that the transport's events have somewhere to go all the same.
    */
-  adopt(transport: Transport, negotiated: Negotiated, settings: ConnectionSettings, opening: Opening, info?: unknown): Peer {
+  adopt(
+    transport: Transport,
+    negotiated: Negotiated,
+    settings: ConnectionSettings,
+    opening: Opening,
+    info?: unknown,
+    join?: (driver: DriverHandle) => void,
+  ): Peer {
     const { clock, pull } = this.options;
     const endpoint = new Endpoint(this, negotiated.role === 'server' ? SERVER_HIGH_WATER : Number.POSITIVE_INFINITY, info);
     const base: ConnectionOptions = { ...settings, ...negotiated, clock };
@@ -68,6 +84,7 @@ export class EndpointHost implements EndpointOwner {
     endpoint.adopted(opening);
     const driver = endpoint.start(connection, null, transport);
     this.#opening.add(endpoint);
+    join?.(driver);
     try {
       endpoint.onOpen(connection, opening.response ?? undefined);
     } finally {
@@ -92,6 +109,12 @@ export class EndpointHost implements EndpointOwner {
     this.#opening.delete(endpoint);
     this.#open.delete(endpoint);
     if (this.#open.size === 0 && this.#opening.size === 0) this.#whenEmpty?.();
+  }
+
+  #serve(endpoint: Endpoint, transport: Transport, settings: ServerSettings): Pump {
+    const { clock, pull } = this.options;
+    const life = new ServerProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
+    return this.#start(endpoint, life, life, transport);
   }
 
   #start(endpoint: Endpoint, protocol: Protocol, life: WholeLife, transport: Transport): Pump {

@@ -22,7 +22,8 @@ export interface BodyFraming {
   readonly remaining: number;
 }
 
-type BodyPlan =
+/** Known as a whole, or written in pieces. */
+export type BodyPlan =
   | { readonly kind: 'whole'; readonly size: number; readonly text: boolean }
   | { readonly kind: 'streamed'; readonly chunked: boolean };
 
@@ -44,7 +45,12 @@ export function checkRejection(status: number, headers: HeaderList): void {
     throw new TypeError('headers: Content-Length is repeated');
 }
 
-/** The fields of a rejection in order: the application's, then ours. */
+/**
+ * The fields of a rejection in order: the application's, then ours. For hosts that write the response themselves; over HTTP/2 `Connection` is
+ * to be left out.
+ *
+ * @throws {TypeError} or {@link RangeError} naming the argument.
+ */
 export function rejectionHead(
   status: number,
   headers: HeaderList,

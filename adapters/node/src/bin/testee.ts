@@ -3,7 +3,7 @@
  * `npm run testee -- server|client …`: a plain echo endpoint for conformance tools.
  *
  * `server` echoes each message with its type. `client` speaks the client's side of the Autobahn fuzzing server: it asks how many cases there
- * are, connects once for each and echoes, and has the reports written. Exit code 2 with one line for wrong arguments, 1 for what fails.
+ * are, connects once for each and echoes, and has the reports written. With `--http2` both do so over HTTP/2 (the server beside HTTP/1.1). Exit code 2 with one line for wrong arguments, 1 for what fails.
  */
 import type { ClientExtension, ServerExtension } from '@ferrywire/core';
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
@@ -18,8 +18,16 @@ const STOP_DEADLINE = 2000;
 
 const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
 
-async function serve(port: number, host: string, maxMessageSize: number, extensions: readonly ServerExtension[]): Promise<void> {
-  const listening = await listen({ port, host, limits: { maxMessageSize }, policy: { extensions }, handlers: echo });
+interface ServeOptions {
+  readonly port: number;
+  readonly host: string;
+  readonly maxMessageSize: number;
+  readonly extensions: readonly ServerExtension[];
+  readonly http2: boolean;
+}
+
+async function serve({ maxMessageSize, extensions, ...where }: ServeOptions): Promise<void> {
+  const listening = await listen({ ...where, limits: { maxMessageSize }, policy: { extensions }, handlers: echo });
   const stop = (): Promise<void> => listening.close({ code: 1001, deadline: STOP_DEADLINE });
   onStop(stop);
   endWithParent(stop);
@@ -27,20 +35,20 @@ async function serve(port: number, host: string, maxMessageSize: number, extensi
 }
 
 /** One connection to the fuzzing server, until it has ended. */
-async function visit(url: string, extensions: readonly ClientExtension[], handlers: PeerHandlers): Promise<void> {
+async function visit(url: string, extensions: readonly ClientExtension[], http2: boolean, handlers: PeerHandlers): Promise<void> {
   let ended = (): void => {};
   const over = new Promise<void>((resolve) => {
     ended = resolve;
   });
-  await connect(url, { limits: { maxMessageSize: MAX_MESSAGE }, extensions, handlers: { ...handlers, onEnd: () => ended() } });
+  await connect(url, { limits: { maxMessageSize: MAX_MESSAGE }, extensions, http2, handlers: { ...handlers, onEnd: () => ended() } });
   await over;
 }
 
-async function runCases(base: string, agent: string, extensions: readonly ClientExtension[]): Promise<void> {
+async function runCases(base: string, agent: string, extensions: readonly ClientExtension[], http2: boolean): Promise<void> {
   const root = base.replace(/\/+$/, '');
   const name = encodeURIComponent(agent);
   let answer = '';
-  await visit(`${root}/getCaseCount`, [], {
+  await visit(`${root}/getCaseCount`, [], http2, {
     onText: (_peer, text) => {
       answer = text;
     },
@@ -49,14 +57,14 @@ async function runCases(base: string, agent: string, extensions: readonly Client
   if (!(count >= 0)) throw new Error(`${root}/getCaseCount did not answer with a number`);
   for (let index = 1; index <= count; index++) {
     try {
-      await visit(`${root}/runCase?case=${index}&agent=${name}`, extensions, echo);
+      await visit(`${root}/runCase?case=${index}&agent=${name}`, extensions, http2, echo);
     } catch (error) {
       // A refused handshake may be what the case is about; its verdict is the server's.
       if (!(error instanceof EndpointError)) throw error;
       process.stderr.write(`case ${index}: ${error.message}\n`);
     }
   }
-  await visit(`${root}/updateReports?agent=${name}`, [], {});
+  await visit(`${root}/updateReports?agent=${name}`, [], http2, {});
   // The standard input that a child watches would keep it alive.
   process.stdout.write(`ran ${count} cases as ${agent}\n`, () => process.exit(0));
 }
@@ -89,6 +97,7 @@ async function main(args: readonly string[]): Promise<void> {
       runtime: { type: 'string', default: 'node' },
       'max-message': { type: 'string' },
       deflate: { type: 'boolean', default: false },
+      http2: { type: 'boolean', default: false },
     },
     allowPositionals: true,
     strict: true,
@@ -107,7 +116,7 @@ async function main(args: readonly string[]): Promise<void> {
     const host = readHost(values.host ?? '127.0.0.1');
     const size = values['max-message'] === undefined ? MAX_MESSAGE : readSize(values['max-message']);
     if (runtime !== 'node') await runOn(runtime, import.meta.url, args);
-    else await serve(port, host, size, values.deflate ? [serverDeflate()] : []);
+    else await serve({ port, host, maxMessageSize: size, extensions: values.deflate ? [serverDeflate()] : [], http2: values.http2 });
     return;
   }
   const url = readUrl(values.url);
@@ -116,7 +125,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (runtime !== 'node') await runOn(runtime, import.meta.url, args);
   else {
     endWithParent(() => Promise.resolve());
-    await runCases(url, agent, values.deflate ? [clientDeflate()] : []);
+    await runCases(url, agent, values.deflate ? [clientDeflate()] : [], values.http2);
   }
 }
 

@@ -1,0 +1,235 @@
+/**
+ * One request over HTTP/2, from its head to the answer: extended CONNECT becomes a WebSocket, everything else is refused (RFC 8441).
+ *
+ * The same two steps and the same answers as `ServerProtocol` over HTTP/1.1; only the head is Node's already. Beware: an answered stream is
+ * not gone before its client has ended it too, so that a refusal has a deadline of its own.
+ */
+import type { ServerHttp2Stream } from 'node:http2';
+import type { ConnectionSettings, EndpointHost, PendingRequest, ServerRequest, ServerSettings } from '@ferrywire/driver';
+import {
+  decideUpgrade,
+  type HandshakeErrorCode,
+  type HeaderList,
+  handshakeErrors,
+  isWebSocketRequest,
+  rejectionHead,
+  type ServerPolicy,
+} from '@ferrywire/handshake';
+import { outgoing } from './http2-heads.ts';
+import { Http2Transport } from './http2-transport.ts';
+import { clock, timers } from './timers.ts';
+
+const DEFAULT_TIMEOUT = 10_000;
+/** NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_CANCEL. */
+const INTERNAL_ERROR = 2;
+const REFUSED = 7;
+const CANCEL = 8;
+
+/** The requests of one listener or one attachment. */
+export class Http2Requests {
+  readonly endpoints: EndpointHost;
+  readonly settings: ServerSettings;
+  readonly #pending = new Set<Http2Request>();
+  #closed = false;
+
+  constructor(endpoints: EndpointHost, settings: ServerSettings) {
+    this.endpoints = endpoints;
+    this.settings = settings;
+  }
+
+  /** Asks the application, or the policy. */
+  take(stream: ServerHttp2Stream, request: ServerRequest): void {
+    if (this.#closed) {
+      stream.on('error', ignore).close(REFUSED);
+      return;
+    }
+    const pending = new Http2Request(this, stream, request);
+    this.#pending.add(pending);
+    pending.start();
+  }
+  answered(request: Http2Request): void {
+    this.#pending.delete(request);
+  }
+  /** Takes no more, and resets what has not been answered. */
+  close(): void {
+    this.#closed = true;
+    for (const pending of [...this.#pending]) pending.giveUp();
+  }
+}
+
+class Http2Request implements PendingRequest {
+  readonly request: ServerRequest;
+  readonly isWebSocket: boolean;
+  readonly transport: Http2Transport;
+  readonly #owner: Http2Requests;
+  readonly #stream: ServerHttp2Stream;
+  #phase: 'deciding' | 'responding' | 'over' = 'deciding';
+  /** What a streamed refusal has said. */
+  #status = 0;
+  #timer: unknown = null;
+  readonly #onClose = (): void => this.#closed();
+
+  constructor(owner: Http2Requests, stream: ServerHttp2Stream, request: ServerRequest) {
+    this.#owner = owner;
+    this.#stream = stream;
+    this.request = request;
+    this.isWebSocket = isWebSocketRequest(request);
+    this.transport = new Http2Transport(stream, null);
+    // A reset is told by 'close'. Without a listener an error would end the process.
+    stream.on('error', ignore).on('close', this.#onClose);
+  }
+
+  start(): void {
+    const { endpoints, settings } = this.#owner;
+    const opening = settings.timeouts?.opening ?? DEFAULT_TIMEOUT;
+    if (opening > 0) this.#timer = timers.set(() => this.#fault('WS_HS_TIMEOUT'), opening);
+    this.#trace('in', `${this.request.method} ${this.request.target} HTTP/2`);
+    const { handlers } = endpoints.options;
+    if (handlers.onRequest === undefined) this.accept();
+    else handlers.onRequest(this);
+  }
+
+  accept(policy?: ServerPolicy): boolean {
+    if (!this.#isOpen()) return false;
+    const { endpoints, settings } = this.#owner;
+    const decision = decideUpgrade(this.request, policy ?? settings.policy);
+    if (!decision.ok) {
+      this.#answer(decision.status, decision.headers, Buffer.from(decision.body));
+      this.#refused(decision.status, decision.error);
+      return false;
+    }
+    const { negotiated } = decision;
+    const stream = this.#stream;
+    try {
+      this.#respond(decision.status, decision.headers, false);
+    } catch (mistake) {
+      for (const extension of negotiated.extensions) extension.dispose?.();
+      stream.close(INTERNAL_ERROR);
+      throw mistake;
+    }
+    this.#over();
+    stream.removeListener('close', this.#onClose);
+    const { transport, request } = this;
+    try {
+      const opening = { request, response: null };
+      const connection = connectionSettings(settings);
+      transport.peer = endpoints.adopt(transport, negotiated, connection, opening, transport, (driver) => transport.join(driver));
+    } finally {
+      // What `onOpen` throws must not leave a connection that nobody serves.
+      transport.startReading();
+    }
+    return true;
+  }
+
+  reject(status: number, body: string | Uint8Array = '', headers: HeaderList = []): void {
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const { fields } = rejectionHead(status, headers, { kind: 'whole', size: bytes.length, text: typeof body === 'string' && body !== '' });
+    if (!this.#isOpen()) return;
+    this.#answer(status, fields, bytes);
+    this.#refused(status, 'WS_HS_STATUS');
+  }
+
+  startRejection(status: number, headers: HeaderList = []): { write(chunk: Uint8Array): boolean; end(): void } {
+    const { fields, framing } = rejectionHead(status, headers, { kind: 'streamed', chunked: false });
+    if (!this.#isOpen()) return { write: () => false, end: () => {} };
+    const silent = this.request.method === 'HEAD' || framing.remaining === 0;
+    this.#respond(status, fields, silent);
+    this.#phase = 'responding';
+    this.#status = status;
+    this.#startClosing();
+    let { remaining } = framing;
+    return {
+      write: (chunk) => {
+        if (this.#phase !== 'responding') return false;
+        if (chunk.length > remaining) throw new RangeError('write: more than the Content-Length in headers');
+        remaining -= chunk.length;
+        if (chunk.length > 0 && !silent) this.#stream.write(chunk);
+        this.#startClosing();
+        return true;
+      },
+      end: () => {
+        if (this.#phase !== 'responding') return;
+        if (remaining > 0 && remaining !== Number.POSITIVE_INFINITY) throw new RangeError('end: less than the Content-Length in headers');
+        if (!silent) this.#stream.end();
+        this.#refused(status, 'WS_HS_STATUS');
+        this.#discard();
+      },
+    };
+  }
+
+  /** The server is closing. */
+  giveUp(): void {
+    if (this.#phase === 'over') return;
+    this.#refused(this.#status, 'WS_HS_EOF');
+    if (!this.#stream.destroyed) this.#stream.close(REFUSED);
+  }
+
+  #isOpen(): boolean {
+    return this.#phase === 'deciding' && !this.#stream.destroyed && !this.#stream.closed;
+  }
+
+  /** The table's answer. */
+  #fault(error: HandshakeErrorCode): void {
+    if (!this.#isOpen()) return;
+    const { status, message, section } = handshakeErrors[error];
+    const body = Buffer.from(`${message} (${section})\n`);
+    this.#answer(status, rejectionHead(status, [], { kind: 'whole', size: body.length, text: true }).fields, body);
+    this.#refused(status, error);
+  }
+
+  #answer(status: number, headers: HeaderList, body: Uint8Array): void {
+    const silent = this.request.method === 'HEAD' || body.length === 0;
+    this.#respond(status, headers, silent);
+    if (!silent) this.#stream.end(body);
+    this.#discard();
+  }
+
+  #respond(status: number, headers: HeaderList, endStream: boolean): void {
+    this.#stream.respond(outgoing({ ':status': status }, headers), { endStream });
+    this.#trace('out', `HTTP/2 ${status}`);
+  }
+
+  /** Reads to the client's end, for a time. */
+  #discard(): void {
+    this.#stream.resume();
+    this.#startClosing();
+  }
+
+  #startClosing(): void {
+    if (this.#timer !== null) timers.clear(this.#timer);
+    this.#timer = null;
+    const closing = this.#owner.settings.timeouts?.closing ?? DEFAULT_TIMEOUT;
+    if (closing > 0 && !this.#stream.destroyed) this.#timer = timers.set(() => this.#stream.close(CANCEL), closing);
+  }
+
+  #refused(status: number, error: HandshakeErrorCode): void {
+    this.#phase = 'over';
+    const { endpoints } = this.#owner;
+    this.#owner.answered(this);
+    endpoints.options.handlers.onRefused?.(status, error);
+  }
+
+  #over(): void {
+    this.#phase = 'over';
+    if (this.#timer !== null) timers.clear(this.#timer);
+    this.#timer = null;
+    this.#owner.answered(this);
+  }
+
+  #closed(): void {
+    const known = this.#phase === 'over';
+    this.#over();
+    if (!known) this.#refused(this.#status, 'WS_HS_EOF');
+  }
+
+  #trace(direction: 'in' | 'out', line: string): void {
+    this.#owner.settings.onTrace?.({ direction, text: `${direction === 'in' ? '<' : '>'} ${line}`, at: clock() });
+  }
+}
+
+function ignore(): void {}
+
+/** What is the connection's among the options of a server. */
+function connectionSettings({ policy: _policy, http: _http, ...settings }: ServerSettings): ConnectionSettings {
+  return settings;
+}

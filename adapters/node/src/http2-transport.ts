@@ -1,0 +1,159 @@
+/**
+ * An HTTP/2 stream as the driver's transport. DATA frames are the byte stream, END_STREAM is the FIN and RST_STREAM with CANCEL the reset of
+ * TCP (RFC 8441 section 5).
+ *
+ * Beware: a stream that its peer resets often says 'end' first. Node's own `close(CANCEL)` sends END_STREAM, and RST_STREAM in a write of its
+ * own behind it; so an end that comes without a close frame is believed only when no reset has come for a while.
+ */
+import type { Http2Session, Http2Stream } from 'node:http2';
+import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
+import { timers } from './timers.ts';
+import type { NodeTransport } from './transport.ts';
+
+/** NGHTTP2_CANCEL. Written out, since `node:http2` is loaded only where it is asked for. */
+const CANCEL = 8;
+/** Milliseconds within which a reset that belongs to an end has come. */
+const GRACE = 50;
+
+const owner: unique symbol = Symbol('ferrywire http2 transport');
+type Owned = Http2Stream & { [owner]?: Http2Transport };
+
+export class Http2Transport implements Transport, NodeTransport {
+  readonly socket: Http2Stream;
+  readonly incoming = null;
+  /** The session, where it was made for this stream alone. */
+  readonly #own: Http2Session | null;
+  /** Set once it is open. */
+  peer: Peer | null = null;
+  #driver: DriverHandle | null = null;
+  #ended = false;
+  #gone = false;
+  #grace: unknown = null;
+
+  constructor(stream: Http2Stream, own: Http2Session | null) {
+    this.socket = stream;
+    this.#own = own;
+  }
+
+  /** From here on the stream's events go to the driver. */
+  join(driver: DriverHandle): void {
+    this.#driver = driver;
+    const stream: Owned = this.socket;
+    stream[owner] = this;
+    stream.on('error', onError).on('close', onClose).on('drain', onDrain).on('end', onEnd);
+    // What happened before this was called raises no event any more.
+    if (stream.destroyed && stream.closed) setImmediate(lose, this);
+  }
+  startReading(): void {
+    this.socket.on('data', onData);
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    const stream = this.socket;
+    if (!stream.writable) return true;
+    const count = chunks.length;
+    if (count === 1) stream.write(chunks[0]);
+    else {
+      stream.cork();
+      for (let index = 0; index < count; index++) stream.write(chunks[index]);
+      stream.uncork();
+    }
+    return stream.writableLength < stream.writableHighWaterMark;
+  }
+  end(): void {
+    this.socket.end();
+  }
+  abort(): void {
+    if (!this.socket.destroyed) this.socket.close(CANCEL);
+  }
+  pauseReading(): void {
+    this.socket.pause();
+  }
+  resumeReading(): void {
+    this.socket.resume();
+  }
+  get bufferedAmount(): number {
+    return this.socket.writableLength;
+  }
+
+  get remoteAddress(): string | null {
+    return this.socket.session?.socket?.remoteAddress ?? null;
+  }
+  get remotePort(): number | null {
+    return this.socket.session?.socket?.remotePort ?? null;
+  }
+  get encrypted(): boolean {
+    return this.socket.session?.encrypted ?? false;
+  }
+  ref(): void {
+    this.#own?.ref();
+  }
+  unref(): void {
+    this.#own?.unref();
+  }
+
+  /* ---- the stream's events ---- */
+
+  received(chunk: Uint8Array): void {
+    this.#driver?.receive(chunk);
+  }
+  failed(error: unknown): void {
+    this.#driver?.receiveError(error);
+  }
+  drained(): void {
+    this.#driver?.drained();
+  }
+  ended(): void {
+    this.#ended = true;
+    setImmediate(believeEnd, this);
+  }
+  /** The turn after 'end': a reset that came in the same read is known by now. */
+  believeEnd(): void {
+    if (this.#gone) return;
+    if (isReset(this.socket)) this.#driver?.receiveError(resetError(this.socket));
+    else if (this.peer !== null && this.peer.connection.closeReceived === null) {
+      this.#grace = timers.set(() => this.#driver?.receiveEof(), GRACE);
+    } else this.#driver?.receiveEof();
+  }
+  closed(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    if (this.#grace !== null) timers.clear(this.#grace);
+    if (!this.#ended || isReset(this.socket)) this.#driver?.receiveError(resetError(this.socket));
+    this.#driver?.gone();
+  }
+
+  static of(stream: Owned): Http2Transport | undefined {
+    return stream[owner];
+  }
+}
+
+function isReset(stream: Http2Stream): boolean {
+  return stream.aborted || (stream.rstCode ?? 0) !== 0;
+}
+
+function resetError({ rstCode }: Http2Stream): Error {
+  return new Error(rstCode ? `the HTTP/2 stream was reset with code ${rstCode}` : 'the HTTP/2 stream was closed before its end');
+}
+
+function believeEnd(transport: Http2Transport): void {
+  transport.believeEnd();
+}
+function lose(transport: Http2Transport): void {
+  transport.closed();
+}
+function onData(this: Http2Stream, chunk: Uint8Array): void {
+  Http2Transport.of(this)?.received(chunk);
+}
+function onEnd(this: Http2Stream): void {
+  Http2Transport.of(this)?.ended();
+}
+function onError(this: Http2Stream, error: unknown): void {
+  Http2Transport.of(this)?.failed(error);
+}
+function onDrain(this: Http2Stream): void {
+  Http2Transport.of(this)?.drained();
+}
+function onClose(this: Http2Stream): void {
+  Http2Transport.of(this)?.closed();
+}

@@ -1,0 +1,205 @@
+/** `listen` with HTTP/2: both versions on one port, with TLS and without, sessions and what bounds them. */
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectTls } from 'node:tls';
+import type { EndInfo } from '@ferrywire/core';
+import { connect, type ListenOptions, listen, type NodeListening, type PeerHandlers } from '@ferrywire/node';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { certificate } from './certificate.ts';
+import { closeFrame, deferred, failureOf, RawClient, requestFor, text } from './helpers.ts';
+import { ask, bodyOf, cleanUp, cleanups, connectHead, RawStream, sessionTo } from './http2-helpers.ts';
+
+afterEach(cleanUp);
+
+const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
+
+async function start(options: ListenOptions = {}): Promise<NodeListening> {
+  const listening = await listen({ handlers: echo, http2: true, ...options });
+  cleanups.push(() => listening.close({ deadline: 0 }));
+  return listening;
+}
+const target = ({ port }: NodeListening): string => `http://127.0.0.1:${port}`;
+
+describe('without TLS', () => {
+  it('speaks both versions on one port', async () => {
+    const listening = await start();
+    const modern = await RawStream.open(await sessionTo(target(listening)));
+    modern.write(text('over 2'));
+    expect(await modern.text()).toBe('over 2');
+    const classic = await RawClient.upgrade(listening.port, { glued: text('over 1.1') });
+    cleanups.push(() => classic.socket.destroy());
+    expect(await classic.text()).toBe('over 1.1');
+    expect(listening.peers.size).toBe(2);
+  });
+
+  it('tells them apart however the first bytes are cut', async () => {
+    const { port } = await start();
+    const request = Buffer.concat([Buffer.from(requestFor()), text('glued')]);
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(fc.integer({ min: 1, max: request.length - 1 }), { maxLength: 8 }), async (cuts) => {
+        const client = await RawClient.open(port);
+        client.socket.setNoDelay(true);
+        let from = 0;
+        for (const to of [...cuts.sort((a, b) => a - b), request.length]) {
+          client.write(request.subarray(from, to));
+          from = to;
+          await new Promise(setImmediate);
+        }
+        expect(await client.head()).toContain(' 101 ');
+        expect(await client.text()).toBe('glued');
+        client.socket.destroy();
+      }),
+      { numRuns: 20 },
+    );
+    // The preface of HTTP/2, a byte at a time, then empty SETTINGS: the server's own are the answer.
+    const slow = await RawClient.open(port);
+    slow.socket.setNoDelay(true);
+    const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]);
+    const answered = once(slow.socket, 'data');
+    for (const byte of preface) {
+      slow.write(Uint8Array.of(byte));
+      await new Promise(setImmediate);
+    }
+    const [answer] = (await answered) as [Buffer];
+    expect(answer[3]).toBe(4);
+    slow.socket.destroy();
+  });
+
+  it('answers what only begins like HTTP/2, and drops who ends before it is clear', async () => {
+    const { port } = await start();
+    const put = await RawClient.open(port);
+    put.write('PUT / HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect(await put.head()).toContain(' 405 ');
+    put.socket.destroy();
+    const short = await RawClient.open(port);
+    short.socket.end('PR');
+    await short.closed;
+  });
+
+  it('drops who says nothing within the opening deadline', async () => {
+    const { port } = await start({ timeouts: { opening: 40 } });
+    const silent = await RawClient.open(port);
+    await silent.closed;
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    session.on('error', () => {});
+    await once(session, 'close');
+  });
+
+  it('keeps a session that is used beyond the opening deadline', async () => {
+    const listening = await start({ timeouts: { opening: 40 } });
+    const session = await sessionTo(target(listening));
+    const client = await RawStream.open(session);
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    client.write(text('still here'));
+    expect(await client.text()).toBe('still here');
+  });
+
+  it('answers plain requests by itself, or as onRequest says', async () => {
+    const strict = await start();
+    const page = await ask(await sessionTo(target(strict)), { ':path': '/' }, true);
+    expect([page.status, page.fields.allow]).toEqual([405, 'CONNECT']);
+    const kind = await start({ handlers: { onRequest: ({ isWebSocket, reject }) => expect(isWebSocket).toBe(false) ?? reject } });
+    await kind.close({ deadline: 0 });
+    const open = await start({
+      handlers: {
+        onRequest(pending) {
+          if (pending.isWebSocket) pending.accept();
+          else pending.reject(200, 'a page');
+        },
+      },
+    });
+    const session = await sessionTo(target(open));
+    const answer = await ask(session, { ':path': '/' }, true);
+    expect([answer.status, await bodyOf(answer.stream)]).toEqual([200, 'a page']);
+    const head = await ask(session, { ':method': 'HEAD', ':path': '/' }, true);
+    expect([head.status, head.fields['content-length'], await bodyOf(head.stream)]).toEqual([200, '6', '']);
+    await RawStream.open(session);
+  });
+
+  it('bounds the streams of a session', async () => {
+    const listening = await start();
+    const session = await sessionTo(target(listening));
+    expect(session.remoteSettings.maxConcurrentStreams).toBe(100);
+    const few = await start({ http2: { settings: { maxConcurrentStreams: 3, enableConnectProtocol: false } } });
+    const other = await sessionTo(target(few));
+    expect(other.remoteSettings).toMatchObject({ maxConcurrentStreams: 3, enableConnectProtocol: true });
+  });
+
+  it('survives what is no HTTP/2 behind its preface', async () => {
+    const listening = await start();
+    const client = await RawClient.open(listening.port);
+    client.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nthis is not a frame at all, and much too long to be one');
+    await client.closed;
+    const after = await RawStream.open(await sessionTo(target(listening)));
+    after.write(text('alive'));
+    expect(await after.text()).toBe('alive');
+  });
+});
+
+describe('with TLS', () => {
+  it('agrees on either version on one port, and on HTTP/1.1 with who asks for nothing', async () => {
+    const { cert, key } = await certificate();
+    const listening = await start({ tls: { cert, key } });
+    const url = `wss://localhost:${listening.port}/`;
+    for (const http2 of [true, false]) {
+      const echoed = deferred<string | Uint8Array>();
+      const peer = await connect(url, { http2, tls: { ca: cert }, handlers: { onMessage: (_peer, data) => echoed.resolve(data) } });
+      peer.send(`http2: ${http2}`);
+      expect(await echoed.promise).toBe(`http2: ${http2}`);
+      peer.abort();
+    }
+    const socket = connectTls({ port: listening.port, host: '127.0.0.1', servername: 'localhost', ca: cert });
+    const bare = new RawClient(socket);
+    await once(socket, 'secureConnect');
+    bare.write(requestFor());
+    expect(await bare.head()).toContain(' 101 ');
+    socket.destroy();
+  });
+});
+
+describe('closing', () => {
+  it('sends every stream the code and every session a GOAWAY, and resolves when all are gone', async () => {
+    const ended = deferred<EndInfo>();
+    const listening = await start({ handlers: { ...echo, onEnd: (_peer, info) => ended.resolve(info) } });
+    const session = await sessionTo(target(listening));
+    const client = await RawStream.open(session);
+    const idle = await sessionTo(target(listening));
+    const goaway = once(session, 'goaway');
+    const gone = once(idle, 'close');
+    const closed = listening.close({ code: 1012 });
+    await goaway;
+    const frame = await client.frame();
+    expect(Buffer.from(frame?.payload ?? []).readUInt16BE(0)).toBe(1012);
+    client.write(closeFrame(1012));
+    client.stream.end();
+    expect(await ended.promise).toMatchObject({ clean: true, code: 1012 });
+    await closed;
+    await gone;
+    expect(listening.peers.size).toBe(0);
+    expect((await failureOf(connect(listening.url, { http2: true }))) as object).toMatchObject({ code: 'WS_CONNECT_REFUSED' });
+  });
+
+  it('aborts at the deadline what is left: streams, requests, sockets that said nothing', async () => {
+    const waiting = deferred();
+    const listening = await start({
+      handlers: { ...echo, onRequest: (pending) => void (pending.request.target === '/' ? pending.accept() : waiting.resolve()) },
+    });
+    const session = await sessionTo(target(listening));
+    const client = await RawStream.open(session);
+    const answer = ask(session, connectHead('/wait')).catch((error: Error) => error.message);
+    const silent = await RawClient.open(listening.port);
+    await waiting.promise;
+    await listening.close({ deadline: 20 });
+    expect(await answer).toContain('no answer');
+    expect(await client.closed).not.toBe(0);
+    await silent.closed;
+  });
+});
+
+it('options.http2 is checked', async () => {
+  expect(await failureOf(listen({ http2: 'yes' as unknown as boolean }))).toMatchObject({
+    name: 'TypeError',
+    message: 'options.http2 must be an object',
+  });
+});

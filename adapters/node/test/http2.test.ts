@@ -1,0 +1,617 @@
+/** `attach` on HTTP/2 servers (RFC 8441), alone, beside HTTP/1.1 on one TLS port, and beside other listeners. */
+import { once } from 'node:events';
+import {
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type Http2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { get } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { EndInfo } from '@ferrywire/core';
+import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
+import {
+  type Attached,
+  type AttachOptions,
+  attach,
+  connect,
+  type Peer,
+  type PeerHandlers,
+  type PendingRequest,
+  transportOf,
+} from '@ferrywire/node';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { certificate } from './certificate.ts';
+import { ACCEPT, closeFrame, deferred, KEY, masked, text } from './helpers.ts';
+import { ask, bodyOf, cleanUp, cleanups, connectHead, RawStream, sessionTo } from './http2-helpers.ts';
+
+afterEach(cleanUp);
+
+const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
+
+interface Served {
+  readonly server: Http2Server | Http2SecureServer;
+  readonly port: number;
+  readonly url: string;
+  readonly sessions: Set<Http2Session>;
+}
+
+async function serve(server: Http2Server | Http2SecureServer = createServer(), secure = false): Promise<Served> {
+  const sessions = new Set<Http2Session>();
+  (server as Http2Server).on('session', (session) => sessions.add(session));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => {
+    for (const session of sessions) session.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address() as AddressInfo;
+  return { server, port, url: `${secure ? 'https://localhost' : 'http://127.0.0.1'}:${port}`, sessions };
+}
+function attachTo(server: Http2Server | Http2SecureServer, options: AttachOptions = {}): Attached {
+  const attached = attach(server, { handlers: echo, ...options });
+  cleanups.push(() => attached.close({ deadline: 0 }));
+  return attached;
+}
+/** A server with one attachment, and a raw session to it. */
+async function start(options: AttachOptions = {}) {
+  const served = await serve();
+  const attached = attachTo(served.server, options);
+  const session = await sessionTo(served.url);
+  return { ...served, attached, session };
+}
+/** Handlers that tell how the next connection ended. */
+function ending(handlers: PeerHandlers = echo): {
+  readonly handlers: PeerHandlers;
+  readonly ended: Promise<EndInfo>;
+  readonly opened: Promise<Peer>;
+} {
+  const ended = deferred<EndInfo>();
+  const opened = deferred<Peer>();
+  return {
+    handlers: {
+      ...handlers,
+      onOpen(peer, opening) {
+        handlers.onOpen?.(peer, opening);
+        opened.resolve(peer);
+      },
+      onEnd: (_peer, info) => ended.resolve(info),
+    },
+    ended: ended.promise,
+    opened: opened.promise,
+  };
+}
+
+describe('the handshake', () => {
+  it('answers an extended CONNECT with 200 and no accept, and echoes', async () => {
+    const { session, attached } = await start({ policy: { subprotocols: ['chat'] } });
+    const client = await RawStream.open(session, '/room?x=1', { 'sec-websocket-key': KEY, 'sec-websocket-protocol': 'chat, other' });
+    expect(client.answer.fields['sec-websocket-accept']).toBeUndefined();
+    expect(client.answer.fields['sec-websocket-protocol']).toBe('chat');
+    client.write(text('hello'));
+    expect(await client.text()).toBe('hello');
+    client.write(masked({ opcode: 2, payload: Uint8Array.of(0, 255) }));
+    expect((await client.frame())?.payload).toEqual(Uint8Array.of(0, 255));
+    expect(attached.peers.size).toBe(1);
+  });
+
+  it('turns on the setting that allows it', async () => {
+    const { session } = await start();
+    expect(session.remoteSettings.enableConnectProtocol).toBe(true);
+  });
+
+  it('answers a key with an accept where h2Accept says so', async () => {
+    const { session } = await start({ policy: { h2Accept: true } });
+    const client = await RawStream.open(session, '/', { 'sec-websocket-key': KEY });
+    expect(client.answer.fields['sec-websocket-accept']).toBe(ACCEPT);
+  });
+
+  it('shows the request as it came, repeated fields and pseudo-header fields', async () => {
+    const asked = deferred<PendingRequest>();
+    const { session } = await start({
+      handlers: {
+        onRequest(pending) {
+          asked.resolve(pending);
+          pending.accept();
+        },
+      },
+    });
+    await RawStream.open(session, '/a?b=%20', { 'x-twice': ['1', '2'] });
+    const { request, isWebSocket, transport } = await asked.promise;
+    expect(request).toMatchObject({
+      method: 'CONNECT',
+      target: '/a?b=%20',
+      httpVersion: '2',
+      authority: 'example.com',
+      scheme: 'https',
+      protocol: 'websocket',
+    });
+    expect(request.headers).toEqual([
+      ['sec-websocket-version', '13'],
+      ['x-twice', '1'],
+      ['x-twice', '2'],
+    ]);
+    expect(isWebSocket).toBe(true);
+    const { remoteAddress, remotePort, encrypted, incoming } = transportOf({ transport });
+    expect([remoteAddress, typeof remotePort, encrypted, incoming]).toEqual(['127.0.0.1', 'number', false, null]);
+  });
+
+  const refusals: readonly (readonly [
+    what: string,
+    path: string,
+    fields: Record<string, string>,
+    status: number,
+    field: [string, string] | null,
+  ])[] = [
+    ['another version with 400, not 426', '/', { 'sec-websocket-version': '8' }, 400, ['sec-websocket-version', '13']],
+    ['a path that is not served with 404', '/elsewhere', {}, 404, null],
+    ['an origin that is not allowed with 403', '/', { origin: 'https://evil.example' }, 403, null],
+    ['another protocol with 501', '/', { ':protocol': 'connect-udp' }, 501, null],
+    ['a malformed extension field with 400', '/', { 'sec-websocket-extensions': 'a;;b' }, 400, null],
+    ['a body with 400', '/', { 'content-length': '5' }, 400, null],
+  ];
+  for (const [what, path, fields, status, field] of refusals) {
+    it(`refuses ${what}`, async () => {
+      const { session } = await start({ policy: { path: '/', origins: ['https://good.example', null] } });
+      const answer = await ask(session, connectHead(path, fields));
+      expect(answer.status).toBe(status);
+      if (field !== null) expect(answer.fields[field[0]]).toBe(field[1]);
+      expect(answer.fields.connection).toBeUndefined();
+      const body = await bodyOf(answer.stream);
+      expect(body).toMatch(/^.+\n$/);
+      expect(answer.fields['content-length']).toBe(String(body.length));
+      answer.stream.close();
+    });
+  }
+
+  it('negotiates permessage-deflate', async () => {
+    const { port, attached } = await start({ policy: { extensions: [serverDeflate({ threshold: 0 })] } });
+    const answered = deferred<string | Uint8Array>();
+    const peer = await connect(`ws://127.0.0.1:${port}/`, {
+      http2: true,
+      extensions: [clientDeflate({ threshold: 0 })],
+      handlers: { onMessage: (_peer, data) => answered.resolve(data) },
+    });
+    expect(peer.connection.extensions.map(({ name }) => name)).toEqual(['permessage-deflate']);
+    peer.send('squeeze '.repeat(1000));
+    expect(await answered.promise).toBe('squeeze '.repeat(1000));
+    const [served] = attached.peers;
+    expect(served?.connection.stats.bytesIn).toBeLessThan(1000);
+  });
+});
+
+describe('deciding', () => {
+  it('waits for the application', async () => {
+    const asked = deferred<PendingRequest>();
+    const { session } = await start({ handlers: { ...echo, onRequest: (pending) => asked.resolve(pending) } });
+    const opening = RawStream.open(session);
+    (await asked.promise).accept({ headers: [['x-seen', 'yes']] });
+    const client = await opening;
+    expect(client.answer.fields['x-seen']).toBe('yes');
+    client.write(text('later'));
+    expect(await client.text()).toBe('later');
+  });
+
+  it('rejects with a status, a body and fields', async () => {
+    const refused = deferred<readonly unknown[]>();
+    const { session } = await start({
+      handlers: {
+        onRequest: (pending) =>
+          pending.reject(401, 'who are you?', [
+            ['WWW-Authenticate', 'Basic'],
+            ['Connection', 'close'],
+          ]),
+        onRefused: (...what) => refused.resolve(what),
+      },
+    });
+    const answer = await ask(session, connectHead());
+    expect([answer.status, answer.fields['www-authenticate'], answer.fields.connection]).toEqual([401, 'Basic', undefined]);
+    expect(await bodyOf(answer.stream)).toBe('who are you?');
+    expect(await refused.promise).toEqual([401, 'WS_HS_STATUS']);
+  });
+
+  it('writes the body of a rejection in pieces, no more and no less than it said', async () => {
+    const { session } = await start({
+      handlers: {
+        onRequest(pending) {
+          const writer = pending.startRejection(503, [['Content-Length', '6']]);
+          expect(writer.write(Buffer.from('abc'))).toBe(true);
+          expect(() => writer.end()).toThrow(RangeError);
+          expect(() => writer.write(Buffer.from('defg'))).toThrow(RangeError);
+          writer.write(Buffer.from('def'));
+          writer.end();
+          expect(writer.write(Buffer.from('x'))).toBe(false);
+        },
+      },
+    });
+    const answer = await ask(session, connectHead());
+    expect([answer.status, answer.fields['content-length'], await bodyOf(answer.stream)]).toEqual([503, '6', 'abcdef']);
+  });
+
+  it('checks what it is given to say', async () => {
+    const thrown: unknown[] = [];
+    const { session } = await start({
+      handlers: {
+        onRequest(pending) {
+          for (const mistake of [
+            () => pending.reject(99),
+            () => pending.reject(204, 'body'),
+            () => pending.reject(400, '', [['a b', 'c']]),
+          ]) {
+            try {
+              mistake();
+            } catch (error) {
+              thrown.push((error as Error).name);
+            }
+          }
+          pending.reject(400);
+        },
+      },
+    });
+    expect((await ask(session, connectHead())).status).toBe(400);
+    expect(thrown).toEqual(['RangeError', 'TypeError', 'TypeError']);
+  });
+
+  it('is told when the client resets before the answer', async () => {
+    const asked = deferred<PendingRequest>();
+    const refused = deferred<readonly unknown[]>();
+    const { session, attached } = await start({
+      handlers: { onRequest: (pending) => asked.resolve(pending), onRefused: (...what) => refused.resolve(what) },
+    });
+    const stream = session.request(connectHead(), { endStream: false });
+    stream.on('error', () => {});
+    const pending = await asked.promise;
+    stream.close(8);
+    expect(await refused.promise).toEqual([0, 'WS_HS_EOF']);
+    expect(pending.accept()).toBe(false);
+    pending.reject(400);
+    expect(attached.peers.size).toBe(0);
+  });
+
+  it('gives up at the opening deadline with 408', async () => {
+    const refused = deferred<readonly unknown[]>();
+    const { session } = await start({
+      timeouts: { opening: 30 },
+      handlers: { onRequest: () => {}, onRefused: (...what) => refused.resolve(what) },
+    });
+    expect((await ask(session, connectHead())).status).toBe(408);
+    expect(await refused.promise).toEqual([408, 'WS_HS_TIMEOUT']);
+  });
+
+  it('drops a client that does not end a stream that was refused', async () => {
+    const { session } = await start({ policy: { path: '/here' }, timeouts: { closing: 30 } });
+    const { stream, status } = await ask(session, connectHead('/there'));
+    expect(status).toBe(404);
+    stream.resume();
+    await once(stream, 'close');
+    expect(stream.rstCode).toBe(8);
+  });
+});
+
+describe('the stream', () => {
+  it('ends in order: close frames, then END_STREAM from the server first', async () => {
+    const { handlers, ended } = ending();
+    const { session, attached } = await start({ handlers });
+    const client = await RawStream.open(session);
+    client.write(closeFrame(1000, 'bye'));
+    const frame = await client.frame();
+    expect([frame?.header.opcode, Buffer.from(frame?.payload ?? []).readUInt16BE(0)]).toEqual([8, 1000]);
+    expect(await client.frame()).toBeNull();
+    expect(client.ended).toBe(true);
+    client.stream.end();
+    expect(await client.closed).toBe(0);
+    expect(await ended).toMatchObject({ clean: true, code: 1000, reason: 'bye', cause: null });
+    expect(attached.peers.size).toBe(0);
+    expect(session.destroyed).toBe(false);
+  });
+
+  it('tells END_STREAM without a close frame', async () => {
+    const { handlers, ended } = ending();
+    const { session } = await start({ handlers });
+    const client = await RawStream.open(session);
+    client.stream.end(text('last'));
+    expect(await client.text()).toBe('last');
+    expect(await ended).toMatchObject({ clean: false, code: 1006, cause: { code: 'WS_EOF' } });
+  });
+
+  it('tells a reset, although it shows as an end first', async () => {
+    const { handlers, ended, opened } = ending();
+    const { session } = await start({ handlers });
+    const client = await RawStream.open(session);
+    const peer = await opened;
+    client.stream.close(8);
+    expect(await ended).toMatchObject({ clean: false, code: 1006, cause: { code: 'WS_TRANSPORT' } });
+    expect(peer.send('too late')).toBe(false);
+  });
+
+  it('resets with CANCEL when it is aborted', async () => {
+    const { handlers, ended, opened } = ending();
+    const { session } = await start({ handlers });
+    const client = await RawStream.open(session);
+    (await opened).abort();
+    expect(await client.closed).toBe(8);
+    expect(await ended).toMatchObject({ clean: false, cause: { code: 'WS_ABORTED' } });
+  });
+
+  it('aborts although the client reads nothing', async () => {
+    const { handlers, ended, opened } = ending({ ...echo, onOpen: (peer) => void peer.send(new Uint8Array(500_000)) });
+    const { session, attached } = await start({ handlers });
+    const { stream } = await ask(session, connectHead());
+    const peer = await opened;
+    expect(peer.writable).toBe(false);
+    peer.abort();
+    await ended;
+    stream.resume();
+    await once(stream, 'close');
+    expect(attached.peers.size).toBe(0);
+  });
+
+  it('fails a frame without a mask with 1002 and ends', async () => {
+    const { handlers, ended } = ending();
+    const { session } = await start({ handlers });
+    const client = await RawStream.open(session);
+    client.write(Uint8Array.of(0x81, 1, 65));
+    const frame = await client.frame();
+    expect(Buffer.from(frame?.payload ?? []).readUInt16BE(0)).toBe(1002);
+    expect(await client.frame()).toBeNull();
+    client.stream.end();
+    expect(await ended).toMatchObject({ cause: { code: 'WS_MASK_REQUIRED' } });
+  });
+
+  it('loses all its connections with the session, and says so to each', async () => {
+    const ends: EndInfo[] = [];
+    const all = deferred();
+    const { session, attached } = await start({ handlers: { onEnd: (_peer, info) => void (ends.push(info) === 3 && all.resolve()) } });
+    for (let index = 0; index < 3; index++) await RawStream.open(session);
+    session.destroy();
+    await all.promise;
+    expect(ends.map(({ clean, code }) => [clean, code])).toEqual([
+      [false, 1006],
+      [false, 1006],
+      [false, 1006],
+    ]);
+    expect(attached.peers.size).toBe(0);
+  });
+
+  it('goes on after a GOAWAY', async () => {
+    const { handlers, opened } = ending();
+    const { session, sessions } = await start({ handlers });
+    const client = await RawStream.open(session);
+    await opened;
+    for (const served of sessions) served.close();
+    await once(session, 'goaway');
+    client.write(text('still here'));
+    expect(await client.text()).toBe('still here');
+    client.write(closeFrame(1000));
+    await client.frame();
+    client.stream.end();
+    expect(await client.closed).toBe(0);
+  });
+
+  it('gives the same answers however the bytes are cut', async () => {
+    const { session } = await start();
+    const messages = ['', 'a', 'é水\u{1f6a2}', 'x'.repeat(200), 'y'.repeat(70_000)];
+    const bytes = Buffer.concat([...messages.map(text), closeFrame(1000)]);
+    const cuts = fc.array(fc.integer({ min: 1, max: bytes.length - 1 }), { maxLength: 40 });
+    await fc.assert(
+      fc.asyncProperty(cuts, async (places) => {
+        const client = await RawStream.open(session);
+        let from = 0;
+        for (const to of [...new Set(places), bytes.length].sort((a, b) => a - b)) {
+          client.write(bytes.subarray(from, to));
+          from = to;
+        }
+        for (const message of messages) expect(await client.text()).toBe(message);
+        expect((await client.frame())?.header.opcode).toBe(8);
+        client.stream.end();
+        expect(await client.closed).toBe(0);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('keeps nothing half open when onOpen throws', async () => {
+    const thrown = deferred<unknown>();
+    const { handlers, ended } = ending({
+      onOpen: () => {
+        throw new Error('mistake');
+      },
+      onError: (peer, error) => {
+        thrown.resolve(error);
+        peer.close(1011);
+      },
+    });
+    const { session, attached } = await start({ handlers });
+    const client = await RawStream.open(session);
+    expect(await thrown.promise).toMatchObject({ message: 'mistake' });
+    const frame = await client.frame();
+    expect(Buffer.from(frame?.payload ?? []).readUInt16BE(0)).toBe(1011);
+    client.write(closeFrame(1011));
+    client.stream.end();
+    expect(await ended).toMatchObject({ clean: true });
+    expect(attached.peers.size).toBe(0);
+  });
+});
+
+describe('flow control', () => {
+  it('holds back a client whose messages nobody takes, and nobody else on its session', async () => {
+    const { handlers, opened } = ending();
+    const { session } = await start({ handlers, limits: { maxMessageSize: 16_777_216 } });
+    const blocked = await RawStream.open(session);
+    const peer = await opened;
+    peer.pause();
+    const message = masked({ opcode: 2, payload: new Uint8Array(3_000_000) });
+    let written = false;
+    blocked.stream.write(message, () => {
+      written = true;
+    });
+    const other = await RawStream.open(session);
+    for (let round = 0; round < 20; round++) {
+      other.write(text(`round ${round}`));
+      expect(await other.text()).toBe(`round ${round}`);
+    }
+    expect(written).toBe(false);
+    peer.resume();
+    expect((await blocked.frame())?.payload.length).toBe(3_000_000);
+    expect(written).toBe(true);
+  });
+
+  it('stalls when its client reads nothing, drains when it does, and loses nothing', async () => {
+    const drained = deferred();
+    const { handlers, opened } = ending({ onDrain: () => drained.resolve() });
+    const { session } = await start({ handlers });
+    const { stream } = await ask(session, connectHead());
+    const peer = await opened;
+    let sent = 0;
+    while (peer.writable && sent < 1000) {
+      peer.send(new Uint8Array(10_000).fill(sent++ % 251));
+      await new Promise(setImmediate);
+    }
+    expect(peer.writable).toBe(false);
+    expect(peer.bufferedAmount).toBeGreaterThan(0);
+    const client = new RawStream({ status: 200, fields: {}, stream });
+    for (let index = 0; index < sent; index++) expect((await client.frame())?.payload[9999]).toBe(index % 251);
+    await drained.promise;
+    expect(peer.bufferedAmount).toBe(0);
+  });
+});
+
+describe('many on one session', () => {
+  it('serves a hundred, each its own', async () => {
+    let left = 100;
+    const gone = deferred();
+    const { session, attached } = await start({ handlers: { ...echo, onEnd: () => void (--left === 0 && gone.resolve()) } });
+    const clients = await Promise.all(Array.from({ length: 100 }, (_, index) => RawStream.open(session, `/${index}`)));
+    expect(attached.peers.size).toBe(100);
+    for (const [index, client] of clients.entries()) client.write(text(`to ${index}`));
+    for (const [index, client] of clients.entries()) expect(await client.text()).toBe(`to ${index}`);
+    for (const client of clients) client.write(closeFrame(1000));
+    for (const client of clients) {
+      await client.frame();
+      client.stream.end();
+      expect(await client.closed).toBe(0);
+    }
+    await gone.promise;
+  });
+});
+
+describe('beside others', () => {
+  it('serves both versions on one TLS port, and leaves plain requests of both to the server', async () => {
+    const { cert, key } = await certificate();
+    const server = createSecureServer({ cert, key, allowHTTP1: true }, (request, response) =>
+      response.end(`page over ${request.httpVersion}`),
+    );
+    const { port, url } = await serve(server, true);
+    const encrypted: unknown[] = [];
+    const attached = attachTo(server, { handlers: { ...echo, onOpen: (peer) => void encrypted.push(transportOf(peer).encrypted) } });
+
+    const session = await sessionTo(url, { ca: cert });
+    const modern = await RawStream.open(session);
+    modern.write(text('over 2'));
+    expect(await modern.text()).toBe('over 2');
+    const page = await ask(session, { ':path': '/' }, true);
+    expect(await bodyOf(page.stream)).toBe('page over 2.0');
+
+    const classic = await connect(`wss://localhost:${port}/`, { tls: { ca: cert } });
+    expect(attached.peers.size).toBe(2);
+    expect(encrypted).toEqual([true, true]);
+    const answer = await new Promise<string>((resolve, reject) => {
+      get(`https://localhost:${port}/`, { ca: cert, agent: false }, (response) => {
+        response.setEncoding('utf8').once('data', resolve);
+      }).once('error', reject);
+    });
+    expect(answer).toBe('page over 1.1');
+    classic.abort();
+  });
+
+  it('is not answered with 405 by the listener for requests, whichever came first', async () => {
+    for (const first of ['request', 'attach']) {
+      const server = createServer();
+      if (first === 'request') server.on('request', (_request, response) => response.end('page'));
+      attachTo(server);
+      if (first === 'attach') server.on('request', (_request, response) => response.end('page'));
+      const { url } = await serve(server);
+      const session = await sessionTo(url);
+      const client = await RawStream.open(session);
+      client.write(text(first));
+      expect(await client.text()).toBe(first);
+      const page = await ask(session, { ':path': '/' }, true);
+      expect(await bodyOf(page.stream)).toBe('page');
+      const plain = await ask(session, { ':method': 'CONNECT', ':authority': 'example.com:80' });
+      expect(plain.status).toBe(405);
+      plain.stream.close();
+    }
+  });
+
+  it('shares a server with other attachments by path, and refuses what none of them serves', async () => {
+    const { server, url } = await serve();
+    const one = attachTo(server, { policy: { path: '/one' } });
+    const two = attachTo(server, { policy: { path: '/two' } });
+    const session = await sessionTo(url);
+    await RawStream.open(session, '/two');
+    await RawStream.open(session, '/one');
+    expect([one.peers.size, two.peers.size]).toEqual([1, 1]);
+    expect((await ask(session, connectHead('/three'))).status).toBe(404);
+    two.detach();
+    expect((await ask(session, connectHead('/two'))).status).toBe(404);
+  });
+
+  it('leaves what it does not serve to another listener, for as long as the opening deadline', async () => {
+    const { server, url } = await serve();
+    attachTo(server, { policy: { path: '/ours' }, timeouts: { opening: 50 } });
+    server.on('stream', (stream: ServerHttp2Stream, headers) => {
+      if (headers[':path'] === '/theirs') setImmediate(() => stream.respond({ ':status': 202 }, { endStream: true }));
+    });
+    const session = await sessionTo(url);
+    expect((await ask(session, connectHead('/theirs'))).status).toBe(202);
+    expect((await ask(session, connectHead('/nobodys'))).status).toBe(404);
+    const client = await RawStream.open(session, '/ours');
+    client.write(text('ours'));
+    expect(await client.text()).toBe('ours');
+  });
+
+  it('leaves no listener behind', async () => {
+    const { server } = await serve();
+    const before = server.eventNames().map((name) => [name, server.listenerCount(name)]);
+    const first = attachTo(server);
+    const second = attachTo(server);
+    await first.close();
+    second.detach();
+    expect(server.eventNames().map((name) => [name, server.listenerCount(name)])).toEqual(before);
+  });
+});
+
+describe('closing', () => {
+  it('closes every connection with the code, resets what waits for an answer, and takes no more', async () => {
+    const { handlers, ended, opened } = ending();
+    const waiting = deferred();
+    const { session, attached } = await start({
+      handlers: {
+        ...handlers,
+        onRequest: (pending) => void (pending.request.target === '/wait' ? waiting.resolve() : pending.accept()),
+      },
+    });
+    const client = await RawStream.open(session);
+    await opened;
+    const answer = ask(session, connectHead('/wait')).catch((error: Error) => error.message);
+    await waiting.promise;
+    const closed = attached.close({ code: 1012 });
+    const frame = await client.frame();
+    expect(Buffer.from(frame?.payload ?? []).readUInt16BE(0)).toBe(1012);
+    client.write(closeFrame(1012));
+    client.stream.end();
+    expect(await ended).toMatchObject({ clean: true, code: 1012 });
+    expect(await answer).toBe('closed with code 7 and no answer');
+    await closed;
+    expect(attached.peers.size).toBe(0);
+  });
+
+  it('aborts at the deadline what does not answer', async () => {
+    const { session, attached } = await start();
+    const client = await RawStream.open(session);
+    await attached.close({ deadline: 0 });
+    expect(await client.closed).toBe(8);
+  });
+});
