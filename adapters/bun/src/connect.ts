@@ -61,7 +61,12 @@ async function dial(target: DialTarget, tls: TlsOptions, servername: string | un
     connectError(): void {},
   };
   const name = servername ?? host;
-  const shared = { socket, data: undefined, allowHalfOpen: true, ...(secure ? { tls: bunTls(tls, { serverName: name }) } : null) };
+  const shared = {
+    socket,
+    data: undefined,
+    allowHalfOpen: true,
+    ...(secure ? { tls: bunTls(tls, { serverName: name }) as Bun.TLSOptions } : null),
+  };
   const drop = (late: Socket): void => late.terminate();
   const connecting =
     socketPath === undefined ? Bun.connect({ ...shared, hostname: host, port }) : Bun.connect({ ...shared, unix: socketPath });

@@ -54,7 +54,7 @@ export async function listen(options: ListenOptions = {}): Promise<RefListening>
     // Without this handler 'open' waits for TLS. A failed handshake is followed by 'close'.
     handshake(): void {},
   };
-  const shared = { socket, allowHalfOpen: true, ...(tls === undefined ? null : { tls: bunTls(tls) }) };
+  const shared = { socket, allowHalfOpen: true, ...(tls === undefined ? null : { tls: bunTls(tls) as Bun.TLSOptions }) };
   let listener: Bun.TCPSocketListener<BunTransport | undefined> | Bun.UnixSocketListener<BunTransport | undefined>;
   try {
     listener = socketPath === undefined ? Bun.listen({ ...shared, hostname: host, port }) : Bun.listen({ ...shared, unix: socketPath });

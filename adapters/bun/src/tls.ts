@@ -18,8 +18,8 @@ export interface TlsOptions {
   readonly ciphers?: string;
 }
 
-/** Our options as Bun's, which has no readonly arrays. */
-export function bunTls(options: TlsOptions, more: { readonly serverName?: string } = {}): Bun.TLSOptions {
+/** As Bun wants them; the caller has Bun's types. */
+export function bunTls(options: TlsOptions, more: { readonly serverName?: string } = {}): object {
   // Offered so that a server that also speaks HTTP/2 does not choose it (RFC 7301).
-  return { ALPNProtocols: 'http/1.1', ...(options as Bun.TLSOptions), ...more };
+  return { ALPNProtocols: 'http/1.1', ...options, ...more };
 }

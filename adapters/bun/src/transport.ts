@@ -10,7 +10,21 @@
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
 import { type SocketInfo, throwOutside, transportIn } from '@ferrywire/driver/adapter';
 
-export type Socket = Bun.Socket<BunTransport | undefined>;
+/** A `Bun.Socket`, as far as used: its own type would need Bun's types wherever this package is imported. */
+export interface Socket {
+  data: BunTransport | undefined;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** The count that the kernel took; below 0 when the socket is closed. */
+  write(bytes: Uint8Array, byteOffset?: number, byteLength?: number): number;
+  shutdown(): void;
+  terminate(): void;
+  pause(): void;
+  resume(): void;
+  ref(): void;
+  unref(): void;
+  setNoDelay(on: boolean): boolean;
+}
 
 /** Up to so many bytes, several chunks are written as one: a copy costs less than another system call. */
 const JOIN = 65_536;

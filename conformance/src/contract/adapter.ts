@@ -2,8 +2,9 @@
  * What the contract suite needs of an adapter: its own `listen` and `connect`, and what it says it can do. An entry file fills this in
  * and is run as a program on the runtimes the adapter is for.
  */
-import type { Limits, Timeouts } from '@ferrywire/core';
+import type { ClientExtension, Limits, Timeouts } from '@ferrywire/core';
 import type { Capabilities, Listening, Peer, PeerHandlers } from '@ferrywire/driver';
+import type { ServerPolicy } from '@ferrywire/handshake';
 
 export interface ContractListen {
   readonly host: string;
@@ -12,6 +13,9 @@ export interface ContractListen {
   readonly limits?: Limits;
   readonly timeouts?: Timeouts;
   readonly highWaterMark?: number;
+  readonly policy?: ServerPolicy;
+  /** PEM; present = TLS. */
+  readonly tls?: { readonly key: string; readonly cert: string };
 }
 
 export interface ContractConnect {
@@ -19,6 +23,11 @@ export interface ContractConnect {
   readonly limits?: Limits;
   readonly timeouts?: Timeouts;
   readonly signal?: AbortSignal;
+  readonly extensions?: readonly ClientExtension[];
+  readonly subprotocols?: readonly string[];
+  /** The authority to trust, PEM. */
+  readonly tls?: { readonly ca: string };
+  readonly servername?: string;
 }
 
 export interface AdapterUnderTest {

@@ -102,7 +102,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
         }
       }
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
     this.#reading = false;
   }
@@ -132,7 +132,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
         if (this.#eof) this.#close();
       } else this.#writing = false;
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
   }
 
@@ -158,7 +158,8 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     return batch;
   }
 
-  #fail(error: unknown): void {
+  /** The stream broke while nothing was under way. */
+  fail(error: unknown): void {
     if (this.#closed) return;
     this.#tell((driver) => driver.receiveError(error));
     this.#close();

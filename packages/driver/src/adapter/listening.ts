@@ -38,7 +38,7 @@ export interface ListenerParts {
   readonly host: string;
   readonly secure: boolean;
   /** The connections. */
-  readonly endpoints: EndpointHost;
+  readonly endpoints: Pick<EndpointHost, 'peers' | 'close'>;
   /** Stops accepting. Connections go on. */
   stop(): void;
   ref(): void;

@@ -1,0 +1,39 @@
+/**
+ * Clock and timers of any runtime that has the web's: browsers, workers, Node, Bun, Deno.
+ */
+import { type Runtime, SharedTimers } from '@ferrywire/driver/adapter';
+
+interface Global {
+  readonly setImmediate?: (callback: () => void) => unknown;
+}
+
+/** A timer of 0 is clamped to 4 ms in browsers once timers nest; a message is not. */
+function nextTurn(callback: () => void): void {
+  const { setImmediate } = globalThis as Global;
+  if (setImmediate !== undefined) {
+    setImmediate(callback);
+    return;
+  }
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    callback();
+  };
+  port2.postMessage(null);
+}
+
+const clock = (): number => performance.now();
+
+export const runtime: Runtime = {
+  clock,
+  timers: new SharedTimers(clock, {
+    after(callback, delay) {
+      const handle: unknown = setTimeout(callback, delay);
+      // Node, Bun and Deno: the streams keep the process alive, or not.
+      if (typeof handle === 'object' && handle !== null && 'unref' in handle) (handle as { unref(): void }).unref();
+      return handle;
+    },
+    cancel: (handle) => clearTimeout(handle as number),
+    nextTurn: (callback, entry) => nextTurn(() => callback(entry)),
+  }),
+};
