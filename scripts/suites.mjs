@@ -21,4 +21,5 @@ export const suites = [
   { name: 'frame codec', file: 'packages/core/test/codec.suite.mjs' },
   { name: 'deflate codecs', file: 'packages/deflate/dist/suite/codec.suite.js' },
   { name: 'adapter contract: node', file: 'conformance/dist/contract/node.js', timeout: 240 },
+  { name: 'adapter contract: node over HTTP/2', file: 'conformance/dist/contract/node-http2.js', timeout: 240 },
 ];

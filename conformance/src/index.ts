@@ -43,6 +43,7 @@ export { TargetUnavailable } from './target.ts';
 export { clientCommand, serverCommand } from './targets/child-process.ts';
 export type { ClientListenerOptions } from './targets/client-listener.ts';
 export { clientListener } from './targets/client-listener.ts';
+export { http2Server } from './targets/http2-server.ts';
 export type { InProcessOptions } from './targets/in-process.ts';
 export { inProcess } from './targets/in-process.ts';
 export type { ServerUrlOptions } from './targets/server-url.ts';

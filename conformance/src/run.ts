@@ -41,11 +41,12 @@ export function selectedCases(options: RunOptions): Case[] {
   return selectCases(options.cases ?? allCases, options.include ?? [], options.exclude ?? []);
 }
 
-/** Those that make sense for it: a server masks nothing, a URL has no methods, and in process there is no opening handshake. */
+/** Those that make sense for it: a server masks nothing, a URL has no methods, and in process and over HTTP/2 there is no head of HTTP/1.1. */
 export function casesFor(target: Target, selected: readonly Case[]): Case[] {
   const virtual = target.virtual === true;
+  const openings = !virtual && target.openings !== false;
   return selected.filter(
-    (test) => (test.onlyFor ?? target.role) === target.role && (virtual ? test.opening === null : !test.inProcessOnly),
+    (test) => (test.onlyFor ?? target.role) === target.role && (openings || test.opening === null) && (virtual || !test.inProcessOnly),
   );
 }
 

@@ -20,6 +20,8 @@ export interface ActiveTarget {
   readonly role: Role;
   /** No waiting takes real time, so nothing is run twice and nothing in parallel. */
   readonly virtual: boolean;
+  /** False where the harness does not write the heads of the opening handshake itself. Default true. */
+  readonly openings?: boolean;
   /** Rejects with TargetUnavailable when there is nothing to test. */
   open(): Promise<void>;
   run(test: Case, settings: TargetSettings): Promise<CaseResult>;
@@ -33,6 +35,8 @@ export interface PassiveTarget {
   readonly role: Role;
   /** In process, wherever. Default false. */
   readonly virtual?: boolean;
+  /** As of an active target. */
+  readonly openings?: boolean;
   /** Ends when the client has, or `signal` says so. */
   serve(cases: readonly Case[], settings: TargetSettings, onResult: (result: CaseResult) => void, signal?: AbortSignal): Promise<void>;
 }

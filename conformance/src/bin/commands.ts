@@ -13,6 +13,7 @@ import { selectCases, unmatchedPatterns } from '../select.ts';
 import { type Target, TargetUnavailable } from '../target.ts';
 import { clientCommand, serverCommand } from '../targets/child-process.ts';
 import { clientListener } from '../targets/client-listener.ts';
+import { http2Server } from '../targets/http2-server.ts';
 import { serverUrl } from '../targets/server-url.ts';
 import { type Options, readOptions, UsageError, usage } from './options.ts';
 
@@ -99,21 +100,22 @@ function explain(ids: readonly string[], output: Output): number {
   return allFine;
 }
 
-function serverTarget({ words, child, ca, insecure }: Options): Target {
+function serverTarget({ words, child, ca, insecure, http2 }: Options): Target {
   const [url, ...more] = words;
   if (more.length > 0 || (url === undefined) === (child === undefined))
     throw new UsageError("server takes a URL, or --command 'CMD {port}'");
-  if (child !== undefined) return serverCommand(child);
+  if (child !== undefined) return serverCommand(child, { http2 });
   try {
-    return serverUrl(url ?? '', { rejectUnauthorized: !insecure, ...(ca === undefined ? {} : { ca: readFileSync(ca) }) });
+    const target = http2 ? http2Server : serverUrl;
+    return target(url ?? '', { rejectUnauthorized: !insecure, ...(ca === undefined ? {} : { ca: readFileSync(ca) }) });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
 }
 
-function clientTarget({ listen, child, host, keep, idle }: Options, output: Output): Target {
+function clientTarget({ listen, child, host, keep, idle, http2 }: Options, output: Output): Target {
   if ((listen === undefined) === (child === undefined)) throw new UsageError("client takes --listen PORT, or --command 'CMD {url}'");
-  const common = { ...(host === undefined ? {} : { host }), ...(idle === undefined ? {} : { idle: idle * 1000 }) };
+  const common = { http2, ...(host === undefined ? {} : { host }), ...(idle === undefined ? {} : { idle: idle * 1000 }) };
   if (child !== undefined) return clientCommand(child, common);
   return clientListener({ port: listen ?? 0, keep, ...common, onListening: (url) => output.out(`listening on ${url}`) });
 }

@@ -11,7 +11,7 @@ export class UsageError extends Error {
 
 export const usage = `usage: ferrywire-conformance COMMAND [options]
 
-  self [--runtime node|bun|deno]       ferrywire itself: in process and over TCP, both roles
+  self [--runtime node|bun|deno]       ferrywire itself: in process, over TCP and over HTTP/2
   server URL                           a server at a ws: or wss: URL
   server --command 'CMD {port}'        a server that is started for the run
   client --listen PORT                 clients that connect to PORT, as to an Autobahn fuzzing server
@@ -29,13 +29,14 @@ export const usage = `usage: ferrywire-conformance COMMAND [options]
   --time-scale X       multiplies every time limit
   --strict             NON-STRICT and UNIMPLEMENTED fail too
   --json FILE          writes the results; - is the standard output
-  --only WHERE         for self: in-process or tcp
+  --only WHERE         for self: in-process, tcp or http2
   --split bytes        for self: single bytes in process
   --role ROLE          for self: server or client only
   --host ADDRESS       for client: where to listen (default 127.0.0.1)
   --keep               for client: stay after /updateReports
   --idle SECONDS       for client: give up without a connection (default 60)
   --ca FILE, --insecure   for wss: servers
+  --http2              for server and client: over HTTP/2
 
 exit codes: 0 all as expected, 1 something failed, 2 wrong use or nothing ran`;
 
@@ -52,7 +53,7 @@ export interface Options {
   readonly strict: boolean;
   readonly json: string | undefined;
   readonly runtime: 'node' | 'bun' | 'deno';
-  readonly only: 'in-process' | 'tcp' | undefined;
+  readonly only: 'in-process' | 'tcp' | 'http2' | undefined;
   readonly split: 'whole' | 'bytes';
   readonly role: 'server' | 'client' | undefined;
   readonly listen: number | undefined;
@@ -62,6 +63,7 @@ export interface Options {
   readonly idle: number | undefined;
   readonly ca: string | undefined;
   readonly insecure: boolean;
+  readonly http2: boolean;
 }
 
 const spec = {
@@ -85,6 +87,7 @@ const spec = {
   idle: { type: 'string' },
   ca: { type: 'string' },
   insecure: { type: 'boolean', default: false },
+  http2: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
@@ -127,7 +130,7 @@ export function readOptions(args: readonly string[]): Options {
     strict: values.strict,
     json: values.json,
     runtime: oneOf('runtime', values.runtime, ['node', 'bun', 'deno']),
-    only: optional(values.only, (text) => oneOf('only', text, ['in-process', 'tcp'])),
+    only: optional(values.only, (text) => oneOf('only', text, ['in-process', 'tcp', 'http2'])),
     split: oneOf('split', values.split, ['whole', 'bytes']),
     role: optional(values.role, (text) => oneOf('role', text, ['server', 'client'])),
     listen: optional(values.listen, (text) => whole('listen', text, 0, 65_535)),
@@ -137,6 +140,7 @@ export function readOptions(args: readonly string[]): Options {
     idle: optional(values.idle, (text) => whole('idle', text, 0, 86_400)),
     ca: values.ca,
     insecure: values.insecure,
+    http2: values.http2,
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Ferrywire as the target: the core in process, and the echo endpoints of its adapters over TCP, on any runtime.
+ * Ferrywire as the target: the core in process, and the echo endpoints of its adapters over TCP and over HTTP/2, on any runtime.
  */
 import { fileURLToPath } from 'node:url';
 import { singleBytes, whole } from '../split.ts';
@@ -27,5 +27,12 @@ export function selfTargets({ runtime, only, split, seed, role: onlyRole }: Opti
       ? { ...serverCommand(`${command} server --port {port} ${options}`), name }
       : { ...clientCommand(`${command} client --url {url} --agent ferrywire ${options}`), name };
   });
-  return [...(only === 'tcp' ? [] : inside), ...(only === 'in-process' ? [] : outside)];
+  const streams = roles.map((role) => {
+    const name = `ferrywire ${role} on ${runtime} over HTTP/2`;
+    return role === 'server'
+      ? { ...serverCommand(`${command} server --port {port} --http2 ${options}`, { http2: true }), name }
+      : { ...clientCommand(`${command} client --url {url} --agent ferrywire --http2 ${options}`, { http2: true }), name };
+  });
+  const wanted = (where: typeof only): boolean => only === undefined || only === where;
+  return [...(wanted('in-process') ? inside : []), ...(wanted('tcp') ? outside : []), ...(wanted('http2') ? streams : [])];
 }

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { type ActiveTarget, type PassiveTarget, TargetUnavailable } from '../target.ts';
 import { type ClientListenerOptions, clientListener } from './client-listener.ts';
+import { http2Server } from './http2-server.ts';
 import { serverUrl } from './server-url.ts';
 
 /** How long a child may take to listen, and to end when asked to; milliseconds. */
@@ -15,6 +16,8 @@ const stopLimit = 2000;
 export interface CommandOptions {
   /** Path and query of the URL. Default '/'. */
   readonly path?: string;
+  /** Over HTTP/2. Default false. */
+  readonly http2?: boolean;
 }
 
 /** Words of a command line: blanks separate, single and double quotes group. No shell is involved. */
@@ -31,12 +34,13 @@ export function serverCommand(template: string, options: CommandOptions = {}): A
     name: template,
     role: 'server',
     virtual: false,
+    openings: options.http2 !== true,
     open: async () => {
       const port = await freePort();
       const url = `ws://127.0.0.1:${port}${options.path ?? '/'}`;
       const started = new Child(template, { port: String(port), url });
       child = started;
-      inner = serverUrl(url, { patience: startLimit });
+      inner = (options.http2 === true ? http2Server : serverUrl)(url, { patience: startLimit });
       try {
         await Promise.race([inner.open(), started.failed]);
       } catch (error) {
@@ -59,6 +63,7 @@ export function clientCommand(template: string, options: Partial<ClientListenerO
     kind: 'passive',
     name: template,
     role: 'client',
+    openings: options.http2 !== true,
     serve: async (cases, settings, onResult, signal) => {
       const stop = new AbortController();
       signal?.addEventListener('abort', () => stop.abort(), { once: true });

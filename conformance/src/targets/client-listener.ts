@@ -1,7 +1,14 @@
 /**
  * A client under test connects to us. The paths are those of the Autobahn suite's fuzzing server, so that existing clients work unchanged:
- * /getCaseCount, /getCaseInfo, /runCase, /getCaseStatus, /updateReports, /stopServer. N counts from 1 in the selected list.
+ * /getCaseCount, /getCaseInfo, /runCase, /getCaseStatus, /updateReports, /stopServer. N counts from 1 in the selected list. Over HTTP/2
+ * (RFC 8441) the same, without the cases about heads of HTTP/1.1.
  */
+import {
+  createServer as createHttp2,
+  createSecureServer as createHttp2Tls,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Case, Opening } from '../case.ts';
@@ -9,13 +16,14 @@ import { realTime } from '../channel.ts';
 import { Decoder } from '../decoder.ts';
 import type { DeflateAgreement } from '../deflate.ts';
 import { Encoder } from '../encoder.ts';
-import { acceptKeyFor, answerDeflate, parseHead, readRequest, refusalFor, responseFor, type UpgradeRequest } from '../handshake.ts';
+import { answerDeflate, parseHead, readRequest, refusalFor } from '../handshake.ts';
 import { seededNumbers } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { type PassiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
-import { headOf, judgeClient, pipelined } from './opening.ts';
-import { connectSocket, readHead, socketChannel } from './socket.ts';
+import { judgeClient, pipelined } from './opening.ts';
+import { readHead } from './socket.ts';
+import { SocketVisitor, StreamVisitor, type Visitor } from './visitor.ts';
 
 export interface ClientListenerOptions {
   /** 0 takes a free one. */
@@ -30,6 +38,8 @@ export interface ClientListenerOptions {
   readonly keep?: boolean;
   /** Milliseconds without any connection after which the run ends. Default 60 000; 0 waits for ever. */
   readonly idle?: number;
+  /** Over HTTP/2, in cleartext by prior knowledge. Default false. */
+  readonly http2?: boolean;
 }
 
 const openingLimit = 5000;
@@ -43,6 +53,7 @@ export function clientListener(options: ClientListenerOptions): PassiveTarget {
     kind: 'passive',
     name: `clients of port ${options.port}`,
     role: 'client',
+    openings: options.http2 !== true,
     serve: (cases, settings, onResult, signal) => new Listener(options, cases, settings, onResult).serve(signal),
   };
 }
@@ -52,7 +63,7 @@ class Listener {
   readonly #cases: readonly Case[];
   readonly #settings: TargetSettings;
   readonly #onResult: (result: CaseResult) => void;
-  readonly #sockets = new Set<Socket>();
+  readonly #connections = new Set<Socket | ServerHttp2Session>();
   readonly #results = new Map<string, Map<string, CaseResult>>();
   readonly #waiting = new Map<string, ((result: CaseResult) => void)[]>();
   #stop: () => void = () => {};
@@ -67,11 +78,7 @@ class Listener {
 
   async serve(signal: AbortSignal | undefined): Promise<void> {
     const { host = '127.0.0.1', port, tls, onListening } = this.#options;
-    const accept = (socket: Socket): void => {
-      this.#accept(socket).catch(() => socket.destroy());
-    };
-    const server: Server =
-      tls === undefined ? createServer(accept) : createTlsServer({ key: Buffer.from(tls.key), cert: Buffer.from(tls.cert) }, accept);
+    const server = this.#createServer();
     const finished = new Promise<void>((resolve) => {
       this.#stop = resolve;
     });
@@ -90,7 +97,7 @@ class Listener {
     } finally {
       clearTimeout(this.#idleTimer);
       signal?.removeEventListener('abort', this.#stop);
-      for (const socket of this.#sockets) socket.destroy();
+      for (const connection of this.#connections) connection.destroy();
       await new Promise((resolve) => server.close(resolve));
     }
   }
@@ -101,39 +108,62 @@ class Listener {
     if (idle > 0) this.#idleTimer = setTimeout(this.#stop, idle);
   }
 
-  async #accept(socket: Socket): Promise<void> {
+  #createServer(): Server {
+    const { tls, http2 = false } = this.#options;
+    const pem = tls === undefined ? null : { key: Buffer.from(tls.key), cert: Buffer.from(tls.cert) };
+    if (!http2) {
+      const accept = (socket: Socket): void => {
+        this.#accept(socket).catch(() => socket.destroy());
+      };
+      return pem === null ? createServer(accept) : createTlsServer(pem, accept);
+    }
+    const settings = { enableConnectProtocol: true };
+    const server = pem === null ? createHttp2({ settings }) : createHttp2Tls({ settings, ...pem });
+    server.on('session', (session: ServerHttp2Session) => this.#keepOpen(session));
+    server.on('sessionError', () => {});
+    server.on('stream', (stream: ServerHttp2Stream, headers) => {
+      this.#stillAlive();
+      stream.once('close', () => this.#stillAlive());
+      const visitor = StreamVisitor.read(stream, headers);
+      if (visitor !== null) this.#route(visitor);
+    });
+    return server;
+  }
+
+  /** Closed at the end of the run. */
+  #keepOpen(connection: Socket | ServerHttp2Session): void {
     this.#stillAlive();
-    this.#sockets.add(socket);
-    socket.setNoDelay(true);
-    socket.on('error', () => {});
-    socket.once('close', () => {
-      this.#sockets.delete(socket);
+    this.#connections.add(connection);
+    connection.once('close', () => {
+      this.#connections.delete(connection);
       this.#stillAlive();
     });
+  }
+
+  async #accept(socket: Socket): Promise<void> {
+    this.#keepOpen(socket);
+    socket.setNoDelay(true);
+    socket.on('error', () => {});
     const head = await readHead(socket, openingLimit);
     const parsed = parseHead(head.text);
     const request = parsed === null ? 'no HTTP request' : readRequest(parsed);
-    if (typeof request === 'string') {
-      socket.end(refusalFor('400 Bad Request', `${request}\n`));
-      return;
-    }
-    this.#route(socket, head.rest, request);
+    if (typeof request === 'string') socket.end(refusalFor('400 Bad Request', `${request}\n`));
+    else this.#route(new SocketVisitor(socket, head.rest, request));
   }
 
-  #route(socket: Socket, rest: Uint8Array, request: UpgradeRequest): void {
-    const agent = (request.query.get('agent') ?? 'unnamed').slice(0, longestAgent);
-    const say = (text: string, after?: () => void): void => this.#say(socket, rest, request, text, after);
-    const { path, query } = request;
+  #route(visitor: Visitor): void {
+    const { path, query } = visitor;
+    const agent = (query.get('agent') ?? 'unnamed').slice(0, longestAgent);
+    const say = (text: string, after?: () => void): void => this.#say(visitor, text, after);
     const test = this.#caseOf(query);
     if (path === '/getCaseCount') say(JSON.stringify(this.#cases.length));
     else if (path === '/updateReports')
       say('', this.#options.keep !== true || query.get('shutdownOnComplete') === 'true' ? this.#stop : undefined);
     else if (path === '/stopServer') say('', this.#stop);
-    else if (path !== '/getCaseInfo' && path !== '/runCase' && path !== '/getCaseStatus')
-      socket.end(refusalFor('404 Not Found', 'unknown path\n'));
-    else if (test === undefined) socket.end(refusalFor('400 Bad Request', 'no such case\n'));
+    else if (path !== '/getCaseInfo' && path !== '/runCase' && path !== '/getCaseStatus') visitor.refuse(404, 'unknown path\n');
+    else if (test === undefined) visitor.refuse(400, 'no such case\n');
     else if (path === '/getCaseInfo') say(JSON.stringify({ id: test.id, description: test.title }));
-    else if (path === '/runCase') this.#runCase(socket, rest, request, test, agent);
+    else if (path === '/runCase') this.#runCase(visitor, test, agent);
     else {
       this.#whenKnown(agent, test.id, ({ verdict, behavior, behaviorClose }) => {
         say(JSON.stringify({ behavior, behaviorClose, verdict }));
@@ -148,48 +178,49 @@ class Listener {
     return /^\d{1,6}$/.test(number) ? this.#cases[Number(number) - 1] : undefined;
   }
 
-  #runCase(socket: Socket, rest: Uint8Array, request: UpgradeRequest, test: Case, agent: string): void {
+  #runCase(visitor: Visitor, test: Case, agent: string): void {
     if (test.opening !== null) {
-      this.#runOpening(socket, rest, request, test, test.opening, agent);
+      this.#runOpening(visitor, test, test.opening, agent);
       return;
     }
-    const answer = answerDeflate(request.extensions, test.deflate);
-    socket.write(responseFor(request.key, answer?.header ?? null));
-    this.#startRun(socket, rest, test, answer?.agreement ?? null, agent);
+    const answer = answerDeflate(visitor.extensions, test.deflate);
+    visitor.accept(answer?.header ?? null);
+    this.#startRun(visitor, test, answer?.agreement ?? null, agent);
   }
 
-  #startRun(socket: Socket, rest: Uint8Array, test: Case, deflate: DeflateAgreement | null, agent: string): void {
+  #startRun(visitor: Visitor, test: Case, deflate: DeflateAgreement | null, agent: string): void {
     const settings = { ...this.#settings, role: 'client', scheduler: realTime, deflate } as const;
-    const run = new CaseRun(test, settings, socketChannel(socket), (result) => this.#keep(agent, result));
-    connectSocket(socket, rest, run);
+    const run = new CaseRun(test, settings, visitor.channel, (result) => this.#keep(agent, result));
+    visitor.connect(run);
     run.start();
   }
 
   /** The response is the case; a client has to go on, or to end the connection. */
-  #runOpening(socket: Socket, rest: Uint8Array, request: UpgradeRequest, test: Case, opening: Opening, agent: string): void {
-    const head = headOf(opening.lines, { accept: acceptKeyFor(request.key) });
-    if (opening.expect === 'accepted') {
-      const first = opening.pipelined ? pipelined(test, 'client', this.#settings.seed) : null;
-      socket.write(first === null ? head : Buffer.concat([head, first.early]));
-      this.#startRun(socket, rest, first?.rest ?? test, null, agent);
+  #runOpening(visitor: Visitor, test: Case, opening: Opening, agent: string): void {
+    const first = opening.expect === 'accepted' && opening.pipelined ? pipelined(test, 'client', this.#settings.seed) : null;
+    if (!visitor.answerWith(opening.lines, first?.early ?? new Uint8Array(0))) {
+      visitor.refuse(404, 'no heads of HTTP/1.1 here\n');
       return;
     }
-    socket.write(head);
+    if (opening.expect === 'accepted') {
+      this.#startRun(visitor, first?.rest ?? test, null, agent);
+      return;
+    }
     const started = realTime.now();
-    let bytes = rest.length;
+    let bytes = 0;
     let over = false;
     const finish = (ended: boolean): void => {
       if (over) return;
       over = true;
       clearTimeout(timer);
-      socket.destroy();
+      visitor.channel.abort();
       this.#keep(agent, judgeClient(test, ended, bytes, realTime.now() - started));
     };
     const timer = setTimeout(() => finish(false), controlLimit * this.#settings.timeScale);
     const count = (chunk: Uint8Array): void => {
       bytes += chunk.length;
     };
-    connectSocket(socket, new Uint8Array(0), { data: count, ended: () => finish(true) });
+    visitor.connect({ data: count, ended: () => finish(true) });
   }
 
   #keep(agent: string, result: CaseResult): void {
@@ -217,21 +248,20 @@ class Listener {
   }
 
   /** One text message (none if it is empty), then a closing handshake. */
-  #say(socket: Socket, rest: Uint8Array, request: UpgradeRequest, text: string, after?: () => void): void {
+  #say(visitor: Visitor, text: string, after?: () => void): void {
     const encoder = new Encoder(false, seededNumbers(1));
-    socket.write(responseFor(request.key, null));
-    if (text !== '') socket.write(encoder.frame({ opcode: 1, fin: true, rsv: 0, payload: Buffer.from(text) }));
-    socket.write(encoder.frame({ opcode: 8, fin: true, rsv: 0, payload: new Uint8Array(0) }));
-    const timer = setTimeout(() => socket.destroy(), controlLimit);
+    const { channel } = visitor;
+    visitor.accept(null);
+    if (text !== '') channel.write(encoder.frame({ opcode: 1, fin: true, rsv: 0, payload: Buffer.from(text) }));
+    channel.write(encoder.frame({ opcode: 8, fin: true, rsv: 0, payload: new Uint8Array(0) }));
+    const timer = setTimeout(() => channel.abort(), controlLimit);
     const nothing = (): void => {};
-    const finish = (): void => {
-      socket.end();
-    };
+    const finish = (): void => channel.end();
     const decoder = new Decoder('client', null, { message: nothing, ping: nothing, pong: nothing, close: finish, breach: finish });
-    socket.once('close', () => {
+    visitor.onceClosed(() => {
       clearTimeout(timer);
       after?.();
     });
-    connectSocket(socket, rest, { data: (bytes) => decoder.push(bytes), ended: finish });
+    visitor.connect({ data: (bytes) => decoder.push(bytes), ended: finish });
   }
 }

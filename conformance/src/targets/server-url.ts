@@ -79,7 +79,7 @@ function isAddress(host: string): boolean {
 }
 
 /** Resolves when something listens; bounded by the patience. */
-async function waitForServer(url: URL, options: ServerUrlOptions): Promise<void> {
+export async function waitForServer(url: URL, options: ServerUrlOptions): Promise<void> {
   const until = Date.now() + (options.patience ?? 2000);
   for (;;) {
     try {

@@ -1,0 +1,88 @@
+/**
+ * An adapter as a target of the conformance cases, over TCP and in this process: an echo server, and a client that visits the harness as
+ * one visits an Autobahn fuzzing server.
+ */
+import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
+import { EndpointError, type Listening, type PeerHandlers } from '@ferrywire/driver';
+import type { ActiveTarget, PassiveTarget } from '../target.ts';
+import { clientListener } from '../targets/client-listener.ts';
+import { serverUrl } from '../targets/server-url.ts';
+import type { AdapterUnderTest } from './adapter.ts';
+
+/** Larger than any case. */
+const limits = { maxMessageSize: 64 * 1024 * 1024 } as const;
+const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
+/** Cases that a client runs at a time. */
+const AT_A_TIME = 6;
+
+export function serverTarget(adapter: AdapterUnderTest): ActiveTarget {
+  let listening: Listening | null = null;
+  let inner: ActiveTarget | null = null;
+  return {
+    kind: 'active',
+    name: `${adapter.name} as a server`,
+    role: 'server',
+    virtual: false,
+    async open() {
+      listening = await adapter.listen({ host: '127.0.0.1', port: 0, limits, policy: { extensions: [serverDeflate()] }, handlers: echo });
+      inner = serverUrl(listening.url);
+    },
+    run(test, settings) {
+      if (inner === null) throw new Error('open() comes first');
+      return inner.run(test, settings);
+    },
+    async close() {
+      await listening?.close({ deadline: 0 });
+    },
+  };
+}
+
+export function clientTarget(adapter: AdapterUnderTest): PassiveTarget {
+  const visit = (url: string, offers: boolean, handlers: PeerHandlers): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const extensions = offers ? [clientDeflate()] : [];
+      adapter.connect(url, { limits, extensions, handlers: { ...handlers, onEnd: () => resolve() } }).catch(reject);
+    });
+  const visitAll = async (base: string): Promise<void> => {
+    let count = 0;
+    await visit(`${base}/getCaseCount`, false, {
+      onMessage: (_, text) => {
+        count = Number(text);
+      },
+    });
+    let next = 1;
+    const work = async (): Promise<void> => {
+      while (next <= count) {
+        try {
+          await visit(`${base}/runCase?case=${next++}&agent=host`, true, echo);
+        } catch (error) {
+          // A refused handshake may be what the case is about; its verdict is the harness's.
+          if (!(error instanceof EndpointError)) throw error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: AT_A_TIME }, work));
+    await visit(`${base}/updateReports?agent=host`, false, {});
+  };
+  return {
+    kind: 'passive',
+    name: `${adapter.name} as a client`,
+    role: 'client',
+    async serve(cases, settings, onResult, signal) {
+      const stop = new AbortController();
+      signal?.addEventListener('abort', () => stop.abort(), { once: true });
+      let failure: unknown = null;
+      const listener = clientListener({
+        port: 0,
+        onListening(url) {
+          visitAll(url).catch((error: unknown) => {
+            failure = error;
+            stop.abort();
+          });
+        },
+      });
+      await listener.serve(cases, settings, onResult, stop.signal);
+      if (failure !== null) throw failure;
+    },
+  };
+}

@@ -1,0 +1,166 @@
+/**
+ * A server under test over HTTP/2 (RFC 8441): every case is a stream of one session, as browsers have it. The heads are those of `node:http2`,
+ * so that cases about the opening handshake of HTTP/1.1 are left out.
+ */
+import { Buffer } from 'node:buffer';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import type { Case } from '../case.ts';
+import { realTime } from '../channel.ts';
+import { readDeflateAnswer } from '../handshake.ts';
+import { handshakeFailed } from '../judge.ts';
+import type { CaseResult } from '../result.ts';
+import { CaseRun } from '../runner.ts';
+import { type ActiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
+import { parseServerUrl, type ServerUrlOptions, waitForServer } from './server-url.ts';
+import { cancel, connectStream, streamChannel } from './stream.ts';
+
+const openingLimit = 5000;
+/** REFUSED_STREAM and ENHANCE_YOUR_CALM: the session is busy with other cases (RFC 9113 section 8.7). */
+const busy: readonly number[] = [7, 11];
+
+class StreamReset extends Error {
+  readonly code: number;
+
+  constructor(code: number) {
+    super(`the stream was reset with code ${code} before an answer`);
+    this.code = code;
+  }
+}
+
+export function http2Server(text: string, options: ServerUrlOptions = {}): ActiveTarget {
+  const url = parseServerUrl(text);
+  const sessions = new Sessions(url, options);
+  return {
+    kind: 'active',
+    name: `${url.href} over HTTP/2`,
+    role: 'server',
+    virtual: false,
+    openings: false,
+    open: async () => {
+      await waitForServer(url, options);
+      await sessions.get(openingLimit);
+    },
+    run: (test, settings) => runCase(url, sessions, test, settings),
+    close: async () => sessions.close(),
+  };
+}
+
+/** One session, and another when it has ended. */
+class Sessions {
+  readonly #url: URL;
+  readonly #options: ServerUrlOptions;
+  #current: Promise<ClientHttp2Session> | null = null;
+  #session: ClientHttp2Session | null = null;
+  readonly #opened = new Set<ClientHttp2Session>();
+
+  constructor(url: URL, options: ServerUrlOptions) {
+    this.#url = url;
+    this.#options = options;
+  }
+
+  /** Rejects with TargetUnavailable when the server does not take WebSockets over HTTP/2. */
+  get(limit: number): Promise<ClientHttp2Session> {
+    if (this.#current === null || this.#session?.closed === true || this.#session?.destroyed === true) this.#current = this.#open(limit);
+    return this.#current;
+  }
+  /** Instead of one that takes no more; its streams go on. */
+  another(busySession: ClientHttp2Session, limit: number): Promise<ClientHttp2Session> {
+    busySession.close();
+    return this.get(limit);
+  }
+  close(): void {
+    for (const session of this.#opened) session.destroy();
+    this.#opened.clear();
+    this.#session = null;
+    this.#current = null;
+  }
+
+  #open(limit: number): Promise<ClientHttp2Session> {
+    const { ca, rejectUnauthorized = true } = this.#options;
+    const origin = `${this.#url.protocol === 'wss:' ? 'https' : 'http'}://${this.#url.host}`;
+    const session = connect(origin, { rejectUnauthorized, ...(ca === undefined ? {} : { ca: Buffer.from(ca) }) });
+    this.#session = session;
+    this.#opened.add(session);
+    session.once('close', () => this.#opened.delete(session));
+    return new Promise((resolve, reject) => {
+      const fail = (why: string): void => {
+        clearTimeout(timer);
+        session.destroy();
+        reject(new TargetUnavailable(`no HTTP/2 at ${this.#url.href}: ${why}`));
+      };
+      const timer = setTimeout(() => fail(`no settings within ${limit} ms`), limit);
+      session.on('error', (error) => fail(error.message));
+      session.once('close', () => fail('the session ended'));
+      session.once('remoteSettings', ({ enableConnectProtocol }) => {
+        clearTimeout(timer);
+        if (enableConnectProtocol === true) resolve(session);
+        else fail('extended CONNECT is not allowed (RFC 8441 section 3)');
+      });
+    });
+  }
+}
+
+async function runCase(url: URL, sessions: Sessions, test: Case, settings: TargetSettings): Promise<CaseResult> {
+  const started = realTime.now();
+  const failed = (reason: string): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started);
+  let stream: ClientHttp2Stream;
+  let extensions: string | undefined;
+  try {
+    const limit = openingLimit * settings.timeScale;
+    const session = await sessions.get(limit);
+    ({ stream, extensions } = await ask(session, url, test, limit).catch(async (error: unknown) => {
+      if (!(error instanceof StreamReset) || !busy.includes(error.code)) throw error;
+      return ask(await sessions.another(session, limit), url, test, limit);
+    }));
+  } catch (error) {
+    return failed(error instanceof Error ? error.message : String(error));
+  }
+  const deflate = readDeflateAnswer(extensions, test.deflate);
+  if (typeof deflate === 'string') {
+    stream.close(cancel);
+    return failed(deflate);
+  }
+  return new Promise((resolve) => {
+    const run = new CaseRun(test, { ...settings, role: 'server', scheduler: realTime, deflate }, streamChannel(stream), resolve);
+    connectStream(stream, run);
+    run.start();
+  });
+}
+
+function ask(
+  session: ClientHttp2Session,
+  url: URL,
+  { deflate }: Case,
+  limit: number,
+): Promise<{ stream: ClientHttp2Stream; extensions: string | undefined }> {
+  const head = {
+    ':method': 'CONNECT',
+    ':protocol': 'websocket',
+    ':scheme': url.protocol === 'wss:' ? 'https' : 'http',
+    ':authority': url.host,
+    ':path': `${url.pathname}${url.search}`,
+    'sec-websocket-version': '13',
+    'user-agent': 'ferrywire-conformance',
+  };
+  const offers = deflate === null ? null : { 'sec-websocket-extensions': deflate.offers.join(', ') };
+  const stream = session.request({ ...head, ...offers }, { endStream: false });
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      if (!stream.closed) stream.close(cancel);
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(new Error(`no answer within ${limit} ms`)), limit);
+    // A reset is told by 'close'.
+    stream.on('error', () => {});
+    stream.once('close', () => fail(new StreamReset(stream.rstCode ?? 0)));
+    stream.once('response', (headers) => {
+      clearTimeout(timer);
+      stream.removeAllListeners('close');
+      const status = headers[':status'];
+      const answer = headers['sec-websocket-extensions'];
+      if (status === 200) resolve({ stream, extensions: answer === undefined ? undefined : String(answer) });
+      else fail(new Error(`the server answered with ${status}`));
+    });
+  });
+}
