@@ -43,6 +43,7 @@ export class Http2Transport implements Transport, NodeTransport {
     stream.on('error', onError).on('close', onClose).on('drain', onDrain).on('end', onEnd);
     // What happened before this was called raises no event any more.
     if (stream.destroyed && stream.closed) setImmediate(lose, this);
+    else if (stream.readableEnded) this.ended();
   }
   startReading(): void {
     this.socket.on('data', onData);
