@@ -43,7 +43,12 @@ export interface Protocol {
   readonly wantsRead: boolean;
   /** Bytes accepted from the application and not yet taken, framing included. */
   readonly bufferedAmount: number;
-  /** Optional: the transport had stopped accepting (`write()` returned false) and accepts again. Restarts deadlines that stood still. */
+  /**
+   * Optional: the transport has stopped accepting (`write()` returned false). A close frame that waits behind it starts its deadline here,
+   * since it cannot be taken.
+   */
+  outputStalled?(): void;
+  /** Optional: the transport accepts output again. Restarts deadlines that stood still. */
   outputDrained?(): void;
   /**
    * When `handleTimeout` is next due, on the clock's scale; null when nothing is pending. Already due while a step budget (large

@@ -105,6 +105,8 @@ export class Connection implements Protocol {
     this.#keepsInput = options.input !== 'reused';
     this.#maxKept = settings.maxKept;
     const tracer = options.onTrace === undefined ? null : new Tracer(options.onTrace, clock);
+    // Before the transforms, which may hold native memory: it throws for a timeout that makes no sense.
+    const timers = new Timers(options.timeouts, clock());
     const transforms = extensions.length > 0;
     const ready = (): void => this.wake();
     const outbound = transforms ? new OutboundPipeline(extensions, role, ready) : null;
@@ -112,7 +114,6 @@ export class Connection implements Protocol {
     this.#pull = sink === undefined ? new PullOutlet(delivery === 'span') : null;
     const outlet = sink === undefined ? (this.#pull as PullOutlet) : new PushOutlet(sink);
     this.#writer = new FrameWriter(role === 'client' ? maskSource(options.random) : null, tracer);
-    const timers = new Timers(options.timeouts, clock());
     const { maxMessageSize, maxFrameSize, maxFragments, maxPendingPongs, rsv } = settings;
     const life = { role, clock, autoPong: options.autoPong !== false, autoClose: options.autoClose !== false, maxPendingPongs };
     this.#life = new Lifecycle(life, this.#writer, outbound, timers, outlet, tracer);
@@ -130,8 +131,8 @@ export class Connection implements Protocol {
     checkBytes(chunk, 'chunk');
     if (this.#busy) throw misuse('WS_MISUSE_REENTRANT', 'receiveData() may not be called from inside a callback');
     const size = chunk.length;
-    if (size === 0 || this.#over !== null || this.#life.terminal) return;
-    this.#bytesIn += size;
+    if (size === 0 || this.#over !== null) return;
+    if (!this.#life.terminal) this.#bytesIn += size;
     if (this.#life.timers.listens) this.#life.timers.heard(this.#clock());
     if (!this.#life.parses) return;
     const receiver = this.#receiver;
@@ -235,9 +236,11 @@ export class Connection implements Protocol {
   #settle(): void {
     const life = this.#life;
     if (!life.parses) this.#held = null;
-    if (this.#over !== null && !life.terminal && (!life.parses || (!this.#holds && this.#receiver.hungry))) {
+    const over = this.#over;
+    if (over !== null && (!life.parses || (!this.#holds && this.#receiver.hungry))) {
+      this.#over = null;
       try {
-        life.onTransportOver(this.#over);
+        life.onTransportOver(over);
       } finally {
         this.#release();
       }
@@ -269,6 +272,10 @@ export class Connection implements Protocol {
   recycleOutput(chunk: Uint8Array): void {
     checkBytes(chunk, 'chunk');
     recycle(chunk);
+  }
+  /** The transport has stopped accepting output. From here the closing deadline runs even for a close frame that nobody could take. */
+  outputStalled(): void {
+    if (!this.#life.terminal) this.#life.onStalled();
   }
   /** The transport accepts output again after it had stopped. Restarts the closing deadline. */
   outputDrained(): void {
@@ -342,13 +349,14 @@ export class Connection implements Protocol {
     if (this.#pull === null) throw new TypeError(`${name} needs pull mode: events go to options.sink`);
     return this.#pull;
   }
-  /** Parses up to the next event. */
+  /** Parses up to the next event. Who asks for it wants it now, so no step budget holds here. */
   #advance(pull: PullOutlet): QueuedEvent | null {
-    if (!this.#life.terminal) {
-      this.#receiver.payload.refill();
+    const payload = this.#receiver.payload;
+    do {
+      payload.refill();
       this.#read();
-    }
-    return this.#receiver.payload.filled === null ? pull.shift() : null;
+    } while (payload.exhausted && !payload.told);
+    return payload.filled === null ? pull.shift() : null;
   }
 
   /** A message's memory may be reused for a later one. The caller must not touch it any more. Optional. */
@@ -460,8 +468,7 @@ export class Connection implements Protocol {
   close(code?: number, reason?: string): boolean {
     const payload = serializeClosePayload(code, reason);
     if (code === 1010 && this.role === 'server') throw new RangeError(CLIENT_CODE);
-    if (!this.#life.sender.open) return false;
-    this.#life.close(code, reason ?? '', payload);
+    if (!this.#life.close(code, reason ?? '', payload)) return false;
     if (this.#paused) this.#receiver.payload.restrict(null);
     else if (this.#pull !== null) this.#receiver.payload.restrict(this.#maxKept);
     this.#paused = false;

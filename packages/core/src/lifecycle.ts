@@ -48,6 +48,8 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   readonly #tracer: Tracer | null;
   #failure: Violation | null = null;
   #initiator: 'local' | 'remote' | null = null;
+  /** Has the transport stopped accepting output? */
+  #stalled = false;
   #pings = 0;
   /** When the last keepalive ping was taken; null: it has been answered. */
   #pingTakenAt: Millis | null = null;
@@ -62,6 +64,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   ) {
     this.#config = config;
     this.sender = new Sender(writer, pipeline, config.maxPendingPongs, this);
+    this.sender.open = meaning[this.state].sends;
     this.timers = timers;
     this.#outlet = outlet;
     this.#tracer = tracer;
@@ -112,19 +115,19 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     if (this.sender.open && this.#config.autoClose) {
       this.#queueClose(isSendableCloseCode(info.code) ? info.code : undefined, '');
       this.#move('sendClose');
+      if (this.#stalled) this.timers.closing(this.#config.clock());
     } else if (this.sender.open) this.timers.closing(this.#config.clock());
     this.#outlet.close(info);
   }
 
   /** RFC 6455 section 7.1.7: the close frame if one can still go out; then the transport is ended and input discarded. */
-  onViolation(violation: Violation): void {
+  onViolation(violation: Violation, reason: string = violation.message): void {
     if (advance(this.state, 'fail') === this.state) return;
     this.#failure = violation;
     this.#initiator ??= 'local';
     this.sender.dropBacklog();
     // An extension may bring a violation of its own, with a code that is not for the wire.
-    if (this.sender.open && isSendableCloseCode(violation.closeCode))
-      this.#queueClose(violation.closeCode, truncateReason(violation.message));
+    if (this.sender.open && isSendableCloseCode(violation.closeCode)) this.#queueClose(violation.closeCode, truncateReason(reason));
     this.#move('fail');
     this.timers.stopLiveness();
     this.timers.closing(this.#config.clock());
@@ -136,6 +139,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
       this.#drop(violations.WS_TRANSPORT);
       return;
     }
+    if (advance(this.state, 'eof') === this.state) return;
     if (this.state !== 'closed') this.#failure ??= violations.WS_EOF;
     this.sender.dropBacklog();
     this.#move('eof');
@@ -144,17 +148,20 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   /* What the application does. */
 
-  /** `payload` fits the arguments. */
-  close(code: number | undefined, reason: string, payload: Uint8Array): void {
+  /** `payload` fits the arguments. False: our close frame went out before, or can't any more. */
+  close(code: number | undefined, reason: string, payload: Uint8Array): boolean {
+    if (advance(this.state, 'sendClose') === this.state) return false;
     this.closeSent = { code: code ?? 1005, reason };
     this.#initiator ??= 'local';
     this.sender.close(payload);
     this.#move('sendClose');
     this.timers.stopLiveness();
+    if (this.#stalled) this.timers.closing(this.#config.clock());
+    return true;
   }
   fail(code: number, reason: string): void {
     const known = violations.WS_FAILED_LOCALLY;
-    this.onViolation(violationWith('WS_FAILED_LOCALLY', { closeCode: code, message: reason === '' ? known.message : reason }));
+    this.onViolation(violationWith('WS_FAILED_LOCALLY', { closeCode: code, message: reason === '' ? known.message : reason }), reason);
   }
   abort(): void {
     this.#drop(violations.WS_ABORTED);
@@ -170,7 +177,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   /** Directive 'abort'. Output that was not taken is lost with the transport. */
   #drop(cause: Violation): void {
-    if (this.terminal) return;
+    if (advance(this.state, 'abort') === this.state) return;
     if (this.state !== 'closed') {
       this.#failure ??= cause;
       if (cause === violations.WS_ABORTED) this.#initiator ??= 'local';
@@ -210,7 +217,13 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     sender.closeQueued = false;
     sender.pingQueued = false;
   }
+  /** A peer that reads nothing must not keep a closing connection for ever. */
+  onStalled(): void {
+    this.#stalled = true;
+    if (this.closeSent !== null && !this.timers.closes) this.timers.closing(this.#config.clock());
+  }
   onDrained(): void {
+    this.#stalled = false;
     if (this.timers.closes) this.timers.closing(this.#config.clock());
   }
   /** Pong and idle count only while the peer could be heard and told. */

@@ -22,8 +22,8 @@ const FIN = 0x80;
 const PING = 0x89;
 const PONG = 0x8a;
 const CLOSE = 0x88;
-/** Bytes in and out of transforms per turn; then other connections get theirs. */
-const TURN = 4 << 20;
+/** Bytes in and out of transforms per turn, some 10 ms of compression; then other connections get theirs. */
+const TURN = 1 << 19;
 const ROOM = 65536;
 const MOST_IDLE_STEPS = 64;
 const EMPTY = new Uint8Array(0);

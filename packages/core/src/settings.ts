@@ -29,6 +29,8 @@ export function settingsOf(options: ConnectionOptions): Settings {
   for (const name of ['autoPong', 'autoClose'] as const) optional(options[name], 'boolean', `options.${name}`);
   for (const name of ['sink', 'limits', 'timeouts', 'lenient', 'kernels'] as const) optional(options[name], 'object', `options.${name}`);
   if (options.subprotocol !== undefined && options.subprotocol !== null) optional(options.subprotocol, 'string', 'options.subprotocol');
+  for (const name of ['decodeUtf8', 'isUtf8', 'applyMask'] as const)
+    optional(options.kernels?.[name], 'function', `options.kernels.${name}`);
   checkLenient(options.lenient);
   const limits: Limits = options.limits ?? {};
   const pieces = options.delivery === 'chunk' || options.delivery === 'span';
@@ -81,7 +83,11 @@ function rsvOf(options: ConnectionOptions): number {
   if (options.extensions === undefined) return 0;
   if (!Array.isArray(options.extensions)) throw new TypeError(`options.extensions must be an array, not ${describe(options.extensions)}`);
   let all = 0;
-  for (const { name, rsv } of options.extensions) {
+  for (const [index, extension] of options.extensions.entries()) {
+    if (typeof extension?.inbound !== 'function' || typeof extension.outbound !== 'function') {
+      throw new TypeError(`options.extensions[${index}] must be an extension, with inbound() and outbound()`);
+    }
+    const { name, rsv } = extension;
     if ((rsv & 7) !== rsv) throw new RangeError(`options.extensions: the RSV bits of ${name} must be 0..7, not ${rsv}`);
     if ((all & rsv) !== 0) throw new TypeError(`options.extensions: ${name} claims a reserved bit that another extension owns`);
     all |= rsv;

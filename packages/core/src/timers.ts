@@ -6,6 +6,7 @@
  * for bytes that we left unread. Silence that passed while the clocks stood still is taken out again.
  */
 import type { Millis } from './common.ts';
+import { describe } from './misuse.ts';
 import type { Timeouts } from './options.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -19,9 +20,9 @@ export const timeoutDefaults: { readonly closing: Millis; readonly keepalive: Mi
 };
 
 function period(value: number | undefined, fallback: number, name: string): number {
-  const ms = value ?? fallback;
-  if (typeof ms !== 'number' || !(ms >= 0))
-    throw new RangeError(`options.timeouts.${name} must be a number of milliseconds >= 0, not ${String(ms)}`);
+  const ms = value === undefined ? fallback : value;
+  if (typeof ms !== 'number') throw new TypeError(`options.timeouts.${name} must be a number of milliseconds, not ${describe(ms)}`);
+  if (!(ms >= 0)) throw new RangeError(`options.timeouts.${name} must be >= 0 milliseconds, not ${ms}`);
   return ms === 0 ? NEVER : ms;
 }
 

@@ -266,7 +266,10 @@ export class Pump implements DriverHandle, Flushable {
       const chunks = protocol.takeOutput();
       const count = chunks.length;
       if (count > 0) {
-        if (!transport.write(chunks)) this.#flags |= STALLED;
+        if (!transport.write(chunks)) {
+          this.#flags |= STALLED;
+          protocol.outputStalled?.();
+        }
         if (transport.taken === true) {
           for (let index = 0; index < count; index++) {
             const chunk = chunks[index];

@@ -170,6 +170,15 @@ function play(commands: readonly Command[], world: World): void {
   }
   if (!broken) joined.flow();
   clock.advance(120_000);
+  // Pong and idle stand still while the peer can't be told anything: a transport that stays stalled is the system's to give up.
+  for (const [index, watched] of sides.entries()) {
+    if (watched.end !== null || drivers[index]?.stalled !== true) continue;
+    expect(broken).toBe(true);
+    count(`${watched.connection.role} stays stalled`);
+    watched.connection.receiveError(new Error('ETIMEDOUT'));
+    drivers[index]?.pump();
+  }
+  clock.advance(120_000);
 
   for (const [index, mine] of sides.entries()) {
     const other = sides[1 - index] as Watched;

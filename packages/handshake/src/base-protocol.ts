@@ -174,6 +174,9 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     return this.opened === null ? this.outputSize : this.outputSize + this.opened.bufferedAmount;
   }
 
+  outputStalled(): void {
+    (this.opened as Protocol | null)?.outputStalled?.();
+  }
   outputDrained(): void {
     if (this.opened === null) this.stirred();
     else (this.opened as Protocol).outputDrained?.();
