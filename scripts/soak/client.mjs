@@ -31,7 +31,7 @@ class Client {
     const wake = () => {
       for (const call of this.waiting.splice(0)) call();
     };
-    this.socket.on('data', (chunk) => {
+    this.socket.on('data', (/** @type {Buffer} */ chunk) => {
       this.take(chunk);
       wake();
     });
