@@ -10,10 +10,13 @@ import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
 import { timers } from './timers.ts';
 import type { NodeTransport } from './transport.ts';
 
-/** NGHTTP2_CANCEL. Written out, since `node:http2` is loaded only where it is asked for. */
+/** NGHTTP2_NO_ERROR and NGHTTP2_CANCEL. Written out, since `node:http2` is loaded only where it is asked for. */
+const NO_ERROR = 0;
 const CANCEL = 8;
 /** Milliseconds within which a reset that belongs to an end has come. */
 const GRACE = 50;
+/** Milliseconds that a client has to end its side once both close frames have been seen and ours has ended (RFC 9113 section 8.1). */
+const LINGER = 500;
 
 const owner: unique symbol = Symbol('ferrywire http2 transport');
 type Owned = Http2Stream & { [owner]?: Http2Transport };
@@ -28,7 +31,8 @@ export class Http2Transport implements Transport, NodeTransport {
   #driver: DriverHandle | null = null;
   #ended = false;
   #gone = false;
-  #grace: unknown = null;
+  /** The grace of an end, or a server's patience. */
+  #timer: unknown = null;
 
   constructor(stream: Http2Stream, own: Http2Session | null) {
     this.socket = stream;
@@ -62,7 +66,14 @@ export class Http2Transport implements Transport, NodeTransport {
     return stream.writableLength < stream.writableHighWaterMark;
   }
   end(): void {
-    this.socket.end();
+    const stream = this.socket;
+    stream.end();
+    const connection = this.peer?.connection;
+    if (connection?.role !== 'server' || connection.closeSent === null || connection.closeReceived === null) return;
+    // Over TCP a server that closes takes the client's half with it. Some clients of HTTP/2 count on that.
+    stream.once('finish', () => {
+      if (!this.#gone && !this.#ended) this.#timer = timers.set(() => this.#letGo(), LINGER);
+    });
   }
   abort(): void {
     if (!this.socket.destroyed) this.socket.close(CANCEL);
@@ -113,15 +124,22 @@ export class Http2Transport implements Transport, NodeTransport {
     if (this.#gone) return;
     if (isReset(this.socket)) this.#driver?.receiveError(resetError(this.socket));
     else if (this.peer !== null && this.peer.connection.closeReceived === null) {
-      this.#grace = timers.set(() => this.#driver?.receiveEof(), GRACE);
+      this.#timer = timers.set(() => this.#driver?.receiveEof(), GRACE);
     } else this.#driver?.receiveEof();
   }
   closed(): void {
     if (this.#gone) return;
     this.#gone = true;
-    if (this.#grace !== null) timers.clear(this.#grace);
+    if (this.#timer !== null) timers.clear(this.#timer);
     if (!this.#ended || isReset(this.socket)) this.#driver?.receiveError(resetError(this.socket));
     this.#driver?.gone();
+  }
+
+  #letGo(): void {
+    if (this.#gone || this.#ended) return;
+    this.#ended = true;
+    this.#driver?.receiveEof();
+    this.socket.close(NO_ERROR);
   }
 
   static of(stream: Owned): Http2Transport | undefined {
