@@ -129,8 +129,10 @@ export class ClientWebSocket extends WebSocket {
       });
       openWebSocket(this, peer.connection, peer.driver);
     } catch (cause) {
-      setConnecting(this, 'Closed');
-      if (!controller.signal.aborted) throw new WebSocketException('Faulted', 'unable to connect to the remote server', { cause });
+      if (!controller.signal.aborted) {
+        setConnecting(this, 'Closed');
+        throw new WebSocketException('Faulted', 'unable to connect to the remote server', { cause });
+      }
       super.abort();
       throw signal?.aborted === true ? signal.reason : new OperationCanceledException('the WebSocket was aborted');
     } finally {

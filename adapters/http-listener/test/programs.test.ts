@@ -1,12 +1,17 @@
-/** The two example programs: in virtual time, with each other, with `ws`. */
+/** The two example programs: in virtual time, with each other, with `ws`, with a browser. */
 import type { AddressInfo } from 'node:net';
 import { type VirtualClock, virtualClock } from '@ferrywire/driver/testing';
 import { HttpListener } from '@ferrywire/http-listener';
+import { chromium } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { WebSocketServer, WebSocket as Ws } from 'ws';
+import { findChromium } from '../../node/test/browser.ts';
 import { receiveTexts } from '../examples/client.ts';
 import { serveClock, type Time } from '../examples/clock-server.ts';
 import { get } from './helpers.ts';
+
+const found = findChromium();
+console.log('path' in found ? `clock in a browser: runs in ${found.path}` : `clock in a browser: skipped, ${found.reason}`);
 
 const epoch = Date.UTC(2026, 0, 1);
 const ticks = Array.from({ length: 10 }, (_, tick) => new Date(epoch + 2000 * tick).toISOString());
@@ -67,6 +72,27 @@ describe('the clock server', () => {
     const seen: string[] = [];
     expect(await receiveTexts(server.url, (text) => seen.push(text))).toBe(1000);
     expect(seen).toEqual(ticks);
+  });
+  it.runIf('path' in found)('tells a browser', async () => {
+    await using server = await clockServer();
+    const browser = await chromium.launch({ executablePath: 'path' in found ? found.path : '' });
+    try {
+      const page = await browser.newPage();
+      const outcome = await page.evaluate(
+        (url) =>
+          new Promise((resolve) => {
+            const socket = new WebSocket(url);
+            const seen: unknown[] = [];
+            socket.onmessage = ({ data }) => seen.push(data);
+            socket.onclose = ({ code, reason, wasClean }) => resolve({ seen, code, reason, wasClean });
+          }),
+        server.url,
+      );
+      expect(outcome).toEqual({ seen: ticks, code: 1000, reason: 'time is up', wasClean: true });
+      expect(server.time.waits).toEqual(Array(9).fill(2000));
+    } finally {
+      await browser.close();
+    }
   });
   it('serves several at once, and one that leaves early', async () => {
     await using server = await clockServer();
