@@ -106,14 +106,15 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.#outlet.pong(payload, latency);
   }
 
-  /** RFC 6455 section 5.5.1: the reply echoes the code. */
+  /** RFC 6455 section 5.5.1: the reply echoes the code; the reason comes back too, since programs log what their own side reports. */
   onClose(info: CloseInfo): void {
     this.closeReceived = info;
     this.#initiator ??= 'remote';
     this.#move('receiveClose');
     this.timers.stopLiveness();
     if (this.sender.open && this.#config.autoClose) {
-      this.#queueClose(isSendableCloseCode(info.code) ? info.code : undefined, '');
+      if (isSendableCloseCode(info.code)) this.#queueClose(info.code, info.reason);
+      else this.#queueClose(undefined, '');
       this.#move('sendClose');
       if (this.#stalled) this.timers.closing(this.#config.clock());
     } else if (this.sender.open) this.timers.closing(this.#config.clock());
