@@ -188,7 +188,8 @@ export class WebSocket {
 
   #transmit(connection: Connection, payload: string | Uint8Array, messageType: 'Text' | 'Binary', fin: boolean): boolean {
     const copied = typeof payload !== 'string' && payload.length >= heldByReference;
-    const data = copied ? payload.slice() : payload;
+    // Not slice(): a Buffer's is a view.
+    const data = copied ? new Uint8Array(payload) : payload;
     const continues = this.#fragmented;
     this.#fragmented = !fin;
     if (continues) return connection.sendContinuation(data, fin);

@@ -177,7 +177,8 @@ export class FrameWriter {
 
   /** Taken before masking. Null when nobody looks. */
   #preview(payload: Uint8Array, start: number, size: number): Uint8Array | null {
-    return this.#tracer === null ? null : payload.slice(start, start + Math.min(size, PREVIEW_SIZE));
+    // Not slice(): a Buffer's is a view, and what it shows may be masked in place.
+    return this.#tracer === null ? null : new Uint8Array(payload.subarray(start, start + Math.min(size, PREVIEW_SIZE)));
   }
   /** Last of all: the callback may send. */
   #trace(first: number, key: number, length: number, preview: Uint8Array | null): void {

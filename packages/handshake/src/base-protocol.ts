@@ -130,7 +130,9 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     let from = 0;
     if (this.phase !== 'deciding' && this.phase !== 'open') from = this.feed(chunk);
     if (from < chunk.length && (this.phase === 'deciding' || this.phase === 'open')) {
-      this.held.push(this.shared.input === 'reused' ? chunk.slice(from) : from === 0 ? chunk : chunk.subarray(from));
+      const rest = from === 0 ? chunk : chunk.subarray(from);
+      // Not slice(): a Buffer's is a view.
+      this.held.push(this.shared.input === 'reused' ? new Uint8Array(rest) : rest);
     }
     this.pump();
   }

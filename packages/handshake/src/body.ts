@@ -76,7 +76,8 @@ export class BodyReader {
   private keep(bytes: Uint8Array, start: number, end: number): number {
     const count = Math.min(end - start, this.remaining);
     const kept = Math.min(count, this.room);
-    if (kept > 0) this.pieces.push(bytes.slice(start, start + kept));
+    // Not slice(): a Buffer's is a view.
+    if (kept > 0) this.pieces.push(new Uint8Array(bytes.subarray(start, start + kept)));
     this.remaining -= count;
     this.room -= kept;
     if (kept < count) this.status = 'stopped';

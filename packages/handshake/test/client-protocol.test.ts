@@ -58,6 +58,16 @@ describe('opening', () => {
     }
   });
 
+  test('the body of a refusal is kept apart from a buffer that is used again', () => {
+    const { protocol, all } = start({ input: 'reused' });
+    const glued = Buffer.from('HTTP/1.1 403 No\r\nContent-Length: 8\r\n\r\nno e');
+    protocol.receiveData(glued);
+    glued.fill(0);
+    protocol.receiveData(Buffer.from('ntry'));
+    const [event] = all();
+    expect([event?.type, text([event?.body as Uint8Array])]).toEqual(['refused', 'no entry']);
+  });
+
   test('interim responses are passed over, within the limits', () => {
     expect(
       dial(() => [bytes(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nUpgrade: h2c\r\n\r\n${good}`)]).events.map(
