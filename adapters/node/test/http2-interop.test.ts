@@ -80,9 +80,11 @@ describe('undici with allowH2', () => {
       socket.send(new Uint8Array(200_000).fill(7));
       socket.send('words '.repeat(20_000));
     });
-    expect(outcome.messages).toEqual(['hello', new Uint8Array(200_000).fill(7), 'words '.repeat(20_000)]);
+    const [first, second, third] = outcome.messages;
+    expect([first, third]).toEqual(['hello', 'words '.repeat(20_000)]);
+    expect(Buffer.compare(second as Uint8Array, new Uint8Array(200_000).fill(7))).toBe(0);
     expect(outcome.protocol).toBe('chat');
-    expect(outcome.closed).toEqual([3000, '', true]);
+    expect(outcome.closed).toEqual([3000, 'enough', true]);
     expect(seen.versions).toEqual(['2']);
     expect(await seen.ended).toMatchObject({ clean: true, code: 3000, reason: 'enough' });
   });
