@@ -36,6 +36,11 @@ export class InputQueue {
       this.#chunks.push({ bytes, own });
       return;
     }
+    if (this.size === bytes.length && this.#tail === null) {
+      // Alone in the queue, as ever in pull mode: a copy of its size costs a third of a tail.
+      this.#chunks.push({ bytes: copyOf(bytes), own: true });
+      return;
+    }
     let from = 0;
     while (from < bytes.length) {
       if (this.#tail === null || this.#tailSize === this.#tail.length) {
@@ -88,4 +93,15 @@ export class InputQueue {
     this.#tailSize = 0;
     this.size = 0;
   }
+}
+
+/** Up to here V8 keeps the bytes of a typed array in the object, and a loop beats `set`. */
+const ON_HEAP = 64;
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  const size = bytes.length;
+  const copy = new Uint8Array(size);
+  if (size > ON_HEAP) copy.set(bytes);
+  else for (let at = 0; at < size; at++) copy[at] = bytes[at] as number;
+  return copy;
 }

@@ -2,6 +2,7 @@
  * What every test of `Connection` needs: frames as the peer would write them, an endpoint in virtual time whose events are recorded, and its
  * output read back as frames. Both modes record the same shapes, so one expectation serves push and pull.
  */
+import { createHash } from 'node:crypto';
 import {
   Connection,
   type ConnectionEvent,
@@ -25,7 +26,7 @@ export function utf8(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'utf8'));
 }
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(Buffer.concat(parts));
+  return new Uint8Array(Buffer.concat(parts));
 }
 export function toHex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
@@ -140,7 +141,7 @@ export function recordingSink(seen: Seen[], hooks: ConnectionSink = {}): Require
       hooks.onTextChunk?.(data);
     },
     onSpan(buffer, start, end) {
-      seen.push({ type: 'span', data: Uint8Array.prototype.slice.call(buffer, start, end) });
+      seen.push({ type: 'span', data: new Uint8Array(buffer.subarray(start, end)) });
       hooks.onSpan?.(buffer, start, end);
     },
     onMessageEnd(kind) {
@@ -222,16 +223,39 @@ export function collect(connection: Connection, collector: Collector, target: Ui
  */
 export function joined(seen: readonly Seen[]): Seen[] {
   const result: Seen[] = [];
+  let pieces: Uint8Array[] = [];
+  let text = '';
+  const flush = (): void => {
+    if (pieces.length > 0) result.push({ type: 'span', data: concat(...pieces) });
+    if (text !== '') result.push({ type: 'textChunk', data: text });
+    pieces = [];
+    text = '';
+  };
   for (const event of seen) {
-    const before = result.at(-1);
-    if (event.type === 'start') continue;
-    if (event.type === 'textChunk' && before?.type === 'textChunk') {
-      result[result.length - 1] = { type: 'textChunk', data: before.data + event.data };
-    } else if (event.type === 'span' && before?.type === 'span') {
-      result[result.length - 1] = { type: 'span', data: concat(before.data, event.data) };
-    } else result.push(event);
+    if (event.type === 'span') pieces.push(event.data);
+    else if (event.type === 'textChunk') text += event.data;
+    else if (event.type !== 'start') {
+      flush();
+      result.push(event);
+    }
   }
+  flush();
   return result;
+}
+
+/** Bytes as text that is cheap to compare and short to read: in hex, or as size and hash. */
+export function digest(bytes: Uint8Array): string {
+  return bytes.length <= 64 ? toHex(bytes) : `${bytes.length} bytes, ${createHash('sha1').update(bytes).digest('hex')}`;
+}
+
+/** `joined`, with data as `digest` and `text.length` make it short. */
+export function summary(seen: readonly Seen[]): object[] {
+  return joined(seen).map((event) => {
+    if (!('data' in event)) return event;
+    const { data } = event;
+    if (typeof data !== 'string') return { ...event, data: digest(data) };
+    return data.length <= 64 ? event : { ...event, data: digest(utf8(data)) };
+  });
 }
 
 /** Whole messages only, as strings (binary in hex), whatever the delivery. */
