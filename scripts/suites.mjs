@@ -16,10 +16,28 @@
  * @property {boolean} [alone] Run while nothing else runs (memory and time are measured). Default false.
  */
 
+/**
+ * The same four programs for each adapter, on every runtime it runs on.
+ *
+ * @param {string} host
+ * @param {readonly RuntimeName[]} [only]
+ * @returns {readonly Suite[]}
+ */
+const adapterSuites = (host, only) =>
+  [
+    { name: `adapter contract: ${host}`, file: 'conformance/dist/contract/host.js', timeout: 240 },
+    { name: `adapter conformance: ${host}`, file: 'conformance/dist/suite/host.suite.js', timeout: 240 },
+    { name: `adapter interop: ${host}`, file: 'conformance/dist/suite/interop.suite.js' },
+    { name: `adapter errors: ${host}`, file: 'conformance/dist/suite/errors.suite.js' },
+  ].map((suite) => ({ ...suite, args: [host], ...(only === undefined ? {} : { runtimes: only }) }));
+
 /** @type {readonly Suite[]} */
 export const suites = [
   { name: 'frame codec', file: 'packages/core/test/codec.suite.mjs' },
   { name: 'deflate codecs', file: 'packages/deflate/dist/suite/codec.suite.js' },
-  { name: 'adapter contract: node', file: 'conformance/dist/contract/node.js', timeout: 240 },
+  ...adapterSuites('node'),
+  ...adapterSuites('bun', ['bun']),
+  ...adapterSuites('deno', ['deno']),
+  ...adapterSuites('streams'),
   { name: 'adapter contract: node over HTTP/2', file: 'conformance/dist/contract/node-http2.js', timeout: 240 },
 ];

@@ -62,7 +62,8 @@ export async function listen(options: ListenOptions = {}): Promise<RefListening>
     throw (secure ? keyError(cause) : null) ?? listenError(cause, where);
   }
   return listening({
-    port: 'port' in listener ? listener.port : 0,
+    // On a unix socket the property is there and undefined.
+    port: socketPath === undefined && 'port' in listener ? listener.port : 0,
     host: socketPath ?? host,
     secure,
     endpoints,

@@ -1,4 +1,4 @@
 /**
  * Node's errors as the codes of `EndpointError`.
  */
-export { connectError, listenError } from '@ferrywire/driver/adapter';
+export { checkPermission, connectError, listenError } from '@ferrywire/driver/adapter';

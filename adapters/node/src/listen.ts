@@ -6,7 +6,7 @@ import type { ServerOptions as Http2Options } from 'node:http2';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket, type TlsOptions } from 'node:tls';
 import { type CloseAllOptions, EndpointHost, type Listening, type Peer } from '@ferrywire/driver';
-import { listenError } from './errors.ts';
+import { checkPermission, listenError } from './errors.ts';
 import { Http2Requests } from './http2-request.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { checkNumber, checkObject, checkPort, checkText, hostOptions, type ServerOptions, serverSettings } from './options.ts';
@@ -163,6 +163,7 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
 
   const where = socketPath ?? `${host}:${port}`;
+  if (socketPath === undefined) checkPermission(host, port);
   await new Promise<void>((resolve, reject) => {
     const failed = (cause: unknown): void => reject(listenError(cause, where));
     server.once('error', failed);

@@ -16,7 +16,12 @@ export {
   type SharedOptions,
 } from '@ferrywire/driver/adapter';
 
+/** Called by all entry points first: throws `WS_RUNTIME` where the runtime is too old. */
 export function hostOptions(options: shared.SharedOptions): EndpointHostOptions {
+  const { bun, deno, node } = process.versions;
+  if (bun !== undefined) shared.checkRuntime('Bun', bun, [1, 4]);
+  else if (deno !== undefined) shared.checkRuntime('Deno', deno, [2, 9]);
+  else shared.checkRuntime('Node', node, [20, 19]);
   return shared.hostOptions(runtime, options);
 }
 

@@ -14,6 +14,7 @@ export interface ContractListen {
   readonly timeouts?: Timeouts;
   readonly highWaterMark?: number;
   readonly policy?: ServerPolicy;
+  readonly socketPath?: string;
   /** PEM; present = TLS. */
   readonly tls?: { readonly key: string; readonly cert: string };
 }
@@ -28,6 +29,7 @@ export interface ContractConnect {
   /** The authority to trust, PEM. */
   readonly tls?: { readonly ca: string };
   readonly servername?: string;
+  readonly socketPath?: string;
 }
 
 export interface AdapterUnderTest {

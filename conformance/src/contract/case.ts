@@ -1,4 +1,5 @@
 /** A case of the contract: a name and a function that throws when the adapter breaks it. Any test runner can run it. */
+import { EndpointError, type EndpointErrorCode } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { Scope } from './support.ts';
 
@@ -34,4 +35,17 @@ export function equal(actual: unknown, expected: unknown, what: string): void {
 
 export function ok(condition: boolean, what: string): void {
   if (!condition) throw new Error(what);
+}
+
+/** The promise rejects with an `EndpointError` of this code, whose message is one line. */
+export async function failsWith(promise: Promise<unknown>, code: EndpointErrorCode): Promise<EndpointError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (!(error instanceof EndpointError)) throw new Error(`not an EndpointError: ${String(error)}`);
+    equal(error.code, code, `the code (${error.message})`);
+    ok(!error.message.includes('\n'), 'the message has more than one line');
+    return error;
+  }
+  throw new Error(`nothing failed, expected ${code}`);
 }

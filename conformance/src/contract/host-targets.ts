@@ -4,7 +4,9 @@
  */
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
 import { EndpointError, type Listening, type PeerHandlers } from '@ferrywire/driver';
-import type { ActiveTarget, PassiveTarget } from '../target.ts';
+import type { Case } from '../case.ts';
+import { type CaseResult, isSpotless } from '../result.ts';
+import type { ActiveTarget, PassiveTarget, TargetSettings } from '../target.ts';
 import { clientListener } from '../targets/client-listener.ts';
 import { serverUrl } from '../targets/server-url.ts';
 import type { AdapterUnderTest } from './adapter.ts';
@@ -13,7 +15,10 @@ import type { AdapterUnderTest } from './adapter.ts';
 const limits = { maxMessageSize: 64 * 1024 * 1024 } as const;
 const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
 /** Cases that a client runs at a time. */
-const AT_A_TIME = 6;
+const AT_A_TIME = 8;
+/** What a time limit decided is asked for once more, with longer ones, as `runCases` does with servers: a busy machine is no fault. */
+const PATIENCE = 5;
+const MOST_RETRIES = 6;
 
 export function serverTarget(adapter: AdapterUnderTest): ActiveTarget {
   let listening: Listening | null = null;
@@ -24,7 +29,9 @@ export function serverTarget(adapter: AdapterUnderTest): ActiveTarget {
     role: 'server',
     virtual: false,
     async open() {
-      listening = await adapter.listen({ host: '127.0.0.1', port: 0, limits, policy: { extensions: [serverDeflate()] }, handlers: echo });
+      // Context takeover is what some cases are about; servers demand none by default.
+      const policy = { extensions: [serverDeflate({ clientNoContextTakeover: false, serverNoContextTakeover: false })] };
+      listening = await adapter.listen({ host: '127.0.0.1', port: 0, limits, policy, handlers: echo });
       inner = serverUrl(listening.url);
     },
     run(test, settings) {
@@ -64,25 +71,43 @@ export function clientTarget(adapter: AdapterUnderTest): PassiveTarget {
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
     await visit(`${base}/updateReports?agent=host`, false, {});
   };
+  const visitOnce = async (
+    cases: readonly Case[],
+    settings: TargetSettings,
+    signal: AbortSignal | undefined,
+    onResult: (result: CaseResult) => void,
+  ): Promise<void> => {
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    let failure: unknown = null;
+    const listener = clientListener({
+      port: 0,
+      onListening(url) {
+        visitAll(url).catch((error: unknown) => {
+          failure = error;
+          stop.abort();
+        });
+      },
+    });
+    await listener.serve(cases, settings, onResult, stop.signal);
+    signal?.removeEventListener('abort', onAbort);
+    if (failure !== null) throw failure;
+  };
   return {
     kind: 'passive',
     name: `${adapter.name} as a client`,
     role: 'client',
     async serve(cases, settings, onResult, signal) {
-      const stop = new AbortController();
-      signal?.addEventListener('abort', () => stop.abort(), { once: true });
-      let failure: unknown = null;
-      const listener = clientListener({
-        port: 0,
-        onListening(url) {
-          visitAll(url).catch((error: unknown) => {
-            failure = error;
-            stop.abort();
-          });
-        },
+      const late: Case[] = [];
+      await visitOnce(cases, settings, signal, (result) => {
+        const test = cases.find(({ id }) => id === result.id);
+        if (test !== undefined && result.timed && !isSpotless(result) && late.length < MOST_RETRIES) late.push(test);
+        else onResult(result);
       });
-      await listener.serve(cases, settings, onResult, stop.signal);
-      if (failure !== null) throw failure;
+      const { timeScale, pauseScale } = settings;
+      const patient = { ...settings, timeScale: timeScale * PATIENCE, pauseScale: pauseScale * PATIENCE };
+      if (late.length > 0) await visitOnce(late, patient, signal, onResult);
     },
   };
 }

@@ -1,9 +1,8 @@
 /** Many connections, a listener that goes away, senders that heed what they are told, and errors before there is a connection. */
 import { createServer } from 'node:net';
 import { Opcode } from '@ferrywire/core/frame';
-import { EndpointError, type EndpointErrorCode } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
-import { type ContractCase, contractCase, equal, ok } from './case.ts';
+import { type ContractCase, contractCase, equal, failsWith, ok } from './case.ts';
 import { type Connected, pattern, type Scope } from './support.ts';
 import { turn, until, within } from './wait.ts';
 
@@ -97,45 +96,33 @@ async function heedful(scope: Scope): Promise<void> {
   equal(peer.bufferedAmount, 0, 'bytes held at the end');
 }
 
-async function fails(promise: Promise<unknown>, code: EndpointErrorCode): Promise<EndpointError> {
-  try {
-    await promise;
-  } catch (error) {
-    if (!(error instanceof EndpointError)) throw new Error(`not an EndpointError: ${String(error)}`);
-    equal(error.code, code, `the code (${error.message})`);
-    ok(!error.message.includes('\n'), 'the message has more than one line');
-    return error;
-  }
-  throw new Error(`nothing failed, expected ${code}`);
-}
-
 async function badInput(scope: Scope): Promise<void> {
   const { adapter } = scope;
   for (const url of ['http://127.0.0.1/', 'ws://127.0.0.1:99999/', 'nonsense', 'ws://127.0.0.1/#fragment']) {
-    await fails(adapter.connect(url, { handlers: {} }), 'WS_URL');
+    await failsWith(adapter.connect(url, { handlers: {} }), 'WS_URL');
   }
   const { url, port } = await scope.serve();
-  await fails(adapter.listen({ host: '127.0.0.1', port, handlers: {} }), 'WS_LISTEN_IN_USE');
-  await fails(adapter.listen({ host: '127.0.0.1', port: 65_536, handlers: {} }), 'WS_LISTEN_PORT');
-  await fails(adapter.listen({ host: '192.0.2.1', port: 0, handlers: {} }), 'WS_LISTEN_HOST');
+  await failsWith(adapter.listen({ host: '127.0.0.1', port, handlers: {} }), 'WS_LISTEN_IN_USE');
+  await failsWith(adapter.listen({ host: '127.0.0.1', port: 65_536, handlers: {} }), 'WS_LISTEN_PORT');
+  await failsWith(adapter.listen({ host: '192.0.2.1', port: 0, handlers: {} }), 'WS_LISTEN_HOST');
   // A port that was free a moment ago.
   const free = createServer();
   await new Promise<void>((resolve) => free.listen(0, '127.0.0.1', resolve));
   const address = free.address();
   await new Promise((resolve) => free.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('a listener without a port');
-  await fails(adapter.connect(`ws://127.0.0.1:${address.port}/`, { handlers: {} }), 'WS_CONNECT_REFUSED');
+  await failsWith(adapter.connect(`ws://127.0.0.1:${address.port}/`, { handlers: {} }), 'WS_CONNECT_REFUSED');
   const refusing = await scope.rawServer((raw) => raw.text('HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnope'));
-  const error = await fails(adapter.connect(refusing, { handlers: {} }), 'WS_CONNECT_HANDSHAKE');
+  const error = await failsWith(adapter.connect(refusing, { handlers: {} }), 'WS_CONNECT_HANDSHAKE');
   equal([error.response?.status, new TextDecoder().decode(error.body ?? undefined)], [403, 'nope'], 'what the server said');
   const silent = await scope.rawServer(() => {});
-  await fails(adapter.connect(silent, { handlers: {}, timeouts: { opening: 50 } }), 'WS_CONNECT_TIMEOUT');
+  await failsWith(adapter.connect(silent, { handlers: {}, timeouts: { opening: 50 } }), 'WS_CONNECT_TIMEOUT');
   const controller = new AbortController();
-  const aborted = fails(adapter.connect(silent, { handlers: {}, signal: controller.signal }), 'WS_CONNECT_ABORTED');
+  const aborted = failsWith(adapter.connect(silent, { handlers: {}, signal: controller.signal }), 'WS_CONNECT_ABORTED');
   await turn();
   controller.abort();
   await within(aborted, 'connect to notice its signal');
-  await fails(adapter.connect(url, { handlers: {}, signal: controller.signal }), 'WS_CONNECT_ABORTED');
+  await failsWith(adapter.connect(url, { handlers: {}, signal: controller.signal }), 'WS_CONNECT_ABORTED');
 }
 
 /** A request that is no upgrade is answered and closed, and one that is nothing at all too. */

@@ -22,9 +22,13 @@ export function contractCases(adapter: AdapterUnderTest): ContractCase[] {
  * whose name contains it, for work on one of them; it throws when there is none.
  */
 export function contractSuite(adapter: AdapterUnderTest, only = ''): void {
-  const cases = contractCases(adapter).filter(({ name }) => name.includes(only));
-  if (cases.length === 0) throw new RangeError(`no case of the contract has '${only}' in its name`);
-  const contract = suite(`contract of ${adapter.name}`);
-  for (const { name, run } of cases) contract(name, run);
-  contract.run();
+  runCasesAsSuite(`contract of ${adapter.name}`, contractCases(adapter), only);
+}
+
+export function runCasesAsSuite(title: string, all: readonly ContractCase[], only = ''): void {
+  const cases = all.filter(({ name }) => name.includes(only));
+  if (cases.length === 0) throw new RangeError(`no case of ${title} has '${only}' in its name`);
+  const registered = suite(title);
+  for (const { name, run } of cases) registered(name, run);
+  registered.run();
 }

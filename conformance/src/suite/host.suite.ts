@@ -7,6 +7,11 @@ import { hostNamed } from '../contract/hosts.ts';
 import { runSuite } from './run-suite.ts';
 
 const adapter = await hostNamed(process.argv[2]);
-await runSuite([{ target: serverTarget(adapter) }, { target: clientTarget(adapter) }]);
+// Cases wait more than they work. Long exchanges with compression are the codecs' business.
+const options = { parallel: 8, messages: 2 };
+await runSuite([
+  { target: serverTarget(adapter), options },
+  { target: clientTarget(adapter), options },
+]);
 // What is left over (a peer that does not end) must not keep the program.
 process.exit();

@@ -5,7 +5,7 @@
  */
 export { type AsyncBytes, AsyncTransport, throwOutside } from './adapter/async-transport.ts';
 export { type Dialled, type DialOptions, type DialTarget, openClient, type Signal } from './adapter/client.ts';
-export { checkRuntime, connectError, keyError, listenError } from './adapter/errors.ts';
+export { checkPermission, checkRuntime, connectError, keyError, listenError } from './adapter/errors.ts';
 export { type BufferModule, type DecoderChoice, textKernels } from './adapter/kernels.ts';
 export {
   type ListenerParts,
@@ -16,6 +16,7 @@ export {
   type SocketInfo,
   transportIn,
 } from './adapter/listening.ts';
+export { maskKernels } from './adapter/mask-kernel.ts';
 export {
   type ClientOptions,
   checkConnection,

@@ -100,3 +100,18 @@ export function checkRuntime(name: string, version: string | undefined, least: r
   if (major > least[0] || (major === least[0] && minor >= least[1])) return;
   throw new EndpointError('WS_RUNTIME', `${name} ${least.join('.')} or later is needed, this is ${version}`);
 }
+
+interface Permissions {
+  requestSync(permission: { readonly name: 'net'; readonly host: string }): { readonly state: string };
+}
+
+/**
+ * Asks Deno whether the address may be used; does nothing elsewhere. For `node:net`, whose `listen` throws there in a turn of its own, where
+ * nobody can catch it.
+ */
+export function checkPermission(host: string, port: number): void {
+  const { Deno } = globalThis as { readonly Deno?: { readonly permissions: Permissions } };
+  const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (Deno === undefined || Deno.permissions.requestSync({ name: 'net', host: where }).state === 'granted') return;
+  throw new EndpointError('WS_PERMISSION', `cannot listen on ${where}: not permitted`);
+}

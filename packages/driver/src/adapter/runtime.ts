@@ -4,6 +4,7 @@
 import type { Clock, Millis } from '@ferrywire/core';
 import { now } from '../platform.ts';
 import { type BufferModule, type DecoderChoice, textKernels } from './kernels.ts';
+import { maskKernels } from './mask-kernel.ts';
 import type { Runtime } from './options.ts';
 import { type Entry, SharedTimers } from './timers.ts';
 
@@ -24,6 +25,6 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: De
       cancel: (handle) => timers.clearTimeout(handle as never),
       nextTurn: (callback, entry) => void timers.setImmediate(callback, entry),
     }),
-    kernels: textKernels(buffer, choice),
+    kernels: { ...textKernels(buffer, choice), ...maskKernels() },
   };
 }

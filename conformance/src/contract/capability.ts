@@ -1,0 +1,139 @@
+/** What an adapter says it can do, and where it does not run. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Opcode } from '@ferrywire/core/frame';
+import type { Capabilities, EndpointErrorCode } from '@ferrywire/driver';
+import type { AdapterUnderTest } from './adapter.ts';
+import { type ContractCase, contractCase, equal, failsWith, ok } from './case.ts';
+import { type HostName, here, hostNamed } from './hosts.ts';
+import { digest, pattern, type Scope } from './support.ts';
+import { within } from './wait.ts';
+
+async function unixSocket(scope: Scope): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
+  scope.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const socketPath = join(folder, 'socket');
+  const { listening } = await scope.serve({ socketPath });
+  equal([listening.port, listening.host], [0, socketPath], 'where it listens');
+  const client = await scope.connect('ws://localhost/', { socketPath });
+  client.peer.send(pattern(300_000, 1));
+  const echo = await client.messages.next('the echo');
+  equal(digest(echo), digest(pattern(300_000, 1)), 'the echo');
+  await failsWith(scope.adapter.connect('ws://localhost/', { handlers: {}, socketPath: join(folder, 'nobody') }), 'WS_CONNECT_REFUSED');
+  await failsWith(scope.adapter.listen({ host: '127.0.0.1', port: 0, handlers: {}, socketPath }), 'WS_LISTEN_IN_USE');
+}
+
+/** What `write()` leaves behind: nothing where the host takes bytes at once. */
+async function synchronousWrite(scope: Scope): Promise<void> {
+  const { url } = await scope.serve();
+  const client = await scope.connect(url);
+  client.peer.send('small');
+  client.peer.driver.pump();
+  equal(client.peer.bufferedAmount === 0, scope.adapter.capabilities.synchronousWrite, 'nothing is left right after a write');
+  equal(await client.messages.next('the echo'), 'small', 'the echo');
+}
+
+async function resetSent(scope: Scope): Promise<void> {
+  const { port, opened } = await scope.serve();
+  const raw = await scope.raw(port);
+  (await opened.next('open')).abort();
+  const how = await within(raw.finished, 'the end');
+  // `node:net` of Bun shows a reset as an end.
+  if (here !== 'bun') equal(how, scope.adapter.capabilities.resetSent ? 'reset' : 'eof', 'how the connection ended');
+}
+
+/** A handler that throws, and nobody who asked to hear of it: an uncaught exception, and a close frame that says 1011. */
+async function uncaught(scope: Scope): Promise<void> {
+  const thrown: unknown[] = [];
+  const listener = (error: unknown): void => void thrown.push(error);
+  process.on('uncaughtException', listener);
+  scope.defer(() => process.off('uncaughtException', listener));
+  const listening = await scope.adapter.listen({
+    host: '127.0.0.1',
+    port: 0,
+    handlers: {
+      onMessage() {
+        throw new Error('on purpose');
+      },
+    },
+  });
+  scope.defer(() => listening.close({ deadline: 0 }));
+  const raw = await scope.raw(listening.port);
+  raw.send(Opcode.Text, new TextEncoder().encode('go'));
+  const close = await raw.next(Opcode.Close);
+  equal([...close.subarray(0, 2)], [1011 >> 8, 1011 & 255], 'the close code');
+  equal(await within(raw.finished, 'the end'), 'eof', 'how the server ended');
+  equal(thrown.map(String), ['Error: on purpose'], 'what was thrown outside');
+}
+
+/** The same program again, on this runtime, with these arguments. Resolves to what it printed. */
+function child(script: string, args: readonly string[], denoFlags: readonly string[]): Promise<string> {
+  const file = fileURLToPath(new URL(script, import.meta.url));
+  const flags = here === 'deno' ? ['run', '--quiet', '--no-lock', '--cached-only', '--node-modules-dir=manual', ...denoFlags] : [];
+  const env = { ...process.env, DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' };
+  const started = spawn(process.execPath, [...flags, file, ...args], { stdio: ['ignore', 'pipe', 'inherit'], env });
+  let output = '';
+  started.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const ended = new Promise<string>((resolve, reject) => {
+    started.once('error', reject);
+    started.once('close', (code) => (code === 0 ? resolve(output) : reject(new Error(`exit code ${code}: ${output}`))));
+  });
+  return within(ended, `${script} to end`).finally(() => started.kill('SIGKILL'));
+}
+
+async function refAndUnref(host: HostName): Promise<void> {
+  equal(await child('./unref.js', [host], ['--allow-all']), '2 open\n', 'what a program prints whose connections are unref');
+}
+
+/** Deno without --allow-net. */
+async function withoutPermission(host: HostName): Promise<void> {
+  const output = await child('./no-permission.js', [host], ['--no-prompt', '--allow-read', '--allow-env', '--allow-sys']);
+  equal(JSON.parse(output), { listen: 'WS_PERMISSION', connect: 'WS_PERMISSION' }, 'codes');
+}
+
+async function elsewhere(host: HostName): Promise<void> {
+  const code: EndpointErrorCode = 'WS_RUNTIME';
+  const { listen, connect } = await hostNamed(host);
+  await failsWith(listen({ host: '127.0.0.1', port: 0, handlers: {} }), code);
+  await failsWith(connect('ws://127.0.0.1:1/', { handlers: {} }), code);
+}
+
+/** Each as its adapter says in the runtime that it is for. */
+function says({ capabilities }: AdapterUnderTest, host: HostName): void {
+  const keys: readonly (keyof Capabilities)[] = [
+    'compression',
+    'halfClose',
+    'http2',
+    'tls',
+    'unixSockets',
+    'refUnref',
+    'resetVisible',
+    'resetSent',
+    'synchronousWrite',
+    'server',
+    'client',
+  ];
+  for (const key of keys) ok(capabilities[key] !== undefined, `${host} does not say ${key}`);
+  equal(capabilities.compression, 'zlib', 'the codec here');
+}
+
+export function capabilityCases(adapter: AdapterUnderTest, host: HostName): ContractCase[] {
+  const { unixSockets, refUnref } = adapter.capabilities;
+  const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, name, body);
+  const others = (['bun', 'deno'] as const).filter((other) => other !== here);
+  return [
+    named('capabilities: each is said', async () => says(adapter, host)),
+    ...(unixSockets ? [named('capabilities: unix sockets', unixSocket)] : []),
+    named('capabilities: synchronous write', synchronousWrite),
+    named('capabilities: reset sent', resetSent),
+    ...(refUnref ? [named('capabilities: ref and unref', () => refAndUnref(host))] : []),
+    named('errors: a handler that throws', uncaught),
+    ...(here === 'deno' && host !== 'streams' ? [named('errors: no permission', () => withoutPermission(host))] : []),
+    ...others.map((other) => named(`errors: @ferrywire/${other} on another runtime`, () => elsewhere(other))),
+  ];
+}
