@@ -17,11 +17,14 @@ interface Receiver {
 
 async function ferrywire(): Promise<Receiver> {
   const { Connection } = await import('@ferrywire/core');
+  // As `listen()` does it.
+  const { kernels } = await import('@ferrywire/node');
   const receiver: Receiver = { push: (chunk) => connection.receiveData(chunk), messages: 0, payload: 0 };
   const connection = new Connection({
     role: 'server',
     clock: () => performance.now(),
     input: 'transferred',
+    kernels,
     sink: {
       onBinary(data) {
         receiver.messages++;

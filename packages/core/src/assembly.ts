@@ -16,19 +16,36 @@ export class Assembly {
   size = 0;
 
   /**
-   * Room for up to `wanted` bytes, at least one: write to `target` from `offset` on, then `commit`. `expected` is what the current frame
-   * still declares: a segment is cut to it, never grown to it.
+   * Room for up to `wanted` bytes, at least one: write to `target` from `offset` on, then `commit`. `expected` is what the message is still
+   * to bring, Infinity when that is not known. Once half of it is there, memory for the whole is made, so that nothing is joined at the
+   * end; before that memory follows what arrived.
    */
   reserve(wanted: number, expected: number): number {
-    let current = this.#current;
-    if (current === null || this.#used === current.length) {
-      if (current !== null) this.#segments.push(current);
-      const grown = Math.min(LARGEST_SEGMENT, Math.max(FIRST_SEGMENT, this.size, wanted));
-      current = new Uint8Array(Math.max(wanted, Math.min(grown, Math.max(expected, wanted))));
-      this.#current = current;
-      this.#used = 0;
+    const current = this.#current;
+    if (current !== null && this.#used < current.length) return Math.min(wanted, current.length - this.#used);
+    const whole = this.size + expected;
+    if ((this.size + wanted) * 2 >= whole) {
+      const all = new Uint8Array(whole);
+      this.#joinInto(all);
+      this.#segments = [];
+      this.#current = all;
+      this.#used = this.size;
+      return wanted;
     }
-    return Math.min(wanted, current.length - this.#used);
+    if (current !== null) this.#segments.push(current);
+    this.#current = new Uint8Array(Math.max(wanted, Math.min(LARGEST_SEGMENT, Math.max(FIRST_SEGMENT, this.size))));
+    this.#used = 0;
+    return wanted;
+  }
+
+  #joinInto(target: Uint8Array): void {
+    let at = 0;
+    for (const segment of this.#segments) {
+      target.set(segment, at);
+      at += segment.length;
+    }
+    const current = this.#current;
+    if (current !== null && this.#used > 0) target.set(this.#used === current.length ? current : current.subarray(0, this.#used), at);
   }
 
   /** Where reserved room is. Only valid after `reserve`. */
@@ -46,7 +63,7 @@ export class Assembly {
 
   append(bytes: Uint8Array, start: number, end: number): void {
     while (start < end) {
-      const room = this.reserve(end - start, 0);
+      const room = this.reserve(end - start, Number.POSITIVE_INFINITY);
       this.target.set(bytes.subarray(start, start + room), this.#used);
       this.commit(room);
       start += room;

@@ -8,6 +8,7 @@
 import type { CloseInfo } from './close.ts';
 import { isSendableCloseCode, serializeClosePayload, truncateReason } from './close.ts';
 import type { Clock, MessageKind, Millis, Protocol, Role, TransportDirective } from './common.ts';
+import { Content } from './content.ts';
 import type { ConnectionEvent } from './events.ts';
 import type { Extension } from './extension.ts';
 import { MAX_CONTROL_PAYLOAD } from './frame.ts';
@@ -93,7 +94,7 @@ export class Connection implements Protocol {
   /** Throws TypeError or RangeError naming the option for what makes no sense. */
   constructor(options: ConnectionOptions) {
     const settings = settingsOf(options);
-    const { role, clock, sink, kernels, lenient } = options;
+    const { role, clock, sink, lenient } = options;
     const delivery = options.delivery ?? 'message';
     const extensions = options.extensions === undefined || options.extensions.length === 0 ? NO_EXTENSIONS : [...options.extensions];
     this.role = role;
@@ -113,11 +114,12 @@ export class Connection implements Protocol {
     const pipeline = transforms ? new InboundPipeline(extensions, role, ready) : null;
     this.#pull = sink === undefined ? new PullOutlet(delivery === 'span') : null;
     const outlet = sink === undefined ? (this.#pull as PullOutlet) : new PushOutlet(sink);
-    this.#writer = new FrameWriter(role === 'client' ? maskSource(options.random) : null, tracer);
+    const content = new Content(options.kernels);
+    this.#writer = new FrameWriter(role === 'client' ? maskSource(options.random) : null, content, tracer);
     const { maxMessageSize, maxFrameSize, maxFragments, maxPendingPongs, rsv } = settings;
     const life = { role, clock, autoPong: options.autoPong !== false, autoClose: options.autoClose !== false, maxPendingPongs };
     this.#life = new Lifecycle(life, this.#writer, outbound, timers, outlet, tracer);
-    const receiver = { role, delivery, maxMessageSize, maxFrameSize, maxFragments, rsv, kernels, lenient, pipeline, tracer };
+    const receiver = { role, delivery, maxMessageSize, maxFrameSize, maxFragments, rsv, content, lenient, pipeline, tracer };
     this.#receiver = new Receiver(receiver, this.#life, outlet);
   }
 

@@ -6,7 +6,7 @@
  * a large chunk of input.
  */
 import { applyMask, copyMasked } from './mask.ts';
-import { giveScratch, messageMemory, SCRATCH_SIZE, takeScratch } from './memory.ts';
+import { copyToSlab, giveScratch, messageMemory, SCRATCH_SIZE, takeScratch } from './memory.ts';
 import type { Kernels } from './options.ts';
 import { decodeUtf8 } from './utf8.ts';
 
@@ -20,6 +20,7 @@ const IN_PLACE_FROM = 4096;
 export class Content {
   readonly #decode: (bytes: Uint8Array, start: number, end: number) => string | null;
   readonly #mask: Kernels['applyMask'];
+  readonly #copy: Kernels['copyMasked'];
   readonly isUtf8: Kernels['isUtf8'];
   /** The last memory that came back from the application. */
   #spare: Uint8Array | null = null;
@@ -27,17 +28,14 @@ export class Content {
   constructor(kernels: Kernels | undefined) {
     this.#decode = kernels?.decodeUtf8 ?? decodeUtf8;
     this.#mask = kernels?.applyMask;
+    this.#copy = kernels?.copyMasked;
     this.isUtf8 = kernels?.isUtf8;
   }
 
   /** As `copyMasked`. */
   copy(from: Uint8Array, start: number, end: number, target: Uint8Array, offset: number, key: number, phase: number): void {
-    if (this.#mask === undefined || key === 0 || end - start < KERNEL_FROM) {
-      copyMasked(from, start, end, target, offset, key, phase);
-      return;
-    }
-    target.set(new Uint8Array(from.buffer, from.byteOffset + start, end - start), offset);
-    this.#mask(target, offset, offset + end - start, key, phase);
+    if (this.#copy === undefined || key === 0 || end - start < KERNEL_FROM) copyMasked(from, start, end, target, offset, key, phase);
+    else this.#copy(from, start, end, target, offset, key, phase);
   }
   /** As `applyMask`. */
   unmask(bytes: Uint8Array, start: number, end: number, key: number, phase: number): void {
@@ -79,6 +77,8 @@ export class Content {
       this.unmask(bytes, start, end, key, 0);
       return new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
     }
+    const cut = copyToSlab(bytes, start, end, key);
+    if (cut !== null) return cut;
     const memory = this.memory(size);
     this.copy(bytes, start, end, memory, 0, key, 0);
     return memory;

@@ -5,6 +5,7 @@
  * written by reference; a client's is copied and masked in one pass, or masked in place where the application gave it away.
  */
 
+import type { Content } from './content.ts';
 import { applyMask, copyMasked } from './mask.ts';
 import type { MaskSource } from './masks.ts';
 import { OutputQueue } from './output.ts';
@@ -23,11 +24,13 @@ export class FrameWriter {
   readonly queue: OutputQueue = new OutputQueue();
   readonly #masks: MaskSource | null;
   readonly #tracer: Tracer | null;
+  readonly #content: Content;
   frames = 0;
 
-  /** `masks`: null for servers. */
-  constructor(masks: MaskSource | null, tracer: Tracer | null) {
+  /** `masks`: null for servers. `content` masks what is large. */
+  constructor(masks: MaskSource | null, content: Content, tracer: Tracer | null) {
     this.#masks = masks;
+    this.#content = content;
     this.#tracer = tracer;
   }
   get masked(): boolean {
@@ -55,8 +58,8 @@ export class FrameWriter {
     if (this.#masks !== null) {
       if (!own) {
         chunk = new Uint8Array(size);
-        copyMasked(payload, 0, size, chunk, 0, key, 0);
-      } else applyMask(payload, 0, size, key, 0);
+        this.#content.copy(payload, 0, size, chunk, 0, key, 0);
+      } else this.#content.unmask(payload, 0, size, key, 0);
     }
     queue.append(chunk);
     this.#trace(first, key, size, preview);
@@ -146,7 +149,8 @@ export class FrameWriter {
     queue.commit(this.#header(queue.bytes, at, first, size, key) - at);
     let phase = 0;
     for (const segment of segments) {
-      if (key !== 0) phase = applyMask(segment, 0, segment.length, key, phase);
+      this.#content.unmask(segment, 0, segment.length, key, phase);
+      phase = (phase + segment.length) & 3;
       queue.append(segment);
     }
     this.#trace(first, key, size, preview);

@@ -52,6 +52,16 @@ export interface Kernels {
   readonly isUtf8?: (bytes: Uint8Array, start: number, end: number) => boolean;
   /** As `applyMask` in `@ferrywire/core/frame`. */
   readonly applyMask?: (bytes: Uint8Array, start: number, end: number, maskKey: number, phase: number) => number;
+  /** As `copyMasked` in `@ferrywire/core/frame`. */
+  readonly copyMasked?: (
+    source: Uint8Array,
+    start: number,
+    end: number,
+    target: Uint8Array,
+    offset: number,
+    maskKey: number,
+    phase: number,
+  ) => number;
 }
 
 /**

@@ -6,10 +6,10 @@
  * is lost or told twice. Text is checked as it comes; what precedes the bad byte is delivered, then the connection fails.
  */
 import type { MessageKind } from './common.ts';
-import { Content } from './content.ts';
+import type { Content } from './content.ts';
 import { giveScratch, SCRATCH_SIZE, takeScratch } from './memory.ts';
 import { AssemblyOutput, InboundMessage } from './message.ts';
-import type { Delivery, Kernels } from './options.ts';
+import type { Delivery } from './options.ts';
 import type { Outlet } from './outlet.ts';
 import type { InboundPipeline } from './pipeline.ts';
 import { Piece } from './pipeline.ts';
@@ -23,7 +23,7 @@ export interface PayloadConfig {
   readonly maxMessageSize: number;
   /** Null: follows from `maxMessageSize`. */
   readonly maxFrameSize: number | null;
-  readonly kernels: Kernels | undefined;
+  readonly content: Content;
   readonly pipeline: InboundPipeline | null;
 }
 
@@ -84,7 +84,7 @@ export class PayloadReader {
   #idle = 0;
 
   constructor(config: PayloadConfig, outlet: Outlet) {
-    this.content = new Content(config.kernels);
+    this.content = config.content;
     this.#outlet = outlet;
     this.#delivery = config.delivery;
     this.#max = config.maxMessageSize;
