@@ -40,4 +40,5 @@ export const suites = [
   ...adapterSuites('deno', ['deno']),
   ...adapterSuites('streams'),
   { name: 'adapter contract: node over HTTP/2', file: 'conformance/dist/contract/node-http2.js', timeout: 240 },
+  { name: 'HTTP/2', file: 'adapters/node/test/http2.suite.mjs' },
 ];

@@ -10,9 +10,11 @@ import {
   decideUpgrade,
   type HandshakeErrorCode,
   type HeaderList,
+  type HttpLimits,
   handshakeErrors,
   isWebSocketRequest,
   rejectionHead,
+  resolveLimits,
   type ServerPolicy,
 } from '@ferrywire/handshake';
 import { outgoing } from './http2-heads.ts';
@@ -84,6 +86,11 @@ class Http2Request implements PendingRequest {
     const opening = settings.timeouts?.opening ?? DEFAULT_TIMEOUT;
     if (opening > 0) this.#timer = timers.set(() => this.#fault('WS_HS_TIMEOUT'), opening);
     this.#trace('in', `${this.request.method} ${this.request.target} HTTP/2`);
+    const excess = excessOf(this.request, settings.http);
+    if (excess !== null) {
+      this.#fault('WS_HS_TOO_LARGE', excess);
+      return;
+    }
     const { handlers } = endpoints.options;
     if (handlers.onRequest === undefined) this.accept();
     else handlers.onRequest(this);
@@ -169,9 +176,9 @@ class Http2Request implements PendingRequest {
   }
 
   /** The table's answer. */
-  #fault(error: HandshakeErrorCode): void {
+  #fault(error: HandshakeErrorCode, status: number = handshakeErrors[error].status): void {
     if (!this.#isOpen()) return;
-    const { status, message, section } = handshakeErrors[error];
+    const { message, section } = handshakeErrors[error];
     const body = Buffer.from(`${message} (${section})\n`);
     this.#answer(status, rejectionHead(status, [], { kind: 'whole', size: body.length, text: true }).fields, body);
     this.#refused(status, error);
@@ -228,6 +235,19 @@ class Http2Request implements PendingRequest {
 }
 
 function ignore(): void {}
+
+/** The status for a head beyond the limits, counted as the lines it would have over HTTP/1.1; null for one within them. */
+function excessOf({ method, target, headers }: ServerRequest, options: HttpLimits | undefined): number | null {
+  const { maxLineLength, maxHeaderCount, maxHeadSize } = resolveLimits(options);
+  let size = method.length + target.length + 2;
+  if (size > maxLineLength) return 414;
+  for (const [name, value] of headers) {
+    const line = name.length + value.length + 2;
+    if (line > maxLineLength) return 431;
+    size += line + 2;
+  }
+  return headers.length > maxHeaderCount || size > maxHeadSize ? 431 : null;
+}
 
 /** What is the connection's among the options of a server. */
 function connectionSettings({ policy: _policy, http: _http, ...settings }: ServerSettings): ConnectionSettings {

@@ -166,6 +166,35 @@ describe('the handshake', () => {
     });
   }
 
+  it('bounds the head as over HTTP/1.1', async () => {
+    const asked: string[] = [];
+    const { session } = await start({
+      http: { maxLineLength: 100, maxHeaderCount: 5, maxHeadSize: 300 },
+      handlers: {
+        onRequest(pending) {
+          asked.push(pending.request.target);
+          pending.accept();
+        },
+      },
+    });
+    const many = Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`x-${index}`, '1']));
+    const long = Object.fromEntries(Array.from({ length: 4 }, (_, index) => [`x-${index}`, 'v'.repeat(90)]));
+    const statuses: number[] = [];
+    for (const [path, fields] of [
+      [`/${'p'.repeat(100)}`, {}],
+      ['/', { 'x-long': 'v'.repeat(100) }],
+      ['/many', many],
+      ['/long', long],
+      ['/fits', { 'x-long': 'v'.repeat(90) }],
+    ] as const) {
+      const { status, stream } = await ask(session, connectHead(path, fields));
+      statuses.push(status);
+      stream.close(8);
+    }
+    expect(statuses).toEqual([414, 431, 431, 431, 200]);
+    expect(asked).toEqual(['/fits']);
+  });
+
   it('negotiates permessage-deflate', async () => {
     const { port, attached } = await start({ policy: { extensions: [serverDeflate({ threshold: 0 })] } });
     const answered = deferred<string | Uint8Array>();

@@ -1,0 +1,296 @@
+/**
+ * HTTP/2 (RFC 8441) on Node, Bun and Deno alike: `node http2.suite.mjs`. What the adapter contract cannot ask, since it knows no streams: resets,
+ * GOAWAY, refusals, flow control, both versions on one TLS port.
+ */
+import assert from 'node:assert/strict';
+import { connect as connectHttp2, createSecureServer, createServer } from 'node:http2';
+import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
+import { attach, connect, listen, transportOf } from '@ferrywire/node';
+import { generate } from 'selfsigned';
+import { suite } from 'uvu';
+
+const LIMIT = 10_000;
+const CANCEL = 8;
+
+/** @type {(() => unknown)[]} */
+const cleanups = [];
+const http2 = suite('HTTP/2');
+http2.after.each(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/**
+ * @template Value
+ * @returns {{ promise: Promise<Value>, resolve: (value: Value) => void }}
+ */
+function deferred() {
+  /** @type {(value: Value) => void} */
+  let resolve = () => {};
+  /** @type {Promise<Value>} */
+  const promise = new Promise((settle, reject) => {
+    const timer = setTimeout(() => reject(new Error(`nothing came within ${LIMIT} ms`)), LIMIT);
+    resolve = (value) => {
+      clearTimeout(timer);
+      settle(value);
+    };
+  });
+  promise.catch(() => {});
+  return { promise, resolve };
+}
+
+/** Handlers that keep what happens. */
+function watch(handlers = {}) {
+  const opened = deferred();
+  const ended = deferred();
+  /** @type {(string | Uint8Array)[]} */
+  const messages = [];
+  /** @type {(() => void)[]} */
+  const waiting = [];
+  return {
+    opened: opened.promise,
+    ended: ended.promise,
+    async next() {
+      while (messages.length === 0) await new Promise((resolve) => waiting.push(() => resolve(undefined)));
+      return messages.shift();
+    },
+    handlers: {
+      onOpen: opened.resolve,
+      /** @param {unknown} _peer @param {string | Uint8Array} data */
+      onMessage(_peer, data) {
+        messages.push(data);
+        for (const wake of waiting.splice(0)) wake();
+      },
+      /** @param {unknown} _peer @param {unknown} info */
+      onEnd: (_peer, info) => ended.resolve(info),
+      ...handlers,
+    },
+  };
+}
+/** @type {import('@ferrywire/node').PeerHandlers} */
+const echo = { onMessage: (peer, data) => void peer.send(data) };
+
+/** @param {import('node:http2').Http2Server | import('node:http2').Http2SecureServer} server */
+async function started(server) {
+  const sessions = new Set();
+  server.on('session', (session) => sessions.add(session)).on('sessionError', () => {});
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  cleanups.push(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return { port: address.port, sessions };
+}
+/** @param {number} port */
+function sessionTo(port) {
+  const session = connectHttp2(`http://127.0.0.1:${port}`);
+  session.on('error', () => {});
+  cleanups.push(() => session.destroy());
+  return session;
+}
+/** @param {Promise<unknown>} attempt */
+async function refusal(attempt) {
+  return attempt.then(
+    () => assert.fail('it was accepted'),
+    (/** @type {any} */ error) => error,
+  );
+}
+
+http2('many on one session, compressed, and the session stays', async () => {
+  const server = await listen({ http2: true, policy: { extensions: [serverDeflate()] }, handlers: echo });
+  cleanups.push(() => server.close({ deadline: 0 }));
+  const session = sessionTo(server.port);
+  const clients = await Promise.all(
+    Array.from({ length: 20 }, async (_, index) => {
+      const client = watch();
+      const options = { http2: session, extensions: [clientDeflate()], handlers: client.handlers };
+      return { ...client, peer: await connect(`${server.url}${index}`, options) };
+    }),
+  );
+  assert.equal(server.peers.size, 20);
+  for (const [index, { peer }] of clients.entries()) peer.send(`number ${index} `.repeat(1000));
+  for (const [index, { next }] of clients.entries()) assert.equal(await next(), `number ${index} `.repeat(1000));
+  for (const { peer } of clients) peer.close(1000);
+  for (const { ended } of clients) assert.equal((await ended).clean, true);
+  assert.equal(session.destroyed, false);
+});
+
+http2('both versions on one TLS port, plain requests besides', async () => {
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    keyType: 'ec',
+    extensions: [
+      { name: 'basicConstraints', cA: true },
+      { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+    ],
+  });
+  const page = createSecureServer({ key, cert, allowHTTP1: true }, (_request, response) => response.end('a page'));
+  /** @type {unknown[]} */
+  const versions = [];
+  attach(page, { handlers: { ...echo, onOpen: (_peer, { request }) => void versions.push(request?.httpVersion) } });
+  const attached = (await started(page)).port;
+  const own = await listen({ http2: true, tls: { key, cert }, handlers: echo });
+  cleanups.push(() => own.close({ deadline: 0 }));
+  for (const port of [attached, own.port]) {
+    for (const modern of [true, false]) {
+      const { handlers, next } = watch();
+      const peer = await connect(`wss://localhost:${port}/`, { http2: modern, tls: { ca: cert }, handlers });
+      peer.send('sealed');
+      assert.equal(await next(), 'sealed');
+      assert.equal(transportOf(peer).encrypted, true);
+      peer.abort();
+    }
+  }
+  assert.deepEqual(versions, ['2', '1.1']);
+  const session = connectHttp2(`https://localhost:${attached}`, { ca: cert });
+  cleanups.push(() => session.destroy());
+  const answer = deferred();
+  session.request({ ':path': '/' }).setEncoding('utf8').once('data', answer.resolve).end();
+  assert.equal(await answer.promise, 'a page');
+});
+
+http2('a reset by either side, told from an end', async () => {
+  const server = createServer();
+  let seen = watch();
+  attach(server, { handlers: { onOpen: (peer) => seen.handlers.onOpen(peer), onEnd: (peer, info) => seen.handlers.onEnd(peer, info) } });
+  const { port } = await started(server);
+  const session = sessionTo(port);
+  for (const side of ['client', 'server']) {
+    seen = watch();
+    const client = watch();
+    const peer = await connect('ws://example.com/', { http2: session, handlers: client.handlers });
+    const remote = await seen.opened;
+    (side === 'client' ? peer : remote).abort();
+    const [ours, theirs] = side === 'client' ? [client, seen] : [seen, client];
+    assert.equal((await ours.ended).cause.code, 'WS_ABORTED');
+    assert.equal((await theirs.ended).cause.code, 'WS_TRANSPORT');
+  }
+  seen = watch();
+  const { handlers } = watch();
+  const peer = await connect('ws://example.com/', { http2: session, handlers });
+  await seen.opened;
+  transportOf(peer).socket.end();
+  assert.equal((await seen.ended).cause.code, 'WS_EOF');
+});
+
+http2('a session that is lost takes its WebSockets with it, on both sides', async () => {
+  const server = createServer();
+  const remote = watch();
+  attach(server, { handlers: remote.handlers });
+  const { port, sessions } = await started(server);
+  const local = watch();
+  await connect(`ws://127.0.0.1:${port}/`, { http2: true, handlers: local.handlers });
+  await remote.opened;
+  for (const session of sessions) session.destroy();
+  for (const side of [local, remote]) {
+    const { clean, code } = await side.ended;
+    assert.deepEqual([clean, code], [false, 1006]);
+  }
+});
+
+http2('what is open goes on after GOAWAY, what is new is refused', async () => {
+  const server = createServer();
+  attach(server, { handlers: echo });
+  const { port, sessions } = await started(server);
+  const session = sessionTo(port);
+  const { handlers, next, ended } = watch();
+  const peer = await connect('ws://example.com/', { http2: session, handlers });
+  const goaway = deferred();
+  session.once('goaway', goaway.resolve);
+  for (const served of sessions) served.close();
+  await goaway.promise;
+  assert.equal((await refusal(connect('ws://example.com/', { http2: session }))).code, 'WS_CONNECT_REFUSED');
+  peer.send('still here');
+  assert.equal(await next(), 'still here');
+  peer.close(1000);
+  assert.equal((await ended).clean, true);
+});
+
+http2('refusals: not allowed, 400 for a version, 404, a reset, 408', async () => {
+  const plain = createServer();
+  plain.on('stream', (stream) => stream.close(CANCEL));
+  const closed = await started(plain);
+  const denied = await refusal(connect(`ws://127.0.0.1:${closed.port}/`, { http2: true }));
+  assert.deepEqual([denied.code, denied.handshake], ['WS_CONNECT_HANDSHAKE', 'WS_HS_UPGRADE']);
+
+  const resetting = createServer({ settings: { enableConnectProtocol: true } });
+  resetting.on('stream', (stream) => stream.on('error', () => {}).close(7));
+  const { port } = await started(resetting);
+  assert.equal((await refusal(connect(`ws://127.0.0.1:${port}/`, { http2: true }))).code, 'WS_CONNECT_REFUSED');
+
+  const server = await listen({
+    http2: true,
+    policy: { path: '/here' },
+    timeouts: { opening: 200 },
+    handlers: { onRequest: (pending) => void (pending.request.target !== '/never' && pending.accept()) },
+  });
+  cleanups.push(() => server.close({ deadline: 0 }));
+  const missing = await refusal(connect(`${server.url}elsewhere`, { http2: true }));
+  assert.deepEqual([missing.response.status, new TextDecoder().decode(missing.body).length > 0], [404, true]);
+  const late = await refusal(connect(`${server.url}never`, { http2: true }));
+  assert.deepEqual([late.code, late.response.status], ['WS_CONNECT_HANDSHAKE', 408]);
+
+  const session = sessionTo(server.port);
+  const status = deferred();
+  const head = { ':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'http', ':authority': 'a', ':path': '/here' };
+  session.once('remoteSettings', () => {
+    const stream = session.request({ ...head, 'sec-websocket-version': '8' }, { endStream: false });
+    stream
+      .on('error', () => {})
+      .once('response', (headers) => {
+        status.resolve([headers[':status'], headers['sec-websocket-version']]);
+        stream.close(CANCEL);
+      });
+  });
+  assert.deepEqual(await status.promise, [400, '13']);
+});
+
+http2('a peer that does not take its messages holds up the sender, and nobody else', async () => {
+  const peers = deferred();
+  const server = createServer();
+  attach(server, {
+    limits: { maxMessageSize: 8_000_000 },
+    handlers: {
+      ...echo,
+      onOpen(peer, { request }) {
+        if (request?.target !== '/paused') return;
+        peer.pause();
+        peers.resolve(peer);
+      },
+    },
+  });
+  const { port } = await started(server);
+  const session = sessionTo(port);
+  const options = { http2: session, limits: { maxMessageSize: 8_000_000 } };
+  const blocked = watch();
+  const sender = await connect('ws://example.com/paused', { ...options, handlers: blocked.handlers });
+  const paused = await peers.promise;
+  sender.send(new Uint8Array(3_000_000).fill(9));
+  const other = watch();
+  const free = await connect('ws://example.com/free', { ...options, handlers: other.handlers });
+  for (let round = 0; round < 20; round++) {
+    free.send(`round ${round}`);
+    assert.equal(await other.next(), `round ${round}`);
+  }
+  assert.equal(sender.writable, false);
+  assert.ok(sender.bufferedAmount > 1_000_000, `${sender.bufferedAmount} bytes are held`);
+  paused.resume();
+  const back = await blocked.next();
+  assert.deepEqual([back?.length, back?.[2_999_999], sender.bufferedAmount], [3_000_000, 9, 0]);
+});
+
+http2('closing a listener: close frames, GOAWAY, and nothing is left', async () => {
+  const server = await listen({ http2: true, handlers: echo });
+  const session = sessionTo(server.port);
+  const gone = deferred();
+  session.once('close', gone.resolve);
+  const { handlers, ended } = watch();
+  await connect(server.url, { http2: session, handlers });
+  await server.close({ code: 1012 });
+  const { clean, code } = await ended;
+  assert.deepEqual([clean, code], [true, 1012]);
+  await gone.promise;
+  assert.equal(server.peers.size, 0);
+});
+
+http2.run();
