@@ -12,8 +12,8 @@ import { decodeUtf8 } from './utf8.ts';
 
 /** Up to here text is put together by code unit, which costs less than calling a decoder (bench: `parse`, 16 B text). */
 const SHORT_TEXT = 24;
-/** Below this many bytes a kernel in another language costs more to call than it saves. */
-const KERNEL_FROM = 1024;
+/** Below this many bytes a kernel costs more to call than it saves. */
+const KERNEL_FROM = 384;
 /** Smaller messages are copied even where they could be shown in place: a view costs as much as the copy, and pins more. */
 const IN_PLACE_FROM = 4096;
 

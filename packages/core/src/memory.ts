@@ -22,16 +22,20 @@ export function giveScratch(bytes: Uint8Array): void {
 const ON_HEAP = 64;
 const FROM_SLAB = 2048;
 const SLAB = 8192;
-let slab = new Uint8Array(SLAB);
-let slabWords = new Int32Array(slab.buffer);
+/** Beyond, a native copy and a kernel are faster than a loop. */
+const WORDS_UP_TO = 384;
+let slabBuffer = new ArrayBuffer(SLAB);
+let slab = new Uint8Array(slabBuffer);
+let slabWords = new Int32Array(slabBuffer);
 let slabUsed = 0;
 
 function cut(size: number, alignment: number): number {
   // A slab begins at a word, so from here on both ends of a copy may be at the same distance from one.
   let at = ((slabUsed + 3) & ~3) + alignment;
   if (at + size > SLAB) {
-    slab = new Uint8Array(SLAB);
-    slabWords = new Int32Array(slab.buffer);
+    slabBuffer = new ArrayBuffer(SLAB);
+    slab = new Uint8Array(slabBuffer);
+    slabWords = new Int32Array(slabBuffer);
     at = alignment;
   }
   slabUsed = at + size;
@@ -42,7 +46,7 @@ function cut(size: number, alignment: number): number {
 export function messageMemory(size: number): Uint8Array {
   if (size <= ON_HEAP || size > FROM_SLAB) return new Uint8Array(size);
   const at = cut(size, 0);
-  return new Uint8Array(slab.buffer, at, size);
+  return new Uint8Array(slabBuffer, at, size);
 }
 
 /**
@@ -52,7 +56,7 @@ export function messageMemory(size: number): Uint8Array {
 export function copyToSlab(bytes: Uint8Array, start: number, end: number, key: number): Uint8Array | null {
   const size = end - start;
   const from = bytes.byteOffset + start;
-  if (size <= ON_HEAP || size > FROM_SLAB || from + size > WORDS_UNTIL) return null;
+  if (size <= ON_HEAP || size > WORDS_UP_TO || from + size > WORDS_UNTIL) return null;
   const to = cut(size, from & 3);
   const wordEnd = (from + size) >> 2;
   const words = wordsOf(bytes.buffer, wordEnd);
@@ -78,5 +82,5 @@ export function copyToSlab(bytes: Uint8Array, start: number, end: number, key: n
     rotated = (rotated << 8) | (rotated >>> 24);
     slab[to + at] = (bytes[start + at] as number) ^ rotated;
   }
-  return new Uint8Array(slab.buffer, to, size);
+  return new Uint8Array(slabBuffer, to, size);
 }

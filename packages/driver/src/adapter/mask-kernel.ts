@@ -1,8 +1,9 @@
 /**
- * Masking by WebAssembly SIMD (RFC 6455 section 5.3), for payloads of some KiB and more. The core's plain functions are the oracle.
+ * Masking by WebAssembly SIMD (RFC 6455 section 5.3), for payloads of 384 bytes and more. The core's plain functions are the oracle.
  *
- * The payload is copied through a block of 64 KiB that all connections of the process share: in, XORed 64 bytes at a time, out. Three times as
- * fast as 32-bit words from 4 KiB on; below 2 KiB the calls cost more than they save (bench: `parse`, 16 KiB and 64 KiB). Beware: payload
+ * The payload is copied through a block of 64 KiB that all connections of the process share: in, XORed 64 bytes at a time, out. Copies are so
+ * cheap that this is twice as fast as 32-bit words at 1 KiB and four times at 16 KiB; below 384 bytes the calls cost more than they save
+ * (bench: `parse`, 1 KiB and more). Beware: payload
  * passes through that block and the next one overwrites it; nothing outside this file can read it.
  */
 import type { Kernels } from '@ferrywire/core';
@@ -23,7 +24,7 @@ import { instantiateWasm } from '../platform.ts';
 const MODULE =
   'AGFzbQEAAAABBwFgA39/fwADAgEABQQBAQEBBxECBm1lbW9yeQIABG1hc2sAAApcAVoBAXsgAv0RIQMDQCAAIAD9AAQAIAP9Uf0LBAAgACAA/QAEECAD/VH9CwQQIAAgAP0ABCAgA/1R/QsEICAAIAD9AAQwIAP9Uf0LBDAgAEHAAGoiACABSQ0ACws=';
 const BLOCK = 65536;
-const WASM_FROM = 2048;
+const WASM_FROM = 384;
 
 type MaskKernels = Required<Pick<Kernels, 'applyMask' | 'copyMasked'>>;
 
