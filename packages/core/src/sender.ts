@@ -374,12 +374,16 @@ export class Sender {
     this.closeQueued = true;
   }
 
-  /** Frames that were not begun are dropped: after a failure only the close frame goes out. */
+  /** Messages that were not made into frames are dropped: after a failure only the close frame goes out, if one stood behind them. */
   dropBacklog(): void {
+    const last = this.#jobs?.at(-1);
     this.#jobs = null;
     this.#jobBytes = 0;
     this.#gather = null;
     this.waits = false;
+    if (last === undefined || last.first !== CLOSE) return;
+    this.#writer.bytes(CLOSE, last.payload, true);
+    this.closeQueued = true;
   }
   /** Nothing goes out any more. */
   drop(): void {

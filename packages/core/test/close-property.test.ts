@@ -6,7 +6,7 @@ import type { EndInfo, Role } from '@ferrywire/core';
 import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Harness, hex, open, pattern } from './connection-helpers.ts';
-import { roles, sentMessages } from './sending-helpers.ts';
+import { doubling, roles, sentMessages } from './sending-helpers.ts';
 
 type Command = { readonly run: string; readonly n: number };
 
@@ -33,7 +33,9 @@ const commands: Readonly<Record<string, (harness: Harness, n: number, take: () =
   resume: ({ connection }) => connection.resume(),
   wake: ({ connection }) => connection.wake(),
   take: (_harness, _n, take) => take(),
-  drained: ({ connection }) => (connection as { outputDrained?(): void }).outputDrained?.(),
+  drained: ({ connection }) => connection.outputDrained(),
+  stalled: ({ connection }) => connection.outputStalled(),
+  release: ({ connection }) => connection.wake(),
   handleTimeout: ({ connection }) => connection.handleTimeout(),
   wait: (harness, n, take) => {
     harness.advance(n * 200);
@@ -94,8 +96,16 @@ function checkEnd({ connection }: Harness, info: EndInfo, wire: readonly { code:
   if (sent !== null && connection.transport === 'done') expect(wire.length).toBe(1);
 }
 
-function play(role: Role, mode: 'push' | 'pull', autoClose: boolean, steps: readonly Command[]): void {
-  const harness = open({ role, mode, autoClose, timeouts: { closing: 5000, keepalive: 3000, pong: 3000, idle: 8000 } });
+function play(role: Role, mode: 'push' | 'pull', autoClose: boolean, waiting: boolean, steps: readonly Command[]): void {
+  // A transform that is slow with binary messages, so that frames wait behind them.
+  const extension = doubling({ waits: true, wants: (kind) => kind === 'binary' });
+  const harness = open({
+    role,
+    mode,
+    autoClose,
+    ...(waiting && { extensions: [extension] }),
+    timeouts: { closing: 5000, keepalive: 3000, pong: 3000, idle: 8000 },
+  });
   const { connection } = harness;
   const frames: ReturnType<Harness['frames']> = [];
   const take = (): void => void frames.push(...harness.frames());
@@ -111,6 +121,7 @@ function play(role: Role, mode: 'push' | 'pull', autoClose: boolean, steps: read
     { run: 'take', n: 0 },
     ...steps,
   ]) {
+    if (run === 'release') extension.release();
     const act = commands[run];
     if (act === undefined) throw new Error(run);
     reached.add(
@@ -154,7 +165,9 @@ function play(role: Role, mode: 'push' | 'pull', autoClose: boolean, steps: read
 describe.each(roles)('random calls and inputs, %s', (role) => {
   it.each(['push', 'pull'] as const)('%s mode: exactly one consistent end', (mode) => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 40 }), fc.boolean(), (steps, autoClose) => play(role, mode, autoClose, steps)),
+      fc.property(fc.array(command, { maxLength: 40 }), fc.boolean(), fc.boolean(), (steps, autoClose, waiting) =>
+        play(role, mode, autoClose, waiting, steps),
+      ),
       { numRuns: 400 },
     );
   });

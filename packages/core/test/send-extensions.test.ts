@@ -118,6 +118,37 @@ describe.each(roles)('an outbound transform, %s', (role) => {
   });
 });
 
+describe.each(roles)('the step budget, %s', (role) => {
+  it('puts off what is left of a large message: a deadline is due at once, and control frames need not wait', () => {
+    const harness = open({ role, extensions: [doubling()], timeouts: { keepalive: 0, closing: 0 } });
+    const { connection, peer, receive, sent } = harness;
+    expect(connection.nextTimeout()).toBe(null);
+    connection.sendBinary(pattern(8_000_000));
+    connection.sendText('behind');
+    expect(connection.nextTimeout()).toBeLessThanOrEqual(harness.now);
+    expect(connection.bufferedAmount).toBeGreaterThan(8_000_000);
+    connection.ping(utf8('p'));
+    receive(peer.ping('q'));
+    expect([...sent()].sort()).toEqual(["PING 'p'", "PONG 'q'"]);
+    let turns = 0;
+    for (; (connection.nextTimeout() ?? Number.POSITIVE_INFINITY) <= harness.now && turns < 1000; turns++) connection.handleTimeout();
+    expect(turns).toBeGreaterThan(2);
+    expect(connection.nextTimeout()).toBe(null);
+    expect(sentMessages(harness.frames()).map(({ payload }) => digest(payload))).toEqual(
+      [pattern(8_000_000), utf8('behind')].map((payload) => digest(doubled(payload))),
+    );
+    expect(connection.bufferedAmount).toBe(0);
+  });
+
+  it('holds no closing handshake up for ever', () => {
+    const harness = open({ role, extensions: [doubling()] });
+    harness.connection.sendBinary(pattern(8_000_000));
+    harness.connection.close(1000);
+    const frames = drained(harness);
+    expect(frames.map(({ header }) => header.opcode)).toEqual([2, 8]);
+  });
+});
+
 describe.each(roles)('two transforms, %s', (role) => {
   it('apply in the order of the extensions, with both bits', () => {
     const second = doubling({ name: 'x-second', rsv: 2, step: 3 });
@@ -211,6 +242,34 @@ describe.each(roles)('a transform that waits, %s', (role) => {
     expect(lines.length).toBe(2);
     expect(lines[0]).toMatch(/^TEXT RSV4 6161ee/);
     expect(lines[1]).toBe('CLOSE 1000');
+  });
+
+  it.each(['a violation of the peer', 'EOF'])('%s drops what waits, and the close frame that stood behind it still goes out', (ending) => {
+    const harness = open({ role, extensions: [doubling({ waits: true })] });
+    const { connection, peer, receive, sent } = harness;
+    connection.sendText('never');
+    connection.close(1000, 'bye');
+    if (ending === 'EOF') connection.receiveEof();
+    else receive(peer.frame({ opcode: 3 }));
+    expect(connection.transport).toBe(ending === 'EOF' ? 'done' : 'end');
+    expect(sent()).toEqual(["CLOSE 1000 'bye'"]);
+    connection.wake();
+    expect(sent()).toEqual([]);
+    connection.receiveEof();
+    expect(harness.end).toMatchObject({ clean: false, sent: { code: 1000 } });
+  });
+
+  it('the server does not end the transport before its close frame is out', () => {
+    const extension = doubling({ waits: true });
+    const { connection, peer, receive, sent } = open({ role, extensions: [extension] });
+    connection.sendText('a');
+    receive(peer.close(1000));
+    expect(connection.transport).toBe('open');
+    expect(sent()).toEqual([]);
+    extension.release();
+    connection.wake();
+    expect(sent().length).toBe(2);
+    expect(connection.transport).toBe(role === 'server' ? 'end' : 'open');
   });
 
   it('after the end, waking does nothing', () => {

@@ -26,6 +26,15 @@ const mistakes: readonly [
   ['kernels.decodeUtf8', 'TypeError', functionsOnly, (decodeUtf8) => ({ kernels: { decodeUtf8 } })],
   ['kernels.isUtf8', 'TypeError', functionsOnly, (isUtf8) => ({ kernels: { isUtf8 } })],
   ['kernels.applyMask', 'TypeError', functionsOnly, (applyMask) => ({ kernels: { applyMask } })],
+  ['autoPong', 'TypeError', [0, 1, 'false', null, {}], (autoPong) => ({ autoPong })],
+  ['autoClose', 'TypeError', [0, 1, 'false', null, {}], (autoClose) => ({ autoClose })],
+  ['limits', 'TypeError', [5, null, 'none'], (limits) => ({ limits })],
+  ['timeouts', 'TypeError', [5, null, 'none'], (timeouts) => ({ timeouts })],
+  ['kernels', 'TypeError', [5, null, 'none'], (kernels) => ({ kernels })],
+  ['lenient', 'TypeError', [5, null, 'all'], (lenient) => ({ lenient })],
+  ['lenient.maskedServerFrames', 'TypeError', [0, 1, 'yes'], (maskedServerFrames) => ({ lenient: { maskedServerFrames } })],
+  ['lenient.unmasked', 'TypeError', [true, false], (unmasked) => ({ lenient: { unmasked } })],
+  ['subprotocol', 'TypeError', [5, {}, ['chat']], (subprotocol) => ({ subprotocol })],
 ];
 const sizes = ['maxMessageSize', 'maxFrameSize', 'maxPendingPongs', 'maxFragments'] as const;
 const times = ['opening', 'closing', 'keepalive', 'pong', 'idle'] as const;
@@ -53,6 +62,13 @@ describe('a mistake in an option is an error that names it', () => {
         name: typeof value === 'number' ? 'RangeError' : expect.stringMatching(/^(Range|Type)Error$/),
         message: expect.stringContaining(`options.timeouts.${name}`),
       });
+    }
+  });
+
+  it('limits are whole numbers, and what counts frames or pongs is at least 1', () => {
+    for (const name of sizes) expect(thrownBy(() => make({ limits: { [name]: 1.5 } }))).toMatchObject({ name: 'RangeError' });
+    for (const name of ['maxPendingPongs', 'maxFragments']) {
+      expect(thrownBy(() => make({ limits: { [name]: 0 } }))).toMatchObject({ name: 'RangeError', message: expect.stringContaining(name) });
     }
   });
 

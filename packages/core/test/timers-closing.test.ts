@@ -65,7 +65,7 @@ describe.each(roles)('the closing deadline of a %s', (role) => {
     harness.connection.close(1000);
     harness.output();
     harness.advance(9000);
-    (harness.connection as { outputDrained?(): void }).outputDrained?.();
+    harness.connection.outputDrained();
     expect(due(harness)).toBe(19_000);
     harness.advance(9999);
     expect(harness.ended).toBe(false);
@@ -75,13 +75,50 @@ describe.each(roles)('the closing deadline of a %s', (role) => {
 
   it('outputDrained() starts nothing that does not run', () => {
     const harness = start({ keepalive: 0 });
-    const drained = (): void => (harness.connection as { outputDrained?(): void }).outputDrained?.();
+    const drained = (): void => harness.connection.outputDrained();
     drained();
     expect(due(harness)).toBe(null);
     harness.connection.close(1000);
     harness.connection.abort();
     drained();
     expect(due(harness)).toBe(null);
+  });
+
+  it('outputStalled() starts it for a close frame that can not be taken', () => {
+    const stalled = start();
+    stalled.connection.sendBinary(new Uint8Array(100_000));
+    stalled.connection.outputStalled();
+    expect(due(stalled)).toBe(20_000);
+    stalled.advance(500);
+    stalled.connection.close(1000);
+    expect(due(stalled)).toBe(10_500);
+    stalled.advance(10_000);
+    expect(stalled.end).toMatchObject({ clean: false, cause: { code: 'WS_TIMEOUT_CLOSING' } });
+
+    const later = start();
+    later.connection.close(1000);
+    expect(due(later)).toBe(null);
+    later.advance(500);
+    later.connection.outputStalled();
+    later.connection.outputStalled();
+    expect(due(later)).toBe(10_500);
+
+    const answering = start();
+    answering.connection.outputStalled();
+    answering.receive(answering.peer.close(1000));
+    expect(due(answering)).toBe(10_000);
+  });
+
+  it('outputStalled() does not bring it forward or put it off', () => {
+    const harness = start();
+    harness.connection.close(1000);
+    harness.output();
+    harness.advance(4000);
+    harness.connection.outputStalled();
+    expect(due(harness)).toBe(10_000);
+    harness.advance(1000);
+    harness.connection.outputDrained();
+    expect(due(harness)).toBe(15_000);
   });
 
   it('is not put off by bytes of the peer', () => {
@@ -185,7 +222,7 @@ describe.each(roles)('the closing deadline of a %s', (role) => {
 });
 
 describe.each(roles)('however often handleTimeout is called, %s', (role) => {
-  type Act = 'byte' | 'take' | 'pause' | 'resume' | 'text' | 'pong' | 'close' | 'peerClose' | 'fail' | 'drained';
+  type Act = 'byte' | 'take' | 'pause' | 'resume' | 'text' | 'pong' | 'close' | 'peerClose' | 'fail' | 'drained' | 'stalled';
   const step = fc.record({
     wait: fc.oneof(fc.nat(2000), fc.nat(30_000)),
     act: fc.constantFrom<Act>(
@@ -202,6 +239,7 @@ describe.each(roles)('however often handleTimeout is called, %s', (role) => {
       'peerClose',
       'fail',
       'drained',
+      'stalled',
     ),
   });
 
@@ -228,7 +266,8 @@ describe.each(roles)('however often handleTimeout is called, %s', (role) => {
       close: () => void connection.close(1000),
       peerClose: () => connection.receiveData(peer.close(1000)),
       fail: () => connection.fail(1011),
-      drained: () => (connection as { outputDrained?(): void }).outputDrained?.(),
+      drained: () => connection.outputDrained(),
+      stalled: () => connection.outputStalled(),
     };
     for (const { wait, act } of steps) {
       if (early === null) harness.advance(wait);
