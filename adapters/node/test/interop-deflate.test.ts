@@ -2,208 +2,24 @@
  * permessage-deflate with the implementations of others, compressed in both directions: `ws`, `websocket-driver` with `permessage-deflate`,
  * undici, and the WebSockets of Node, Bun and Deno themselves. Context takeover 2×2 times window {none, 9, 15} per direction.
  *
- * Who agreed to what is printed, and counted: a change in either implementation shows.
+ * Who agreed to what is printed, and counted: a change in either implementation shows. Where nothing is agreed, the same offer from `ws`, or
+ * the same client at a bare HTTP server, tells that the other side is the reason.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { createServer as createHttpServer, type IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { type AddressInfo, connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { ExtensionParam } from '@ferrywire/core';
-import { clientDeflate, type DeflateOptions, serverDeflate } from '@ferrywire/deflate';
-import type { Peer } from '@ferrywire/driver';
-import { getHeader, type HeaderInput, parseExtensions } from '@ferrywire/handshake';
-import { connect, listen } from '@ferrywire/node';
 import { afterAll, describe, expect, it } from 'vitest';
 import { WebSocketServer, WebSocket as WsWebSocket } from 'ws';
+import { type Combination, combinations, countOf, options, ourClient, ourServer, printTable, record, title } from './deflate-table.ts';
 
 const load = createRequire(import.meta.url);
 const modules = fileURLToPath(new URL('../../../node_modules/', import.meta.url));
 
-interface Combination {
-  readonly serverFresh: boolean;
-  readonly clientFresh: boolean;
-  readonly serverBits: 9 | 15 | null;
-  readonly clientBits: 9 | 15 | null;
-}
-const combinations: Combination[] = [];
-for (const serverFresh of [false, true]) {
-  for (const clientFresh of [false, true]) {
-    for (const serverBits of [null, 9, 15] as const) {
-      for (const clientBits of [null, 9, 15] as const) combinations.push({ serverFresh, clientFresh, serverBits, clientBits });
-    }
-  }
-}
-
-function options({ serverFresh, clientFresh, serverBits, clientBits }: Combination, role: 'client' | 'server'): DeflateOptions {
-  return {
-    threshold: 0,
-    serverNoContextTakeover: serverFresh,
-    clientNoContextTakeover: clientFresh,
-    ...(serverBits === null ? {} : { serverMaxWindowBits: serverBits }),
-    ...(clientBits !== null ? { clientMaxWindowBits: clientBits } : role === 'client' ? { clientMaxWindowBits: true as const } : {}),
-  };
-}
-
-/** Repetitive enough that nothing uncompressed can be as short on the wire, with distances beyond 512 bytes and messages that resemble each other. */
-const words = Array.from({ length: 400 }, (_, index) => `word-${(index * 7919) % 1009}`);
-const messages: (string | Uint8Array)[] = [
-  'Hello',
-  '',
-  words.slice(0, 40).join(' '),
-  words.slice(0, 40).join(' '),
-  new Uint8Array(3000).fill(7),
-  words.join(' ').repeat(20),
-  Uint8Array.from({ length: 70_000 }, (_, index) => (index * index) >> 7),
-  'Hello',
-];
-const payload = messages.reduce((sum, message) => sum + (typeof message === 'string' ? Buffer.byteLength(message) : message.length), 0);
-
-interface Outcome {
-  /** What the server answered, or null where there is no compression. */
-  readonly agreed: string | null;
-  /** Bytes on the wire per byte of payload. */
-  readonly sent: number;
-  readonly received: number;
-}
-
-const format = (params: readonly ExtensionParam[]) =>
-  params.map(([name, value]) => (value === true ? name : `${name}=${value}`)).join('; ') || '(no parameters)';
-
-/** Sends everything and expects it back. */
-class Exchange {
-  readonly done: Promise<void>;
-  #resolve: () => void = () => {};
-  #reject: (error: Error) => void = () => {};
-  #at = 0;
-  readonly handlers = {
-    onMessage: (peer: Peer, data: string | Uint8Array) => this.#take(peer, data),
-    onEnd: () => this.#reject(new Error('the connection ended early')),
-    onRefused: (status: number) => this.#reject(new Error(`refused with ${status}`)),
-  };
-
-  constructor() {
-    this.done = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.done.catch(() => {});
-  }
-  start(peer: Peer): void {
-    for (const message of messages) peer.send(message, { compress: true });
-  }
-  #take(peer: Peer, data: string | Uint8Array): void {
-    const expected = messages[this.#at++];
-    const same =
-      typeof data === 'string' ? data === expected : typeof expected !== 'string' && Buffer.compare(data, expected ?? data) === 0;
-    if (!same) this.#reject(new Error(`message ${this.#at} came back changed`));
-    else if (this.#at === messages.length) this.#resolve();
-    else return;
-    void peer;
-  }
-}
-
-function outcome(peer: Peer, agreed: string | null): Outcome {
-  const { bytesIn, bytesOut } = peer.connection.stats;
-  return { agreed, sent: bytesOut / payload, received: bytesIn / payload };
-}
-
-/** Our client against a server at `url`. A failed handshake is an outcome too. */
-async function ourClient(url: string, deflate: DeflateOptions): Promise<Outcome | 'failed'> {
-  const exchange = new Exchange();
-  let agreed: string | null = null;
-  let peer: Peer;
-  try {
-    peer = await connect(url, {
-      extensions: [clientDeflate(deflate)],
-      handlers: {
-        ...exchange.handlers,
-        onOpen: (_peer, { response }) => {
-          agreed = answered(response?.headers ?? []);
-        },
-      },
-    });
-  } catch {
-    return 'failed';
-  }
-  exchange.start(peer);
-  await exchange.done;
-  const result = outcome(peer, agreed);
-  peer.close(1000);
-  return result;
-}
-
-function answered(headers: HeaderInput): string | null {
-  const first = parseExtensions(getHeader(headers, 'sec-websocket-extensions') ?? '')?.[0];
-  return first === undefined ? null : format(first.params);
-}
-
-/** Our server against a client that echoes and is started with the URL. */
-async function ourServer(deflate: DeflateOptions, start: (url: string) => Promise<() => void> | (() => void)): Promise<Outcome | 'failed'> {
-  const exchange = new Exchange();
-  let peer: Peer | null = null;
-  let agreed: string | null = null;
-  const inner = serverDeflate(deflate);
-  const listening = await listen({
-    policy: {
-      extensions: [
-        {
-          name: inner.name,
-          accept(params, accepted) {
-            const result = inner.accept(params, accepted);
-            if (result !== null) agreed = format(result.params);
-            return result;
-          },
-        },
-      ],
-    },
-    handlers: {
-      ...exchange.handlers,
-      onOpen: (opened) => {
-        peer = opened;
-        exchange.start(opened);
-      },
-    },
-  });
-  const stop = await start(listening.url);
-  try {
-    await exchange.done;
-    if (peer === null) throw new Error('nobody came');
-    return outcome(peer, agreed);
-  } catch (error) {
-    if (peer === null) return 'failed';
-    throw error;
-  } finally {
-    await listening.close({ deadline: 1000 });
-    stop();
-  }
-}
-
-const rows: string[] = [];
-const counts = new Map<string, { agreed: number; declined: number; failed: number }>();
-function record(peer: string, combination: string, result: Outcome | 'failed'): void {
-  const count = counts.get(peer) ?? { agreed: 0, declined: 0, failed: 0 };
-  counts.set(peer, count);
-  if (result === 'failed') {
-    count.failed++;
-    rows.push(`${peer.padEnd(34)} ${combination.padEnd(34)} the handshake failed`);
-    return;
-  }
-  count[result.agreed === null ? 'declined' : 'agreed']++;
-  const ratio = `out ${result.sent.toFixed(3)} in ${result.received.toFixed(3)}`;
-  rows.push(`${peer.padEnd(34)} ${combination.padEnd(34)} ${ratio}  ${result.agreed ?? 'declined'}`);
-  if (result.agreed !== null) expect(result.sent, `${peer}: what we send is compressed`).toBeLessThan(0.7);
-}
-const title = ({ serverFresh, clientFresh, serverBits, clientBits }: Combination) =>
-  `server ${serverFresh ? 'fresh' : 'keeps'} ${serverBits ?? '-'}, client ${clientFresh ? 'fresh' : 'keeps'} ${clientBits ?? '-'}`;
-
-afterAll(() => {
-  console.log(rows.join('\n'));
-  for (const [peer, { agreed, declined, failed }] of counts)
-    console.log(`${peer}: ${agreed} agreed, ${declined} declined, ${failed} failed`);
-});
-const countOf = (peer: string) => counts.get(peer);
+afterAll(printTable);
 
 async function listenOn(server: Server): Promise<string> {
   server.listen(0, '127.0.0.1');
@@ -382,41 +198,127 @@ describe('the WebSockets of runtimes', () => {
     return spawn(command, [...rest, program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   };
   const installed = (name: string) => existsSync(runtimes[name]?.[0] ?? '');
+  for (const name of Object.keys(runtimes)) if (!installed(name)) console.log(`${name}: skipped, ${runtimes[name]?.[0]} is not installed`);
 
-  for (const name of Object.keys(runtimes)) {
+  interface Clients {
+    /** One more client, which connects to `url` and ends with the connection. */
+    open(url: string): void;
+    stop(): void;
+  }
+  function clientsOf(name: string): Clients {
+    const child = run(name, ['clients']);
+    return { open: (url) => void child.stdin?.write(`${url}\n`), stop: () => void child.kill() };
+  }
+  /** The extensions that a client offers to a server that is not ours. */
+  async function offersOf(clients: Clients): Promise<string | null> {
+    const server = createHttpServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    clients.open(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    try {
+      const [request, socket] = (await once(server, 'upgrade')) as [IncomingMessage, Socket];
+      socket.destroy();
+      return request.headers['sec-websocket-extensions'] ?? null;
+    } finally {
+      server.close();
+    }
+  }
+  const OFFER = 'permessage-deflate; client_max_window_bits';
+
+  for (const [name, offer] of [
+    ['Node 24', OFFER],
+    ['Node 26', OFFER],
+    ['Bun', OFFER],
+    ['Deno', null], // it has no compression
+  ] as const) {
     it.runIf(installed(name))(
       `the client of ${name}, our server demands`,
       async () => {
-        for (const combination of combinations) {
-          if (combination.serverBits === 15 || combination.clientBits === 15) continue; // a process each: without what is the default anyway
-          const result = await ourServer(options(combination, 'server'), (url) => {
-            const child = run(name, ['client', url]);
-            return () => void child.kill();
-          });
-          record(`${name} client, our server demands`, title(combination), result);
+        const peer = `${name} client, our server demands`;
+        const clients = clientsOf(name);
+        try {
+          expect(await offersOf(clients)).toBe(offer);
+          for (const combination of combinations) {
+            const result = await ourServer(options(combination, 'server'), (url) => {
+              clients.open(url);
+              return () => {};
+            });
+            record(peer, title(combination), result);
+          }
+        } finally {
+          clients.stop();
         }
-        expect(countOf(`${name} client, our server demands`)).toEqual({ agreed: 16, declined: 0, failed: 0 });
-      },
-      120_000,
-    );
-  }
-
-  for (const name of ['Bun', 'Deno']) {
-    it.runIf(installed(name))(
-      `the server of ${name}, our client demands`,
-      async () => {
-        const child = run(name, ['server']);
-        const [port] = (await once(child.stdout ?? child, 'data')) as [Buffer];
-        for (const combination of combinations) {
-          const result = await ourClient(`ws://127.0.0.1:${Number(port.toString())}/`, options(combination, 'client'));
-          record(`${name} server, our client demands`, title(combination), result);
-        }
-        child.kill();
-        expect(countOf(`${name} server, our client demands`)).toEqual({ agreed: 36, declined: 0, failed: 0 });
+        expect(countOf(peer)).toEqual(offer === null ? { agreed: 0, declined: 36, failed: 0 } : { agreed: 36, declined: 0, failed: 0 });
       },
       60_000,
     );
   }
+
+  /** The port of the server of `name`, for as long as `use` takes. */
+  async function withServer(name: string, kind: string, use: (url: string) => Promise<void>): Promise<void> {
+    const child = run(name, [kind]);
+    try {
+      const [port] = (await once(child.stdout ?? child, 'data')) as [Buffer];
+      await use(`ws://127.0.0.1:${Number(port.toString())}/`);
+    } finally {
+      child.kill();
+    }
+  }
+  /** What a server answers to the offer of `ws` with the demands of `combination`: null where it declines. */
+  async function answerToWs(url: string, { serverFresh, clientFresh, serverBits, clientBits }: Combination): Promise<string | null> {
+    const socket = new WsWebSocket(url, {
+      perMessageDeflate: {
+        serverNoContextTakeover: serverFresh,
+        clientNoContextTakeover: clientFresh,
+        ...(serverBits === null ? {} : { serverMaxWindowBits: serverBits }),
+        ...(clientBits === null ? {} : { clientMaxWindowBits: clientBits }),
+      },
+    });
+    socket.on('error', () => {}); // its opinion on the answer is not asked for
+    const [response] = (await once(socket, 'upgrade')) as [{ headers: Record<string, string> }];
+    socket.terminate();
+    return response.headers['sec-websocket-extensions'] ?? null;
+  }
+
+  for (const [kind, server, shares] of [
+    // Without context it uses a compressor that all connections share, whose window is of 15 bits, and declines what it cannot keep to.
+    ['server', 'server of Bun', () => true],
+    ['server-dedicated', 'server of Bun with a context per connection', ({ serverFresh }: Combination) => serverFresh],
+  ] as const) {
+    it.runIf(installed('Bun'))(
+      `the ${server}, our client demands`,
+      async () => {
+        const peer = `${server}, our client demands`;
+        await withServer('Bun', kind, async (url) => {
+          for (const combination of combinations) {
+            const result = await ourClient(url, options(combination, 'client'));
+            record(peer, title(combination), result);
+            const declined = combination.serverBits === 9 && shares(combination);
+            expect([title(combination), result !== 'failed' && result.agreed === null]).toEqual([title(combination), declined]);
+            expect([title(combination), (await answerToWs(url, combination)) === null]).toEqual([title(combination), declined]);
+          }
+        });
+        const declined = kind === 'server' ? 12 : 6;
+        expect(countOf(peer)).toEqual({ agreed: 36 - declined, declined, failed: 0 });
+      },
+      60_000,
+    );
+  }
+
+  it.runIf(installed('Deno'))(
+    'the server of Deno, our client demands: it has no compression, for others neither',
+    async () => {
+      const peer = 'Deno server, our client demands';
+      await withServer('Deno', 'server', async (url) => {
+        for (const combination of combinations) {
+          record(peer, title(combination), await ourClient(url, options(combination, 'client')));
+          expect(await answerToWs(url, combination)).toBeNull();
+        }
+      });
+      expect(countOf(peer)).toEqual({ agreed: 0, declined: 36, failed: 0 });
+    },
+    60_000,
+  );
 
   it('the client of undici, our server demands', async () => {
     const { WebSocket: UndiciWebSocket } = load('undici') as {
