@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { importsOf } from './imports.ts';
-import { layers, type NamedPackage, upwardImports } from './layers.ts';
+import { layers, type NamedPackage, suiteFolder, upwardImports } from './layers.ts';
 import { filesBelow, packages, read } from './repository.ts';
 
 const named: readonly NamedPackage[] = packages.map(({ folder, manifest }) => ({
@@ -34,6 +34,17 @@ describe('imports', () => {
   });
 });
 
+describe('what is published', () => {
+  for (const { folder, manifest } of packages) {
+    if (manifest.private === true) continue;
+    it(`${folder} leaves its test programs out`, () => {
+      const suites = new Set(filesBelow(`${folder}/src`).flatMap((file) => suiteFolder(file) ?? []));
+      for (const name of suites) expect(manifest.files).toEqual(expect.arrayContaining([`!dist/${name}`, `!src/${name}`]));
+      expect(manifest.files).toEqual(expect.arrayContaining(['dist', 'src']));
+    });
+  }
+});
+
 describe('the check itself', () => {
   const planted = (file: string, source: string): string[] => upwardImports(file, source, named);
 
@@ -50,6 +61,7 @@ describe('the check itself', () => {
     ['a package it does not declare', "import { sha1 } from '@noble/hashes/legacy.js';"],
     ['itself by name', "import { Connection } from '@ferrywire/core';"],
     ['a built file', "import { applyMask } from './mask.js';"],
+    ['a program of the tests', "import { cases } from './suite/cases.ts';"],
     ['platform types', '/// <reference types="node" />'],
   ])('finds %s planted in core', (_, source) => {
     expect(planted('packages/core/src/planted.ts', source)).toHaveLength(1);
@@ -65,6 +77,13 @@ describe('the check itself', () => {
 
   it('finds a file that belongs to no layer', () => {
     expect(planted('elsewhere/src/planted.ts', '')).toHaveLength(1);
+  });
+
+  it('lets the programs of the tests use their runner and the platform', () => {
+    const source =
+      "import { test } from 'uvu';\nimport * as assert from 'uvu/assert';\nimport fs from 'node:fs';\nimport { a } from './a.ts';";
+    expect(planted('packages/core/src/suite/planted.ts', source)).toEqual([]);
+    expect(planted('packages/core/src/planted.ts', source)).toHaveLength(3);
   });
 
   it('lets arrows down through, and words in comments and strings', () => {

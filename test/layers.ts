@@ -42,6 +42,14 @@ export interface NamedPackage {
   readonly dependencies: readonly string[];
 }
 
+/** Folders of programs for `npm test`: built with the package because they run on every runtime, but not part of it and not published. */
+const suiteFolders = ['suite', 'contract'] as const;
+const suitePackages = ['uvu'];
+
+export function suiteFolder(path: string): string | null {
+  return suiteFolders.find((folder) => path.includes(`/src/${folder}/`)) ?? null;
+}
+
 function packageName(specifier: string): string {
   return specifier
     .split('/')
@@ -64,15 +72,18 @@ export function upwardImports(file: string, source: string, packages: readonly N
       const target = posix.join(posix.dirname(file), specifier);
       if (!target.startsWith(`${owner.folder}/src/`)) complain('it lies outside the sources of the package');
       else if (!specifier.endsWith('.ts')) complain('sources are named with .ts');
+      else if (suiteFolder(target) !== null && suiteFolder(file) === null) complain('suites are not published');
       continue;
     }
     if (specifier.startsWith('node:')) {
+      if (suiteFolder(file) !== null) continue;
       if (layer.node === false || (layer.node !== true && !layer.node.includes(file))) complain('this layer knows no platform');
       continue;
     }
     if (layer.refused?.includes(specifier) === true) complain('this layer knows no frames');
     const name = packageName(specifier);
     const target = packages.find((candidate) => candidate.name === name);
+    if (suiteFolder(file) !== null && suitePackages.includes(name)) continue;
     if (target === owner) complain('a package imports itself by path');
     else if (target !== undefined && !layer.below.includes(target.folder)) complain('the arrow points upward');
     else if (!owner.dependencies.includes(name)) complain('it is not among the dependencies of the package');

@@ -39,7 +39,7 @@ export interface Example {
   readonly code: string;
 }
 
-const HEADER = /^\/\/ example: ([a-z0-9][a-z0-9-]*)(?: \((node|bun|deno)\))?$/;
+const HEADER = /^\/\/ example: ([a-z0-9][a-z0-9 -]*?)(?: \((node|bun|deno)\))?$/;
 
 /** The block as an example, null when it holds no script, an error when it is a script that nobody would run. */
 export function exampleOf(block: CodeBlock): Example | null {

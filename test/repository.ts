@@ -31,6 +31,7 @@ export function read(path: string): string {
 export interface Manifest {
   readonly name: string;
   readonly private?: boolean;
+  readonly files?: readonly string[];
   readonly dependencies?: Readonly<Record<string, string>>;
 }
 export interface Package {

@@ -4,10 +4,10 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-const require = createRequire(import.meta.url);
+const requireFile = createRequire(import.meta.url);
 
 function load<T>(name: string, file: string): T {
-  return require(join(dirname(require.resolve(`${name}/package.json`)), file)) as T;
+  return requireFile(join(dirname(requireFile.resolve(`${name}/package.json`)), file)) as T;
 }
 
 export function versionOf(name: string): string {
