@@ -84,7 +84,10 @@ export class Timers {
     if (this.#off) return;
     this.#quietSince = now;
     this.#pongAt = now + this.#pong;
-    if (this.#stillSince !== NEVER) this.#stillSince = now;
+    if (this.#stillSince === NEVER) return;
+    // The pong clock starts now; idle has stood still until now.
+    this.#idleSince += now - this.#stillSince;
+    this.#stillSince = now;
   }
   /** Starts or stops the clocks that count silence. */
   still(stands: boolean, now: Millis): void {

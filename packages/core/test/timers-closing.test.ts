@@ -273,6 +273,7 @@ describe.each(roles)('however often handleTimeout is called, %s', (role) => {
       if (early === null) harness.advance(wait);
       else {
         const until = harness.now + wait;
+        connection.handleTimeout();
         while (harness.now < until) {
           connection.handleTimeout();
           harness.advance(Math.min(early, until - harness.now));

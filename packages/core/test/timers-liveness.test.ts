@@ -351,6 +351,19 @@ describe.each(roles)('deadlines of a %s', (role) => {
       expect(due(harness)).toBe(1_030_000);
     });
 
+    it('stands still while a keepalive ping is not taken', () => {
+      const harness = start({ keepalive: 5000, pong: 0, idle: 9000 });
+      harness.advance(5000);
+      expect(harness.connection.bufferedAmount).toBeGreaterThan(0);
+      harness.advance(4000);
+      harness.output();
+      harness.advance(3999);
+      expect(harness.connection.state).toBe('open');
+      harness.advance(1001);
+      harness.output();
+      expect(harness.connection.state).toBe('closing');
+    });
+
     it('works beside keepalive: whichever comes first', () => {
       const harness = start({ keepalive: 20_000, pong: 20_000, idle: 25_000 });
       pinged(harness, 20_000);
