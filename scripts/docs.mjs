@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describedList, describedUnion, errorsDocument, statesDocument } from './documents.mjs';
+import { describedList, describedUnion, errorsDocument, statesDocument, withCapabilities } from './documents.mjs';
 import { root } from './runtimes.mjs';
 
 /** What each code of misuse means. The test compares the keys with the codes that occur in the sources. */
@@ -32,7 +32,11 @@ export async function generated() {
   const { fragmentation, lifecycle, meaning } = await load('packages/core/dist/state.js');
   const { violations } = await load('packages/core/dist/violations.js');
   const { handshakeErrors } = await load('packages/handshake/dist/errors.js');
+  const hosts = await Promise.all(
+    ['node', 'bun', 'deno', 'streams'].map(async (host) => [host, (await load(`adapters/${host}/dist/capabilities.js`)).capabilities]),
+  );
   return {
+    'README.md': withCapabilities(read('README.md'), Object.fromEntries(hosts)),
     'docs/states.md': statesDocument({ fragmentation, lifecycle, meaning, words: describedList(read('packages/core/src/state.ts')) }),
     'docs/errors.md': errorsDocument({
       violations: Object.values(violations),

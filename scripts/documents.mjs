@@ -207,3 +207,38 @@ export function describedUnion(source, name) {
 export function describedList(source) {
   return Object.fromEntries([...source.matchAll(/^ \* - `(\w+)`: (.*)$/gm)].map(([, name = '', text = '']) => [name, text]));
 }
+
+/** What each member of an adapter's `capabilities` is called in the table. */
+const capabilityNames = {
+  server: 'listener of its own',
+  client: 'dials out',
+  tls: 'TLS',
+  http2: 'HTTP/2',
+  unixSockets: 'unix sockets',
+  compression: 'permessage-deflate on',
+  halfClose: 'half-close',
+  refUnref: 'ref and unref',
+  resetVisible: "a peer's reset is told from its end",
+  resetSent: '`abort()` sends a reset',
+  synchronousWrite: 'writes synchronously, so output memory is reused',
+};
+
+/**
+ * The table of what adapters can do, put between its two marks in a document.
+ *
+ * @param {string} document
+ * @param {Readonly<Record<string, import('@ferrywire/driver').Capabilities>>} adapters By name.
+ */
+export function withCapabilities(document, adapters) {
+  const names = Object.keys(adapters);
+  const rows = Object.entries(capabilityNames).map(([key, name]) => [
+    name,
+    ...names.map((adapter) => {
+      const value = adapters[adapter]?.[/** @type {keyof import('@ferrywire/driver').Capabilities} */ (key)];
+      return typeof value === 'string' ? value : yes(value === true);
+    }),
+  ]);
+  const marks = /(<!-- capabilities: written by `npm run docs` -->\n)[\s\S]*?(<!-- end of capabilities -->)/;
+  if (!marks.test(document)) throw new Error('the marks of the table of capabilities are missing');
+  return document.replace(marks, (_, before, after) => `${before}\n${table([['', ...names.map(code)], ...rows])}\n\n${after}`);
+}

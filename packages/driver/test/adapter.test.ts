@@ -1,0 +1,340 @@
+/** What adapters share: errors by code, transports over promises, and the client's deadline and signal, in virtual time. */
+
+import { type DriverHandle, EndpointError } from '@ferrywire/driver';
+import {
+  type AsyncBytes,
+  AsyncTransport,
+  checkRuntime,
+  connectError,
+  keyError,
+  listenError,
+  openClient,
+  placeOf,
+  type Runtime,
+} from '@ferrywire/driver/adapter';
+import { type FakeTransport, fakeTransport, virtualClock } from '@ferrywire/driver/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+const named = (name: string, message: string): Error => Object.assign(new Error(message), { name });
+const coded = (code: string): Error => Object.assign(new Error(`${code}: said the system`), { code });
+
+describe('errors', () => {
+  it.each([
+    [coded('ECONNREFUSED'), 'WS_CONNECT_REFUSED'],
+    [coded('ECONNRESET'), 'WS_CONNECT_REFUSED'],
+    [coded('ENOTFOUND'), 'WS_CONNECT_HOST'],
+    [coded('ETIMEDOUT'), 'WS_CONNECT_TIMEOUT'],
+    [coded('EACCES'), 'WS_PERMISSION'],
+    [Object.assign(new AggregateError([coded('ECONNREFUSED')]), {}), 'WS_CONNECT_REFUSED'],
+    [named('NotCapable', 'Requires net access'), 'WS_PERMISSION'],
+    [new Error('failed to lookup address information: Name or service not known'), 'WS_CONNECT_HOST'],
+    [new Error('something else'), 'WS_TRANSPORT'],
+    ['not even an error', 'WS_TRANSPORT'],
+  ])('gives %s of connect the code %s', (cause, code) => {
+    const error = connectError(cause, 'host:80', false);
+    expect(error).toMatchObject({ code, cause });
+    expect(error.message).toMatch(/^cannot connect to host:80: [^\n]+$/);
+    expect(connectError(cause, 'host:80', true).code).toBe('WS_CONNECT_TLS');
+  });
+
+  it.each([
+    [coded('EADDRINUSE'), 'WS_LISTEN_IN_USE', 'the address is in use'],
+    [coded('EADDRNOTAVAIL'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
+    [new Error('Failed to listen at nowhere'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
+    [named('NotCapable', 'Requires net access'), 'WS_PERMISSION', 'not permitted'],
+    [new Error('two\nlines'), 'WS_TRANSPORT', 'two lines'],
+  ])('gives %s of listen the code %s', (cause, code, sentence) => {
+    expect(listenError(cause, 'host:80')).toMatchObject({ code, cause, message: `cannot listen on host:80: ${sentence}` });
+  });
+
+  it('knows a key or a certificate that cannot be read', () => {
+    expect(keyError(coded('ERR_OSSL_PEM_NO_START_LINE'))).toBeInstanceOf(TypeError);
+    expect(keyError(named('InvalidData', 'No certificates found'))).toBeInstanceOf(TypeError);
+    expect(keyError(coded('EADDRINUSE'))).toBeNull();
+  });
+
+  it('refuses a runtime that is another one, or too old', () => {
+    const code = (version: string | undefined): string => {
+      try {
+        checkRuntime('Bun', version, [1, 4]);
+        return 'fine';
+      } catch (error) {
+        return error instanceof EndpointError ? `${error.code}: ${error.message}` : String(error);
+      }
+    };
+    expect(['1.4.0', '1.10.0', '2.0.0', '1.4.5-canary.1'].map(code)).toEqual(['fine', 'fine', 'fine', 'fine']);
+    expect(code('1.3.14')).toBe('WS_RUNTIME: Bun 1.4 or later is needed, this is 1.3.14');
+    expect(code('0.9.9')).toMatch(/^WS_RUNTIME/);
+    expect(code(undefined)).toBe('WS_RUNTIME: this adapter runs on Bun only');
+  });
+
+  it('checks where to listen', () => {
+    expect(placeOf({})).toEqual({ port: 0, host: '127.0.0.1', socketPath: undefined, where: '127.0.0.1:0' });
+    for (const port of [-1, 65_536, 1.5, '80', Number.NaN]) {
+      expect(() => placeOf({ port: port as number })).toThrow(expect.objectContaining({ code: 'WS_LISTEN_PORT' }));
+    }
+    expect(() => placeOf({ host: '' })).toThrow(TypeError);
+    expect(() => placeOf({ socketPath: 'a\0b' })).toThrow(TypeError);
+    expect(() => placeOf({ tls: null })).toThrow(TypeError);
+  });
+});
+
+/** A byte stream that does what the test says. */
+class Scripted implements AsyncBytes {
+  readonly written: number[] = [];
+  readonly writes: number[] = [];
+  closes = 0;
+  ends = 0;
+  /** How much a write takes. */
+  take: (size: number) => number = (size) => size;
+  readonly reads: { resolve(chunk: Uint8Array | null): void; reject(error: unknown): void }[] = [];
+  gate: Promise<void> = Promise.resolve();
+
+  read(): Promise<Uint8Array | null> {
+    return new Promise((resolve, reject) => this.reads.push({ resolve, reject }));
+  }
+  async write(bytes: Uint8Array): Promise<number> {
+    await this.gate;
+    const count = Math.max(1, Math.min(bytes.length, this.take(bytes.length)));
+    this.writes.push(count);
+    this.written.push(...bytes.subarray(0, count));
+    return count;
+  }
+  async end(): Promise<void> {
+    this.ends++;
+  }
+  close(): void {
+    this.closes++;
+  }
+}
+
+/** A driver that notes what it is told. */
+function noting(): { readonly driver: DriverHandle; readonly calls: string[] } {
+  const calls: string[] = [];
+  const driver = {
+    receive: (chunk: Uint8Array) => void calls.push(`data ${chunk.length}`),
+    receiveEof: () => void calls.push('eof'),
+    receiveError: (error: unknown) => void calls.push(`error ${String(error)}`),
+    drained: () => void calls.push('drain'),
+    gone: () => void calls.push('closed'),
+  };
+  return { driver: driver as unknown as DriverHandle, calls };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function join(): { readonly bytes: Scripted; readonly transport: AsyncTransport<Scripted>; readonly calls: string[] } {
+  const bytes = new Scripted();
+  const transport = new AsyncTransport(bytes);
+  const { driver, calls } = noting();
+  transport.join(driver);
+  return { bytes, transport, calls };
+}
+
+describe('a transport over promises', () => {
+  it('writes everything in order, whatever a write takes', async () => {
+    const pieces = fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 }), { maxLength: 12 });
+    await fc.assert(
+      fc.asyncProperty(pieces, fc.infiniteStream(fc.integer({ min: 1, max: 60 })), async (chunks, sizes) => {
+        const { bytes, transport, calls } = join();
+        bytes.take = () => sizes.next().value;
+        for (const [index, chunk] of chunks.entries()) {
+          expect(transport.write([chunk])).toBe(true);
+          if (index % 3 === 0) await turn();
+        }
+        transport.end();
+        for (let turns = 0; bytes.ends === 0 && turns < 1000; turns++) await turn();
+        expect(bytes.written).toEqual(chunks.flatMap((chunk) => [...chunk]));
+        expect([transport.bufferedAmount, bytes.ends, calls]).toEqual([0, 1, []]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('says when it is full, and when there is room again', async () => {
+    const { bytes, transport, calls } = join();
+    let open = (): void => {};
+    bytes.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    expect(transport.write([new Uint8Array(60_000)])).toBe(true);
+    expect(transport.write([new Uint8Array(60_000), new Uint8Array(100)])).toBe(false);
+    expect(transport.bufferedAmount).toBe(120_100);
+    await turn();
+    expect([bytes.writes, calls]).toEqual([[], []]);
+    open();
+    await turn();
+    // The first went alone; what waited behind it went as one.
+    expect([bytes.writes, calls, transport.bufferedAmount]).toEqual([[60_000, 60_100], ['drain'], 0]);
+  });
+
+  it('pauses at a chunk and goes on from there, with one read under way', async () => {
+    const { bytes, transport, calls } = join();
+    expect(bytes.reads).toHaveLength(1);
+    transport.pauseReading();
+    bytes.reads[0]?.resolve(new Uint8Array(3));
+    await turn();
+    expect([calls, bytes.reads.length]).toEqual([['data 3'], 1]);
+    transport.resumeReading();
+    expect(bytes.reads).toHaveLength(2);
+    transport.pauseReading();
+    transport.resumeReading();
+    expect(bytes.reads).toHaveLength(2);
+    bytes.reads[1]?.resolve(new Uint8Array(4));
+    await turn();
+    expect([calls, bytes.reads.length]).toEqual([['data 3', 'data 4'], 3]);
+  });
+
+  it('closes once both sides have ended, in either order', async () => {
+    const first = join();
+    first.transport.end();
+    await turn();
+    expect(first.calls).toEqual([]);
+    first.bytes.reads[0]?.resolve(null);
+    await turn();
+    expect([first.calls, first.bytes.closes]).toEqual([['eof', 'closed'], 1]);
+    const second = join();
+    second.bytes.reads[0]?.resolve(null);
+    await turn();
+    expect([second.calls, second.bytes.closes]).toEqual([['eof'], 0]);
+    second.transport.end();
+    await turn();
+    expect([second.calls, second.bytes.closes]).toEqual([['eof', 'closed'], 1]);
+  });
+
+  it('reports a failure once, from whichever side, and drops what waits', async () => {
+    const { bytes, transport, calls } = join();
+    bytes.gate = Promise.reject(new Error('broken pipe'));
+    transport.write([new Uint8Array(10)]);
+    await turn();
+    bytes.reads[0]?.reject(new Error('reset'));
+    await turn();
+    expect([calls, bytes.closes, transport.bufferedAmount]).toEqual([['error Error: broken pipe', 'closed'], 1, 0]);
+    transport.write([new Uint8Array(10)]);
+    transport.abort();
+    expect(calls).toHaveLength(2);
+  });
+
+  it('aborts at once, and tells a driver that comes too late', async () => {
+    const bytes = new Scripted();
+    const transport = new AsyncTransport(bytes);
+    transport.abort();
+    transport.abort();
+    const { driver, calls } = noting();
+    transport.join(driver);
+    expect([calls, bytes.closes, bytes.reads]).toEqual([['closed'], 1, []]);
+  });
+
+  it('throws outside what a handler throws, and reads on', async () => {
+    const thrown: unknown[] = [];
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => void thrown.push(error));
+    try {
+      const bytes = new Scripted();
+      const transport = new AsyncTransport(bytes);
+      const { driver, calls } = noting();
+      driver.receive = () => {
+        throw new Error('on purpose');
+      };
+      transport.join(driver);
+      bytes.reads[0]?.resolve(new Uint8Array(1));
+      await turn();
+      bytes.reads[1]?.resolve(null);
+      await turn();
+      expect([thrown.map(String), calls]).toEqual([['Error: on purpose'], ['eof']]);
+    } finally {
+      process.removeAllListeners('uncaughtException');
+      for (const listener of others) process.on('uncaughtException', listener);
+    }
+  });
+});
+
+describe('the client', () => {
+  const setUp = (): { readonly time: ReturnType<typeof virtualClock>; readonly runtime: Runtime; readonly transport: FakeTransport } => {
+    const time = virtualClock();
+    return { time, runtime: { clock: time.now, timers: time }, transport: fakeTransport({ clock: time }) };
+  };
+  const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+    promise.then(
+      () => 'it resolved',
+      (error: { readonly code?: unknown }) => error.code ?? error,
+    );
+
+  it('has one deadline over dialling and the handshake', async () => {
+    const { time, runtime, transport } = setUp();
+    const code = codeOf(
+      openClient(runtime, 'ws://host/', { timeouts: { opening: 1000 } }, async ({ race }) => {
+        await race(new Promise<void>((resolve) => time.set(resolve, 700)), () => {});
+        return { transport, input: 'shared', start: (driver) => transport.attach(driver) };
+      }),
+    );
+    time.advance(700);
+    await turn();
+    expect(transport.written.length).toBeGreaterThan(100);
+    time.advance(299);
+    await turn();
+    expect(transport.calls).not.toContain('abort');
+    time.advance(2);
+    expect(await code).toBe('WS_CONNECT_TIMEOUT');
+    expect(time.pending).toBe(0);
+  });
+
+  it('gives up while dialling, and hands back what comes too late', async () => {
+    const { time, runtime } = setUp();
+    let arrive = (_: string): void => {};
+    const dialling = new Promise<string>((resolve) => {
+      arrive = resolve;
+    });
+    const late: string[] = [];
+    const over: boolean[] = [];
+    const code = codeOf(
+      openClient(runtime, 'ws://host:81/', { timeouts: { opening: 50 } }, async (target) => {
+        expect([target.host, target.port, target.secure, target.where]).toEqual(['host', 81, false, 'host:81']);
+        try {
+          await target.race(dialling, (value) => void late.push(value));
+        } finally {
+          over.push(target.isOver());
+        }
+        throw new Error('not reached');
+      }),
+    );
+    time.advance(60);
+    expect(await code).toBe('WS_CONNECT_TIMEOUT');
+    arrive('the connection');
+    await turn();
+    expect([late, over]).toEqual([['the connection'], [true]]);
+  });
+
+  it('listens to its signal until it is open, and no longer', async () => {
+    const { runtime, transport } = setUp();
+    const controller = new AbortController();
+    const code = codeOf(
+      openClient(runtime, 'ws://host/', { signal: controller.signal }, async () => ({
+        transport,
+        input: 'shared',
+        start: (driver) => transport.attach(driver),
+      })),
+    );
+    await turn();
+    controller.abort();
+    expect(await code).toBe('WS_CONNECT_ABORTED');
+    expect(transport.calls.at(-1)).toBe('abort');
+    expect(await codeOf(openClient(runtime, 'ws://host/', { signal: controller.signal }, () => Promise.reject(new Error('dialled'))))).toBe(
+      'WS_CONNECT_ABORTED',
+    );
+  });
+
+  it('finds mistakes before it dials', async () => {
+    const { runtime } = setUp();
+    const dialled = (): Promise<never> => Promise.reject(new Error('dialled'));
+    const fails = (url: unknown, options: object): Promise<unknown> => codeOf(openClient(runtime, url, options, dialled));
+    expect(await fails('http://host/', {})).toBe('WS_URL');
+    expect(await fails('ws://host/', { handlers: 1 })).toBeInstanceOf(TypeError);
+    expect(await fails('ws://host/', { signal: {} })).toBeInstanceOf(TypeError);
+    expect(await fails('ws://host/', { timeouts: { opening: -1 } })).toBeInstanceOf(RangeError);
+    expect(await fails('ws://host/', { timeouts: null })).toBeInstanceOf(TypeError);
+    expect(await fails('ws://host/', { limits: { maxMessageSize: -1 } })).toBeInstanceOf(RangeError);
+  });
+});
