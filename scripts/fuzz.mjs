@@ -18,7 +18,8 @@ import { root } from './runtimes.mjs';
 
 const TARGETS = ['frames', 'handshake', 'life', 'split'];
 const PACKAGES = ['core', 'handshake', 'deflate'];
-const HANG_MS = 10_000;
+/** Generous: a machine with other work may leave a thread alone for seconds. */
+const HANG_MS = 60_000;
 const HEAP_MB = 512;
 const corpusFolder = join(root, 'scripts/fuzz/corpus');
 

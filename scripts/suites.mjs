@@ -39,6 +39,6 @@ export const suites = [
   ...adapterSuites('bun', ['bun']),
   ...adapterSuites('deno', ['deno']),
   ...adapterSuites('streams'),
-  { name: 'adapter contract: node over HTTP/2', file: 'conformance/dist/contract/node-http2.js', timeout: 240 },
+  ...adapterSuites('node-http2').filter(({ name }) => /contract|conformance|errors/.test(name)),
   { name: 'HTTP/2', file: 'adapters/node/test/http2.suite.mjs' },
 ];

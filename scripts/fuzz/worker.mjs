@@ -74,6 +74,7 @@ function smallest() {
   const kept = [];
   for (const { bytes } of [...corpus].sort((a, b) => a.size - b.size)) {
     coverage.fill(0);
+    Atomics.add(state, 0, 1);
     run(bytes);
     let isNew = false;
     for (let point = 0; point < points; point++) {

@@ -60,22 +60,29 @@ export function insert(source, insertions) {
  * @param {string} path
  * @param {string} source JavaScript.
  * @param {number} first The number of the first counter.
- * @returns {{ code: string, next: number }}
+ * @param {string} [counters] What the counters are, as an expression.
+ * @returns {{ code: string, next: number, places: readonly number[] }} `places`: where in the source each counter stands.
  */
-export function countBranches(path, source, first) {
+export function countBranches(path, source, first, counters = 'globalThis.__coverage') {
   let next = first;
+  /** @type {number[]} */
+  const places = [];
   /** @type {{ at: number, text: string, closes?: boolean }[]} */
   const edits = [];
-  const count = () => `$c[${next++}]++`;
+  /** @param {number} at */
+  const count = (at) => {
+    places.push(at);
+    return `$c[${next++}]++`;
+  };
   /** @param {unknown} node */
   const statement = (node) => {
     if (!isNode(node)) return;
-    if (node.type === 'BlockStatement') edits.push({ at: node.start + 1, text: `${count()};` });
-    else edits.push({ at: node.start, text: `{${count()};` }, { at: node.end, text: '}', closes: true });
+    if (node.type === 'BlockStatement') edits.push({ at: node.start + 1, text: `${count(node.start)};` });
+    else edits.push({ at: node.start, text: `{${count(node.start)};` }, { at: node.end, text: '}', closes: true });
   };
   /** @param {unknown} node */
   const expression = (node) => {
-    if (isNode(node)) edits.push({ at: node.start, text: `(${count()},` }, { at: node.end, text: ')', closes: true });
+    if (isNode(node)) edits.push({ at: node.start, text: `(${count(node.start)},` }, { at: node.end, text: ')', closes: true });
   };
   walk(parse(path, source), (node) => {
     switch (node.type) {
@@ -89,7 +96,7 @@ export function countBranches(path, source, first) {
         break;
       case 'IfStatement':
         // Before its consequent: what stands outside is asked for first.
-        if (node.alternate === null) edits.push({ at: node.end, text: `else{${count()}}`, closes: true });
+        if (node.alternate === null) edits.push({ at: node.end, text: `else{${count(node.start)}}`, closes: true });
         else statement(node.alternate);
         statement(node.consequent);
         break;
@@ -102,7 +109,7 @@ export function countBranches(path, source, first) {
         break;
       case 'SwitchCase': {
         const [body] = /** @type {Node[]} */ (node.consequent);
-        if (body !== undefined) edits.push({ at: body.start, text: `${count()};` });
+        if (body !== undefined) edits.push({ at: body.start, text: `${count(body.start)};` });
         break;
       }
       case 'ConditionalExpression':
@@ -114,5 +121,5 @@ export function countBranches(path, source, first) {
         break;
     }
   });
-  return { code: `const $c=globalThis.__coverage;${insert(source, edits)}`, next };
+  return { code: `const $c=${counters};${insert(source, edits)}`, next, places };
 }

@@ -96,6 +96,7 @@ export class FrameWriter {
     const maskSize = this.#masks === null ? 0 : 4;
     const guess = at + (units < 126 ? 2 : 4) + maskSize;
     const { written } = textEncoder.encodeInto(text, new Uint8Array(target.buffer, target.byteOffset + guess, units * 3));
+    // not covered: text that comes here is shorter than 64 KiB however it is encoded.
     const from = at + (written < 126 ? 2 : written < 65536 ? 4 : 10) + maskSize;
     if (from !== guess) target.copyWithin(from, guess, guess + written);
     this.#header(target, at, first, written, key);

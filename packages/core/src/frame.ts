@@ -203,6 +203,7 @@ export function checkFrameHeader(header: FrameHeader, context: FrameContext): Vi
   }
   if (lengthBytes === 0) {
     if (length > (control ? MAX_CONTROL_PAYLOAD : context.maxFrameSize)) {
+      // not covered: seven bits hold no length over 125, so a control frame can't get here.
       return control ? violations.WS_CONTROL_TOO_LONG : violations.WS_MESSAGE_TOO_BIG;
     }
     return null;

@@ -85,14 +85,6 @@ export class InputQueue {
     this.#chunks.splice(0, this.#read, { bytes, own });
     this.#read = 0;
   }
-
-  clear(): void {
-    this.#chunks = [];
-    this.#read = 0;
-    this.#tail = null;
-    this.#tailSize = 0;
-    this.size = 0;
-  }
 }
 
 /** Up to here V8 keeps the bytes of a typed array in the object, and a loop beats `set`. */

@@ -61,6 +61,7 @@ function maskWords(bytes: Uint8Array, start: number, end: number, key: number): 
   }
   const wordEnd = (base + end) >> 2;
   const words = wordsOf(bytes.buffer, wordEnd);
+  // not covered: no machine at hand is big-endian.
   const inMemory = littleEndian ? swapOctets(key) : key | 0;
   let word = (base + at) >> 2;
   for (const last = wordEnd - 8; word <= last; word += 8) {

@@ -96,9 +96,6 @@ export class PullOutlet implements Outlet {
   get waiting(): boolean {
     return this.#read < this.#queue.length;
   }
-  peek(): QueuedEvent | null {
-    return this.#queue[this.#read] ?? null;
-  }
   shift(): QueuedEvent | null {
     const event = this.#queue[this.#read];
     if (event === undefined) return null;

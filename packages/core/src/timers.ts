@@ -61,10 +61,6 @@ export class Timers {
   get counts(): boolean {
     return !this.#off && (this.#pongAt !== NEVER || this.#idle !== NEVER);
   }
-  /** Has a keepalive ping gone out that nothing has answered? */
-  get awaitsPong(): boolean {
-    return this.#pongAt !== NEVER;
-  }
 
   /** Bytes came. */
   heard(now: Millis): void {

@@ -1,0 +1,75 @@
+/**
+ * `npm run coverage`: which branches of the core and the handshake no test reaches. A branch that none can reach says so at its line, or on the
+ * line above: `// not covered: why`. The right side of `list[index] ?? 0` needs none. Ends with `N passed, N failed`, one for each branch.
+ */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { SourceMap } from 'node:module';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { countBranches } from './instrument/branches.mjs';
+import { run } from './process.mjs';
+import { root } from './runtimes.mjs';
+
+const PACKAGES = ['core', 'handshake'];
+const MARK = /not covered:/;
+/** `list[index] ?? 0`: there for the compiler, which does not know that the index is in the list. */
+const FOR_THE_COMPILER = /\] \?\? $/;
+const { values } = parseArgs({ options: { keep: { type: 'string' } } });
+
+mkdirSync(join(root, 'tmp'), { recursive: true });
+const folder = values.keep ?? mkdtempSync(join(root, 'tmp/coverage-'));
+if (values.keep === undefined) {
+  const { code, output } = await run(
+    process.execPath,
+    [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', 'scripts/instrument/vitest.config.mjs'],
+    { cwd: root, env: { ...process.env, COVERAGE_FOLDER: folder, COVERAGE_PACKAGES: PACKAGES.join(',') }, timeout: 1800 },
+  );
+  if (code !== 0) console.log(output.trimEnd());
+}
+
+/** @type {Map<string, number[]>} */
+const counts = new Map();
+for (const name of readdirSync(folder)) {
+  /** @type {Record<string, number[]>} */
+  const found = JSON.parse(readFileSync(join(folder, name), 'utf8'));
+  for (const [file, counters] of Object.entries(found)) {
+    const sums = counts.get(file) ?? counters.map(() => 0);
+    counts.set(
+      file,
+      sums.map((sum, index) => sum + (counters[index] ?? 0)),
+    );
+  }
+}
+
+let passed = 0;
+let explained = 0;
+/** @type {string[]} */
+const missing = [];
+for (const name of PACKAGES) {
+  const dist = join(root, 'packages', name, 'dist');
+  for (const file of readdirSync(dist).filter((entry) => entry.endsWith('.js'))) {
+    const source = readFileSync(join(dist, file), 'utf8');
+    const { places } = countBranches(file, source, 0);
+    if (places.length === 0) continue;
+    const map = new SourceMap(JSON.parse(readFileSync(join(dist, `${file}.map`), 'utf8')));
+    const lines = readFileSync(join(root, 'packages', name, 'src', file.replace(/js$/, 'ts')), 'utf8').split('\n');
+    const counters = counts.get(`${name}/${file}`);
+    for (const [index, at] of places.entries()) {
+      if ((counters?.[index] ?? 0) > 0) {
+        passed++;
+        continue;
+      }
+      const before = source.slice(0, at).split('\n');
+      const entry = map.findEntry(before.length - 1, before.at(-1)?.length ?? 0);
+      const line = 'originalLine' in entry ? entry.originalLine : 0;
+      if (FOR_THE_COMPILER.test(source.slice(Math.max(0, at - 6), at))) explained++;
+      else if (MARK.test(lines[line] ?? '') || MARK.test(lines[line - 1] ?? '')) explained++;
+      else missing.push(`packages/${name}/src/${file.replace(/js$/, 'ts')}:${line + 1}: ${(lines[line] ?? '').trim()}`);
+    }
+  }
+}
+if (values.keep === undefined) rmSync(folder, { recursive: true, force: true });
+for (const text of missing) console.log(`not reached: ${text}`);
+console.log(`${passed} branches reached, ${explained} with a reason why not`);
+console.log(`${passed + explained} passed, ${missing.length} failed`);
+process.exitCode = missing.length === 0 && passed > 0 ? 0 : 1;

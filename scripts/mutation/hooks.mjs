@@ -1,0 +1,46 @@
+/** For `--import`, on a Node that strips types: the core's sources are loaded with all mutants in them, and `vitest` is the shim. */
+import { readFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { mutate } from './mutants.mjs';
+
+const shim = new URL('./vitest-shim.mjs', import.meta.url).href;
+/** @type {import('./mutants.mjs').Mutant[]} */
+const all = [];
+/** @type {{ file: string, first: number, count: number }[]} */
+const files = [];
+/** The mutant that is switched on; 0 for none. Numbers start at 1. */
+let active = Number(process.env.MUTANT ?? 0);
+let hits = new Uint8Array(20_000);
+
+Object.assign(globalThis, {
+  __mutation: (/** @type {number} */ id) => {
+    hits[id] = 1;
+    return id === active;
+  },
+  __mutants: {
+    all,
+    files,
+    activate: (/** @type {number} */ id) => {
+      active = id;
+    },
+    /** What was asked for since the last call. */
+    takeHits: () => {
+      const taken = hits;
+      hits = new Uint8Array(20_000);
+      return taken;
+    },
+  },
+});
+
+registerHooks({
+  resolve: (specifier, context, next) => (specifier === 'vitest' ? { url: shim, shortCircuit: true } : next(specifier, context)),
+  load(url, context, next) {
+    const [, file] = /\/packages\/core\/dist\/([\w-]+\.js)$/.exec(url) ?? [];
+    if (file === undefined) return next(url, context);
+    const { code, mutants } = mutate(file, readFileSync(fileURLToPath(url), 'utf8'), all.length + 1);
+    files.push({ file, first: all.length + 1, count: mutants.length });
+    all.push(...mutants);
+    return { format: 'module', source: code, shortCircuit: true };
+  },
+});
