@@ -3,17 +3,24 @@
  * (RFC 6455 section 10.4; faye/websocket-driver-node#26). At most twice the payload is held.
  */
 
+import type { Allocate } from './memory.ts';
+
 const FIRST_SEGMENT = 512;
 const LARGEST_SEGMENT = 1 << 20;
 /** From this many bytes on a piece of transferred input is kept by reference. */
 const REFERENCE_FROM = 16384;
 
 export class Assembly {
+  readonly #allocate: Allocate;
   #segments: Uint8Array[] = [];
   #current: Uint8Array | null = null;
   #used = 0;
   /** Bytes held. */
   size = 0;
+
+  constructor(allocate: Allocate) {
+    this.#allocate = allocate;
+  }
 
   /**
    * Room for up to `wanted` bytes, at least one: write to `target` from `offset` on, then `commit`. `expected` is what the message is still
@@ -25,7 +32,7 @@ export class Assembly {
     if (current !== null && this.#used < current.length) return Math.min(wanted, current.length - this.#used);
     const whole = this.size + expected;
     if ((this.size + wanted) * 2 >= whole) {
-      const all = new Uint8Array(whole);
+      const all = this.#allocate(whole);
       this.#joinInto(all);
       this.#segments = [];
       this.#current = all;
@@ -94,7 +101,7 @@ export class Assembly {
     this.size = 0;
     const only = segments[0];
     if (segments.length === 1 && only !== undefined && only.length * 2 >= only.buffer.byteLength) return only;
-    const joined = new Uint8Array(size);
+    const joined = this.#allocate(size);
     let at = 0;
     for (const segment of segments) {
       joined.set(segment, at);

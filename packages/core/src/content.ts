@@ -6,7 +6,8 @@
  * a large chunk of input.
  */
 import { applyMask, copyMasked } from './mask.ts';
-import { copyToSlab, giveScratch, messageMemory, SCRATCH_SIZE, takeScratch } from './memory.ts';
+import type { Allocate } from './memory.ts';
+import { copyToSlab, giveScratch, messageMemory, SCRATCH_SIZE, takeScratch, zeroed } from './memory.ts';
 import type { Kernels } from './options.ts';
 import { decodeUtf8 } from './utf8.ts';
 
@@ -22,6 +23,7 @@ export class Content {
   readonly #mask: Kernels['applyMask'];
   readonly #copy: Kernels['copyMasked'];
   readonly isUtf8: Kernels['isUtf8'];
+  readonly allocate: Allocate;
   /** The last memory that came back from the application. */
   #spare: Uint8Array | null = null;
 
@@ -30,6 +32,7 @@ export class Content {
     this.#mask = kernels?.applyMask;
     this.#copy = kernels?.copyMasked;
     this.isUtf8 = kernels?.isUtf8;
+    this.allocate = kernels?.allocate ?? zeroed;
   }
 
   /** As `copyMasked`. */
@@ -77,7 +80,7 @@ export class Content {
       this.unmask(bytes, start, end, key, 0);
       return new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
     }
-    const cut = copyToSlab(bytes, start, end, key);
+    const cut = copyToSlab(bytes, start, end, key, this.allocate);
     if (cut !== null) return cut;
     const memory = this.memory(size);
     this.copy(bytes, start, end, memory, 0, key, 0);
@@ -87,7 +90,7 @@ export class Content {
   /** Memory for a message of `size` bytes: what came back, if it fits and is at most twice as large. */
   memory(size: number): Uint8Array {
     const spare = this.#spare;
-    if (spare === null || size > spare.length || size * 2 < spare.length) return messageMemory(size);
+    if (spare === null || size > spare.length || size * 2 < spare.length) return messageMemory(size, this.allocate);
     this.#spare = null;
     return spare.length === size ? spare : new Uint8Array(spare.buffer, 0, size);
   }

@@ -24,17 +24,21 @@ const FROM_SLAB = 2048;
 const SLAB = 8192;
 /** Beyond, a native copy and a kernel are faster than a loop. */
 const WORDS_UP_TO = 384;
+
+export type Allocate = (size: number) => Uint8Array<ArrayBuffer>;
+export const zeroed: Allocate = (size) => new Uint8Array(size);
+
 let slabBuffer = new ArrayBuffer(SLAB);
 let slab = new Uint8Array(slabBuffer);
 let slabWords = new Int32Array(slabBuffer);
 let slabUsed = 0;
 
-function cut(size: number, alignment: number): number {
+function cut(size: number, alignment: number, allocate: Allocate): number {
   // A slab begins at a word, so from here on both ends of a copy may be at the same distance from one.
   let at = ((slabUsed + 3) & ~3) + alignment;
   if (at + size > SLAB) {
-    slabBuffer = new ArrayBuffer(SLAB);
-    slab = new Uint8Array(slabBuffer);
+    slab = allocate(SLAB);
+    slabBuffer = slab.buffer;
     slabWords = new Int32Array(slabBuffer);
     at = alignment;
   }
@@ -42,10 +46,11 @@ function cut(size: number, alignment: number): number {
   return at;
 }
 
-/** New memory of exactly `size` bytes. */
-export function messageMemory(size: number): Uint8Array {
-  if (size <= ON_HEAP || size > FROM_SLAB) return new Uint8Array(size);
-  const at = cut(size, 0);
+/** New memory of exactly `size` bytes, which the caller fills. */
+export function messageMemory(size: number, allocate: Allocate): Uint8Array {
+  if (size <= ON_HEAP) return new Uint8Array(size);
+  if (size > FROM_SLAB) return allocate(size);
+  const at = cut(size, 0, allocate);
   return new Uint8Array(slabBuffer, at, size);
 }
 
@@ -53,11 +58,11 @@ export function messageMemory(size: number): Uint8Array {
  * `bytes[start, end)`, unmasked, in new memory; null for sizes that are not cut from the slab. The copy lies in memory as the original does,
  * relative to words, so that one loop over words copies and unmasks (bench: `parse`, 125 B and 1 KiB).
  */
-export function copyToSlab(bytes: Uint8Array, start: number, end: number, key: number): Uint8Array | null {
+export function copyToSlab(bytes: Uint8Array, start: number, end: number, key: number, allocate: Allocate): Uint8Array | null {
   const size = end - start;
   const from = bytes.byteOffset + start;
   if (size <= ON_HEAP || size > WORDS_UP_TO || from + size > WORDS_UNTIL) return null;
-  const to = cut(size, from & 3);
+  const to = cut(size, from & 3, allocate);
   const wordEnd = (from + size) >> 2;
   const words = wordsOf(bytes.buffer, wordEnd);
   let at = 0;

@@ -4,6 +4,7 @@
 import { Assembly } from './assembly.ts';
 import type { MessageKind } from './common.ts';
 import type { TransformOutput } from './extension.ts';
+import type { Allocate } from './memory.ts';
 import type { TextCheck } from './text-check.ts';
 
 export class InboundMessage {
@@ -12,7 +13,7 @@ export class InboundMessage {
   readonly transformed: boolean;
   readonly check: TextCheck | null;
   /** Delivery 'message' only. */
-  readonly assembly: Assembly = new Assembly();
+  readonly assembly: Assembly;
   /** Bytes of payload so far, decoded. */
   size = 0;
   frames = 0;
@@ -20,7 +21,8 @@ export class InboundMessage {
   readonly carry: Uint8Array | null;
   carried = 0;
 
-  constructor(kind: MessageKind, transformed: boolean, check: TextCheck | null, carries: boolean) {
+  constructor(kind: MessageKind, transformed: boolean, check: TextCheck | null, carries: boolean, allocate: Allocate) {
+    this.assembly = new Assembly(allocate);
     this.kind = kind;
     this.transformed = transformed;
     this.check = check;

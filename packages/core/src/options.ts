@@ -52,6 +52,11 @@ export interface Kernels {
   readonly isUtf8?: (bytes: Uint8Array, start: number, end: number) => boolean;
   /** As `applyMask` in `@ferrywire/core/frame`. */
   readonly applyMask?: (bytes: Uint8Array, start: number, end: number, maskKey: number, phase: number) => number;
+  /**
+   * Memory of its own, `size` bytes, that need not be zero: every byte is written before anybody sees it. Used for messages of 4 KiB and
+   * more, and for the slabs that smaller ones are cut from.
+   */
+  readonly allocate?: (size: number) => Uint8Array<ArrayBuffer>;
   /** As `copyMasked` in `@ferrywire/core/frame`. */
   readonly copyMasked?: (
     source: Uint8Array,

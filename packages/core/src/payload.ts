@@ -171,7 +171,7 @@ export class PayloadReader {
     const transformed = this.#pipeline?.begin(kind, rsv) ?? false;
     const check = kind === 'text' ? new TextCheck(this.content.isUtf8) : null;
     this.#told = false;
-    this.message = new InboundMessage(kind, transformed, check, this.#delivery === 'chunk' && kind === 'text');
+    this.message = new InboundMessage(kind, transformed, check, this.#delivery === 'chunk' && kind === 'text', this.content.allocate);
     return this.message;
   }
   start(kind: MessageKind): void {

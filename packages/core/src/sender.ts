@@ -11,6 +11,7 @@ import type { MessageKind } from './common.ts';
 import type { TransformOutput } from './extension.ts';
 import { frameHeaderSize, serializeFrame } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
+import { zeroed } from './memory.ts';
 import { checkData, misuse } from './misuse.ts';
 import type { OutboundPipeline } from './pipeline.ts';
 import type { Prepared } from './prepared.ts';
@@ -57,7 +58,7 @@ interface Job {
 }
 
 class Gather implements TransformOutput {
-  readonly assembly: Assembly = new Assembly();
+  readonly assembly: Assembly = new Assembly(zeroed);
   room = ROOM;
 
   write(bytes: Uint8Array, start: number, end: number): void {

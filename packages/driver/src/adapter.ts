@@ -6,7 +6,7 @@
 export { type AsyncBytes, AsyncTransport, throwOutside } from './adapter/async-transport.ts';
 export { type Dialled, type DialOptions, type DialTarget, openClient, type Signal } from './adapter/client.ts';
 export { checkPermission, checkRuntime, connectError, keyError, listenError } from './adapter/errors.ts';
-export { type BufferModule, type DecoderChoice, textKernels } from './adapter/kernels.ts';
+export { type BufferModule, type DecoderChoice, type KernelChoice, textKernels } from './adapter/kernels.ts';
 export {
   type ListenerParts,
   listening,

@@ -13,6 +13,7 @@ import type { Kernels } from '@ferrywire/core';
 export interface BufferModule {
   readonly Buffer: {
     readonly prototype: object;
+    allocUnsafeSlow(size: number): Uint8Array<ArrayBuffer>;
     from(buffer: ArrayBufferLike, byteOffset: number, length: number): { toString(encoding: 'utf8' | 'latin1'): string };
   };
   readonly constants: { readonly MAX_STRING_LENGTH: number };
@@ -36,6 +37,16 @@ export interface DecoderChoice {
 }
 
 const SMALL = 20;
+
+/** Memory that is not cleared first (5 times as fast at 16 KiB): a plain array over it, so that messages have one type. */
+export function allocateKernel(module: BufferModule): Required<Pick<Kernels, 'allocate'>> {
+  return { allocate: (size) => new Uint8Array(module.Buffer.allocUnsafeSlow(size).buffer) };
+}
+
+export interface KernelChoice extends DecoderChoice {
+  /** Is memory that is not cleared faster to have? Node 24 takes up to 14 us for 64 KiB of it, and clears as fast. */
+  readonly uncleared?: boolean;
+}
 
 /** The text when all of it is ASCII, else null. */
 function smallAscii(bytes: Uint8Array, start: number, end: number): string | null {

@@ -3,7 +3,7 @@
  */
 import type { Clock, Millis } from '@ferrywire/core';
 import { now } from '../platform.ts';
-import { type BufferModule, type DecoderChoice, textKernels } from './kernels.ts';
+import { allocateKernel, type BufferModule, type KernelChoice, textKernels } from './kernels.ts';
 import { maskKernels } from './mask-kernel.ts';
 import type { Runtime } from './options.ts';
 import { type Entry, SharedTimers } from './timers.ts';
@@ -16,7 +16,7 @@ export interface TimersModule {
 }
 
 /** The timer never keeps the process alive: the sockets do, as long as they are not unref'd. */
-export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: DecoderChoice): Runtime & { readonly timers: SharedTimers } {
+export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: KernelChoice): Runtime & { readonly timers: SharedTimers } {
   const clock: Clock = now;
   return {
     clock,
@@ -25,6 +25,6 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: De
       cancel: (handle) => timers.clearTimeout(handle as never),
       nextTurn: (callback, entry) => void timers.setImmediate(callback, entry),
     }),
-    kernels: { ...textKernels(buffer, choice), ...maskKernels() },
+    kernels: { ...textKernels(buffer, choice), ...maskKernels(), ...(choice.uncleared === true ? allocateKernel(buffer) : {}) },
   };
 }
