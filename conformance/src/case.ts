@@ -101,6 +101,8 @@ export interface DeflateParameters {
   readonly offers: readonly string[];
   /** As a server, tried in order against the client's offers. */
   readonly policies: readonly DeflatePolicy[];
+  /** The harness's messages refer to earlier ones: for nothing where it was agreed that they don't (RFC 7692 section 7.1.1). */
+  readonly takeover?: true;
 }
 export interface DeflatePolicy {
   readonly clientNoContextTakeover: boolean;

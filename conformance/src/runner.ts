@@ -48,6 +48,8 @@ export class CaseRun implements ChannelEvents {
   readonly #encoder: Encoder;
   readonly #decoder: Decoder;
   readonly #deflater: Deflater | null;
+  /** Is the case's kind of permessage-deflate in force? */
+  readonly #agreed: boolean;
   readonly #events: SeenEvent[] = [];
   readonly #record: CaseRecord;
   readonly #timers = new Set<unknown>();
@@ -73,6 +75,7 @@ export class CaseRun implements ChannelEvents {
     const { role, deflate, scheduler } = settings;
     this.#encoder = new Encoder(role === 'server', seededNumbers(seedFor(settings.seed, test.id)));
     const ours = role === 'server' ? deflate?.client : deflate?.server;
+    this.#agreed = test.deflate === null || (ours !== undefined && !(test.deflate.takeover === true && ours.noContextTakeover));
     this.#deflater = ours === undefined ? null : new Deflater(ours);
     this.#record = {
       events: this.#events,
@@ -105,7 +108,7 @@ export class CaseRun implements ChannelEvents {
   }
 
   start(): void {
-    if (this.#test.deflate !== null && this.#settings.deflate === null) {
+    if (!this.#agreed) {
       this.#record.unimplemented = true;
       this.#startClose(normal, empty);
       return;

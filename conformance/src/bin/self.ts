@@ -16,7 +16,8 @@ export function selfTargets({ runtime, only, split, seed, role: onlyRole }: Opti
   const inside = roles.map((role) => {
     const name = `ferrywire ${role} in process${runtime === 'node' ? '' : ` on ${runtime}`}${how}`;
     if (runtime !== 'node') return otherRuntime(runtime, role, name, ['--split', split]);
-    return inProcess(ferrywire(), { role, split: split === 'bytes' ? singleBytes(seed) : whole, name });
+    const bytes = split === 'bytes';
+    return inProcess(ferrywire(undefined, bytes ? 'push' : 'pull'), { role, split: bytes ? singleBytes(seed) : whole, name });
   });
   const testee = fileURLToPath(new URL('./bin/testee.js', import.meta.resolve('@ferrywire/node')));
   const command = `"${process.execPath}" "${testee}"`;

@@ -64,7 +64,10 @@ function deflate(): Case[] {
   const bytewise = cut.map((byte, i) => frame(i === 0 ? TEXT : CONTINUATION, byte, { rsv: i === 0 ? 4 : 0, fin: i === cut.length - 1 }));
   return numbered(7, [
     accepted('message of one block', '7.2.3.1', [compressed(hello)], 'Hello'),
-    accepted('second message that refers to the first', '7.2.3.2', [compressed(hello), compressed('f200110000')], 'Hello', 'Hello'),
+    {
+      ...accepted('second message that refers to the first', '7.2.3.2', [compressed(hello), compressed('f200110000')], 'Hello', 'Hello'),
+      deflate: { ...plain, takeover: true },
+    },
     accepted('block without compression', '7.2.3.3', [compressed(stored)], 'Hello'),
     accepted('block with BFINAL', '7.2.3.4', [compressed(final)], 'Hello'),
     accepted('message after a block with BFINAL', '7.2.3.4', [compressed(final), compressed(hello)], 'Hello', 'Hello'),

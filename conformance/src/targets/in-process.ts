@@ -12,7 +12,7 @@ import { crashed } from '../judge.ts';
 import { seededBytes, seedFor } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
-import { type Split, splitterFor, whole } from '../split.ts';
+import { largestMessage, type Split, splitterFor, whole } from '../split.ts';
 import type { ActiveTarget, TargetSettings } from '../target.ts';
 import { VirtualTime } from '../virtual-time.ts';
 
@@ -104,7 +104,7 @@ export function runVirtual(
   const time = new VirtualTime();
   try {
     const subject = create(target, test, settings, role, time, deflate);
-    return new Loop(subject, time, split).run(test, settings, role, deflate);
+    return new Loop(subject, time, split, largestMessage(test)).run(test, settings, role, deflate);
   } catch (error) {
     return crashed(test, role, error instanceof Error ? `${error.name}: ${error.message}` : String(error));
   }
@@ -115,6 +115,7 @@ class Loop {
   readonly #subject: Subject;
   readonly #time: VirtualTime;
   readonly #split: ReturnType<typeof splitterFor>;
+  readonly #largest: number;
   readonly #inbound: Uint8Array[] = [];
   #pieces: Iterator<Uint8Array> | null = null;
   #harnessEnded = false;
@@ -123,8 +124,9 @@ class Loop {
   #run: CaseRun | null = null;
   #result: CaseResult | null = null;
 
-  constructor(subject: Subject, time: VirtualTime, split: Split) {
+  constructor(subject: Subject, time: VirtualTime, split: Split, largest: number) {
     this.#subject = subject;
+    this.#largest = largest;
     this.#time = time;
     this.#split = splitterFor(split);
   }
@@ -174,7 +176,7 @@ class Loop {
       if (this.#pieces === null) {
         const bytes = this.#inbound.shift();
         if (bytes === undefined) break;
-        this.#pieces = this.#split(bytes)[Symbol.iterator]();
+        this.#pieces = this.#split(bytes, this.#largest)[Symbol.iterator]();
       }
       const next = this.#pieces.next();
       if (next.done !== true) {

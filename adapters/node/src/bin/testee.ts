@@ -16,6 +16,9 @@ import { endWithParent, type RuntimeName, runOn } from './runtime.ts';
 const MAX_MESSAGE = 64 * 1024 * 1024;
 const STOP_DEADLINE = 2000;
 
+/** Context takeover is what some cases are about; servers demand none by default. */
+const TAKEOVER = { clientNoContextTakeover: false, serverNoContextTakeover: false } as const;
+
 const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
 
 interface ServeOptions {
@@ -116,7 +119,8 @@ async function main(args: readonly string[]): Promise<void> {
     const host = readHost(values.host ?? '127.0.0.1');
     const size = values['max-message'] === undefined ? MAX_MESSAGE : readSize(values['max-message']);
     if (runtime !== 'node') await runOn(runtime, import.meta.url, args);
-    else await serve({ port, host, maxMessageSize: size, extensions: values.deflate ? [serverDeflate()] : [], http2: values.http2 });
+    else
+      await serve({ port, host, maxMessageSize: size, extensions: values.deflate ? [serverDeflate(TAKEOVER)] : [], http2: values.http2 });
     return;
   }
   const url = readUrl(values.url);
