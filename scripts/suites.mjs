@@ -40,5 +40,17 @@ export const suites = [
   ...adapterSuites('deno', ['deno']),
   ...adapterSuites('streams'),
   ...adapterSuites('node-http2').filter(({ name }) => /contract|conformance|errors/.test(name)),
+  { name: 'conformance in process', file: 'conformance/dist/suite/in-process.suite.js', timeout: 420 },
+  // Endpoints of each runtime as children; the adapters' own suites have the harness on every runtime.
+  ...['node', 'bun', 'deno'].map(
+    (runtime) =>
+      /** @satisfies {Suite} */ ({
+        name: `conformance over TCP: ${runtime}`,
+        file: 'conformance/dist/suite/tcp.suite.js',
+        args: [runtime],
+        runtimes: ['node24'],
+        timeout: 240,
+      }),
+  ),
   { name: 'HTTP/2', file: 'adapters/node/test/http2.suite.mjs' },
 ];
