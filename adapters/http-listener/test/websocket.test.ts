@@ -106,9 +106,11 @@ describe('receive', () => {
   });
   it('a peer that is gone: ConnectionClosedPrematurely, state Aborted', async () => {
     for (const end of ['end', 'destroy'] as const) {
-      const { socket, peer } = ends();
+      const { socket, peer, near } = ends();
       const receiving = rejection(socket.receive(new Uint8Array(8)));
-      peer[end]();
+      // The pair of Node 20 does not tell one side that the other was destroyed.
+      if (end === 'end') peer.end();
+      else near.destroy();
       expect(await receiving).toMatchObject({ name: 'WebSocketException', webSocketErrorCode: 'ConnectionClosedPrematurely' });
       expect(socket.state).toBe(WebSocketState.Aborted);
       expect(await rejection(socket.receive(new Uint8Array(8)))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
