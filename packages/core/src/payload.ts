@@ -346,8 +346,9 @@ export class PayloadReader {
     const room = this.#max - message.size + 1;
     if (this.#delivery === 'message') {
       assemblyOutput.open(message, Math.min(room, this.#budget));
-      const before = message.size;
-      const problem = this.#push(input, start, end, given, ending, assemblyOutput, cursor, () => message.size - before);
+      const problem = this.#push(input, start, end, given, ending, assemblyOutput, 0, cursor);
+      // What has to wait for the peer keeps no scratch; and which fault comes first is for the check to say.
+      if (problem !== null || message.size > this.#max || this.waits || (!this.unfinished && !ending)) assemblyOutput.spill();
       const { invalid } = assemblyOutput;
       assemblyOutput.close();
       if (invalid) return violations.WS_INVALID_UTF8;
@@ -358,7 +359,7 @@ export class PayloadReader {
     const piece = new Piece(memory, Math.min(room, this.target?.length ?? PIECE) + message.carried);
     for (let i = 0; i < message.carried; i++) memory[i] = (message.carry as Uint8Array)[i] as number;
     piece.used = message.carried;
-    const problem = this.#push(input, start, end, given, ending, piece, cursor, () => piece.used - message.carried);
+    const problem = this.#push(input, start, end, given, ending, piece, message.carried, cursor);
     const over = piece.used - message.carried === room;
     const violation = this.#deliverPiece(
       message,
@@ -371,7 +372,7 @@ export class PayloadReader {
     return violation;
   }
 
-  /** One step of the transforms. Returns what they found wrong. */
+  /** One step of the transforms, with `used` bytes in `out` before. Returns what they found wrong. */
   #push(
     input: Uint8Array,
     start: number,
@@ -379,14 +380,14 @@ export class PayloadReader {
     given: number,
     ending: boolean,
     out: Piece | AssemblyOutput,
+    used: number,
     cursor: Cursor,
-    written: () => number,
   ): Violation | null {
     const pipeline = this.#pipeline as InboundPipeline;
     const result = pipeline.push(input, start, end, ending, out);
     if (isViolation(result)) return result;
     const { consumed, status } = result;
-    const count = written();
+    const count = out.used - used;
     this.#budget -= count;
     const whole = consumed === end - start;
     this.waits = status === 'pending';
@@ -443,13 +444,17 @@ export class PayloadReader {
       return null;
     }
     const keeps = this.#keeps(size);
-    const data = message.assembly.join();
-    const text = kind === 'text' && keeps ? this.content.decode(data, 0, data.length) : '';
+    const { short } = message;
+    const data = short ?? message.assembly.join();
+    // What was assembled has been checked.
+    const text = kind === 'text' && (keeps || short !== null) ? this.content.decode(data, 0, size) : '';
+    const own = kind === 'text' || short === null || !keeps ? data : this.content.binary(short, 0, size, 0, false);
+    if (short !== null) giveScratch(short);
     if (text === null) return violations.WS_INVALID_UTF8;
     this.#count(size);
     if (!keeps) return null;
     if (kind === 'text') this.#outlet.text(text);
-    else this.#outlet.binary(data);
+    else this.#outlet.binary(own);
     return null;
   }
 

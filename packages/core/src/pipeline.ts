@@ -54,7 +54,16 @@ function stagesOf<T>(transforms: readonly { transform: T; rsv: number }[]): Stag
   return transforms.map(({ transform, rsv }) => ({ transform, rsv, active: false, before: null, read: 0, done: false, owes: false }));
 }
 
-function restart<T>(stages: readonly Stage<T>[]): Stage<T>[] {
+const NONE: never[] = [];
+
+function restart<T>(stages: Stage<T>[]): Stage<T>[] {
+  const only = stages[0];
+  if (stages.length === 1 && only !== undefined) {
+    // Nearly always there is one, and each message comes by here.
+    only.done = false;
+    only.owes = false;
+    return only.active ? stages : NONE;
+  }
   const active = stages.filter((stage) => stage.active);
   for (const [index, stage] of active.entries()) {
     stage.read = 0;
@@ -144,6 +153,8 @@ export class InboundPipeline {
 
   /** Has the end of the message come out? */
   get finished(): boolean {
+    const only = this.#active[0];
+    if (this.#active.length === 1 && only !== undefined) return only.done;
     return this.#active.every((stage) => stage.done && (stage.before === null || stage.before.used === stage.read));
   }
 }
