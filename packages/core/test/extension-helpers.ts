@@ -1,5 +1,6 @@
 /** Small extensions for the tests of `Connection`: each shows one thing a transform may do. */
 import type { Extension, InboundTransform, OutboundTransform, TransformOutput, TransformStatus, Violation } from '@ferrywire/core';
+import { concat, type Harness, type Peer } from './connection-helpers.ts';
 
 /** Sends everything as it is. */
 export const plainOutbound: OutboundTransform = {
@@ -213,4 +214,25 @@ export function refusing(violation: Violation, atEnd = false): InboundTransform 
     },
     finish: () => (atEnd ? violation : 'need'),
   };
+}
+
+/** A message in fragments, RSV bits on its first frame only. */
+export function message(peer: Peer, opcode: number, rsv: number, ...parts: Uint8Array[]): Uint8Array {
+  return concat(
+    ...parts.map((payload, index) =>
+      peer.frame({ opcode: index === 0 ? opcode : 0, rsv: index === 0 ? rsv : 0, fin: index === parts.length - 1, payload }),
+    ),
+  );
+}
+
+/** Fires what is due, without letting time pass, until nothing is; then pulls. Returns how often. */
+export function finishWork(endpoint: Harness, pulls: boolean): number {
+  let turns = 0;
+  for (; turns < 10_000; turns++) {
+    const due = endpoint.connection.nextTimeout();
+    if (due === null || due > endpoint.now) break;
+    endpoint.connection.handleTimeout();
+    if (pulls) endpoint.pull();
+  }
+  return turns;
 }

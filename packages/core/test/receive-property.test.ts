@@ -20,7 +20,7 @@ import {
   toHex,
   utf8,
 } from './connection-helpers.ts';
-import { extension, identity, repeater, xor } from './extension-helpers.ts';
+import { Asynchronous, extension, identity, repeater, xor } from './extension-helpers.ts';
 import { type ModelLimits, model } from './receive-model.ts';
 import { deliveries, scripts, type Usage, usages, wireOf } from './receive-scripts.ts';
 
@@ -32,17 +32,32 @@ interface Result {
   readonly messages: readonly string[];
 }
 
-const ONE_PIECE: Usage = { mode: 'push', input: 'shared', cuts: [10_000_000], stops: [false], target: 1000 };
+const ONE_PIECE: Usage = { mode: 'push', input: 'shared', cuts: [10_000_000], stops: [false], throws: false, target: 1000 };
 const STEPS = 1_000_000;
 const RUNS = 1000;
 
-/** Lets everything that needs no more input happen: held input, due work, pauses. */
-function settle(endpoint: Harness, usage: Usage): void {
+const STOP = new Error('stop');
+
+/** False: a callback threw. */
+function survives(call: () => void): boolean {
+  try {
+    call();
+    return true;
+  } catch (error) {
+    if (error !== STOP) throw error;
+    return false;
+  }
+}
+
+/** Lets everything that needs no more input happen: held input, due work, pauses, what an asynchronous extension has in flight. */
+function settle(endpoint: Harness, usage: Usage, work: Asynchronous | undefined): void {
+  const { connection } = endpoint;
+  let whole = false;
   for (let step = 0; step < STEPS; step++) {
-    const { connection } = endpoint;
     const due = connection.nextTimeout();
-    if (connection.paused) connection.resume();
-    else if (due !== null && due <= endpoint.now) connection.handleTimeout();
+    if (connection.paused || !whole) whole = survives(() => connection.resume());
+    else if (due !== null && due <= endpoint.now) whole = survives(() => connection.handleTimeout());
+    else if (work !== undefined && work.inFlight > 0) whole = survives(() => work.release());
     else break;
     if (usage.mode === 'pull') endpoint.pull();
   }
@@ -50,10 +65,12 @@ function settle(endpoint: Harness, usage: Usage): void {
 }
 
 /** Plays `wire`, then EOF. */
-function play(options: Omit<OpenOptions, 'mode' | 'input'>, usage: Usage, wire: Uint8Array): Result {
+function play(options: Omit<OpenOptions, 'mode' | 'input'>, usage: Usage, wire: Uint8Array, work?: Asynchronous): Result {
   let calls = 0;
   const stop = (): void => {
-    if (usage.stops[calls++ % usage.stops.length] === true) endpoint.connection.pause();
+    if (usage.stops[calls++ % usage.stops.length] !== true) return;
+    if (usage.throws) throw STOP;
+    endpoint.connection.pause();
   };
   const names = ['onText', 'onBinary', 'onMessageStart', 'onTextChunk', 'onSpan', 'onMessageEnd', 'onPing', 'onPong', 'onClose'];
   const hooks = Object.fromEntries(names.map((name) => [name, stop])) as ConnectionSink;
@@ -76,14 +93,14 @@ function play(options: Omit<OpenOptions, 'mode' | 'input'>, usage: Usage, wire: 
     if (usage.mode === 'push' && stops) connection.pause();
     const own = usage.input === 'reused' ? memory.subarray(0, end - at) : wire.slice(at, end);
     if (usage.input === 'reused') own.set(wire.subarray(at, end));
-    connection.receiveData(own);
+    survives(() => connection.receiveData(own));
     if (usage.input === 'shared' && Buffer.compare(own, wire.subarray(at, end)) !== 0) throw new Error('wrote to shared input');
     if (usage.input === 'reused') own.fill(0xee);
-    if (usage.mode === 'push' ? turn % 3 === 2 : !stops) settle(endpoint, usage);
+    if (usage.mode === 'push' ? turn % 3 === 2 : !stops) settle(endpoint, usage, work);
     at = end;
   }
-  connection.receiveEof();
-  settle(endpoint, usage);
+  survives(() => connection.receiveEof());
+  settle(endpoint, usage, work);
   const output = endpoint.output();
   expect(endpoint.seen.at(-1)?.type).toBe('end');
   return {
@@ -206,6 +223,33 @@ describe.each(roles)('%s', (role) => {
         expect(play(options(), usage, wire)).toEqual(play(options(), ONE_PIECE, wire));
       }),
       { numRuns: Math.floor(RUNS / 2), seed: 13 },
+    );
+  }, 300_000);
+
+  it('messages through an asynchronous extension: the same as through a synchronous one', () => {
+    const parts = fc.array(
+      fc.record({ size: fc.integer({ min: 0, max: 700 }), seed: fc.nat(250), coded: fc.boolean(), cut: fc.nat(700) }),
+      { maxLength: 4 },
+    );
+    fc.assert(
+      fc.property(parts, usages, deliveries, (messages, usage, delivery) => {
+        const peer = open({ role }).peer;
+        const wire = concat(
+          ...messages.flatMap(({ size, seed, coded, cut }) => {
+            const payload = pattern(size, seed);
+            const at = Math.min(cut, size);
+            return [
+              peer.frame({ opcode: 2, rsv: coded ? 4 : 0, fin: false, payload: payload.slice(0, at) }),
+              peer.ping('between'),
+              peer.continuation(payload.slice(at), true),
+            ];
+          }),
+        );
+        const work = new Asynchronous();
+        const got = play({ role, delivery, extensions: [work.extension] }, usage, wire, work);
+        expect(got).toEqual(play({ role, delivery, extensions: [extension('flip', 4, () => xor(1))] }, ONE_PIECE, wire));
+      }),
+      { numRuns: Math.floor(RUNS / 2), seed: 23 },
     );
   }, 300_000);
 });

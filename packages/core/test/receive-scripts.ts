@@ -132,6 +132,8 @@ export interface Usage {
   readonly cuts: readonly number[];
   /** Push: whether to pause before each chunk, and in callbacks by count. Pull: whether to pull after it. */
   readonly stops: readonly boolean[];
+  /** Push: callbacks throw instead of pausing. */
+  readonly throws: boolean;
   /** Of `readInto`. */
   readonly target: number;
 }
@@ -147,6 +149,7 @@ export const usages: fc.Arbitrary<Usage> = fc.record({
     }),
   ),
   stops: fc.oneof(fc.constant([false]), fc.array(fc.boolean(), { minLength: 1, maxLength: 9 })),
+  throws: fc.boolean(),
   target: fc.constantFrom(1, 3, 64, 5000, 100_000),
 });
 export const deliveries: fc.Arbitrary<Delivery> = fc.constantFrom('message', 'chunk', 'span');

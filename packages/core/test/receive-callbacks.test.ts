@@ -1,4 +1,4 @@
-/** Stopping and going on: pause at any byte, callbacks that throw, callbacks that call back, and several connections at once. */
+/** Callbacks that throw, that call back, and that feed other connections. */
 import { Connection, type ConnectionSink, type Role } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import {
@@ -8,7 +8,6 @@ import {
   hex,
   joined,
   messagesOf,
-  type OpenOptions,
   open,
   type Peer,
   pattern,
@@ -18,165 +17,11 @@ import {
   split,
   utf8,
 } from './connection-helpers.ts';
+import { everyEvent, reference } from './receive-helpers.ts';
 
 const roles: readonly Role[] = ['server', 'client'];
 const deliveries = ['message', 'chunk', 'span'] as const;
 const inputs = ['shared', 'reused', 'transferred'] as const;
-
-/** Every kind of event, in small frames. */
-function script(peer: Peer): Uint8Array {
-  return concat(
-    peer.text('é€', false),
-    peer.ping('p1'),
-    peer.continuation('😀!', true),
-    peer.binary(pattern(20)),
-    peer.pong('q'),
-    peer.text(''),
-    peer.binary(pattern(130, 3), false),
-    peer.continuation('', true),
-    peer.ping(''),
-    peer.text('z'.repeat(30)),
-    peer.close(4000, 'bye'),
-  );
-}
-
-function reference(options: OpenOptions, wire: Uint8Array): { seen: Seen[]; output: Uint8Array } {
-  const endpoint = open(options);
-  endpoint.receive(Uint8Array.from(wire));
-  return { seen: joined(endpoint.seen), output: endpoint.output() };
-}
-
-describe.each(roles.flatMap((role) => deliveries.map((delivery) => [role, delivery] as const)))('%s, %s: pause', (role, delivery) => {
-  const wire = script(peerOf(role));
-  const expected = reference({ role, delivery }, wire);
-
-  it.each(inputs)('between any two bytes of %s input', (input) => {
-    for (let at = 0; at <= wire.length; at++) {
-      const endpoint = open({ role, delivery, input });
-      const { connection, seen } = endpoint;
-      endpoint.receive(wire.slice(0, at));
-      const events = seen.length;
-      const closed = seen.some(({ type }) => type === 'close');
-      connection.pause();
-      connection.pause();
-      // Closing wins over pausing.
-      expect(connection.paused).toBe(!closed);
-      endpoint.receive(...split(wire.subarray(at), 50));
-      expect(seen).toHaveLength(events);
-      if (!closed) expect(connection.wantsRead).toBe(false);
-      connection.resume();
-      expect(connection.paused).toBe(false);
-      expect(connection.wantsRead).toBe(true);
-      expect(joined(seen)).toEqual(expected.seen);
-      expect(endpoint.output()).toEqual(expected.output);
-    }
-  });
-
-  it('from inside every callback, and on from the next event', () => {
-    for (const input of inputs) {
-      for (const cut of [wire.length, 7]) {
-        const counts: number[] = [];
-        const stop = (): void => {
-          endpoint.connection.pause();
-          counts.push(endpoint.seen.length);
-        };
-        const endpoint: Harness = open({
-          role,
-          delivery,
-          input,
-          hooks: {
-            onText: stop,
-            onBinary: stop,
-            onMessageStart: stop,
-            onTextChunk: stop,
-            onSpan: stop,
-            onMessageEnd: stop,
-            onPing: stop,
-            onPong: stop,
-            onClose: stop,
-          },
-        });
-        for (const chunk of split(wire, cut)) {
-          endpoint.receive(chunk);
-          for (let turn = 0; turn < 100 && endpoint.connection.paused; turn++) {
-            // Nothing came after the event that paused.
-            expect(endpoint.seen).toHaveLength(counts.at(-1) as number);
-            endpoint.connection.resume();
-          }
-        }
-        expect(counts).toEqual(endpoint.seen.map((_, index) => index + 1));
-        expect(joined(endpoint.seen)).toEqual(expected.seen);
-        expect(endpoint.output()).toEqual(expected.output);
-      }
-    }
-  });
-
-  it('holds EOF and errors back', () => {
-    for (const [end, directive] of [
-      ['receiveEof', 'done'],
-      ['receiveError', 'abort'],
-    ] as const) {
-      const endpoint = open({ role, delivery });
-      const { connection } = endpoint;
-      connection.pause();
-      endpoint.receive(endpoint.peer.text('held'));
-      connection[end](new Error('reset'));
-      expect(endpoint.seen).toEqual([]);
-      expect(connection.transport).toBe('open');
-      connection.resume();
-      expect(messagesOf(endpoint.seen)).toEqual(['held']);
-      expect(endpoint.end.clean).toBe(false);
-      expect(connection.transport).toBe(directive);
-    }
-  });
-
-  it('without held input neither EOF nor an error waits for ever: resume delivers it', () => {
-    const endpoint = open({ role, delivery });
-    endpoint.connection.pause();
-    endpoint.connection.receiveEof();
-    endpoint.connection.resume();
-    expect(endpoint.end.cause?.code).toBe('WS_EOF');
-  });
-
-  it('pings wait as everything does', () => {
-    const endpoint = open({ role, delivery });
-    endpoint.connection.pause();
-    endpoint.receive(endpoint.peer.ping('later'));
-    expect(endpoint.sent()).toEqual([]);
-    endpoint.connection.resume();
-    expect(endpoint.sent()).toEqual(["PONG 'later'"]);
-  });
-
-  it('sending goes on', () => {
-    const endpoint = open({ role, delivery });
-    endpoint.connection.pause();
-    expect(endpoint.connection.sendText('out')).toBe(true);
-    expect(endpoint.sent()).toEqual(["TEXT 'out'"]);
-  });
-
-  it('resume without a pause does nothing', () => {
-    const endpoint = open({ role, delivery });
-    endpoint.connection.resume();
-    endpoint.receive(endpoint.peer.text('a'));
-    endpoint.connection.resume();
-    expect(messagesOf(endpoint.seen)).toEqual(['a']);
-  });
-
-  it('pause and resume from within callbacks leave the order as it was', () => {
-    const both = (): void => {
-      endpoint.connection.pause();
-      endpoint.connection.resume();
-    };
-    const endpoint: Harness = open({
-      role,
-      delivery,
-      hooks: { onText: both, onBinary: both, onMessageStart: both, onTextChunk: both, onSpan: both, onMessageEnd: both, onPing: both },
-    });
-    endpoint.receive(wire.slice());
-    expect(joined(endpoint.seen)).toEqual(expected.seen);
-    expect(endpoint.output()).toEqual(expected.output);
-  });
-});
 
 const CALLBACKS = ['onText', 'onBinary', 'onMessageStart', 'onTextChunk', 'onSpan', 'onMessageEnd', 'onPing', 'onPong', 'onClose'] as const;
 function hooksOf(hook: () => void, names: readonly (keyof ConnectionSink)[] = CALLBACKS): ConnectionSink {
@@ -184,7 +29,7 @@ function hooksOf(hook: () => void, names: readonly (keyof ConnectionSink)[] = CA
 }
 
 describe.each(roles.flatMap((role) => deliveries.map((delivery) => [role, delivery] as const)))('%s, %s: callbacks', (role, delivery) => {
-  const wire = script(peerOf(role));
+  const wire = everyEvent(peerOf(role));
   const expected = reference({ role, delivery }, wire);
 
   it('that throw: the event is consumed, the rest unread, and resume goes on', () => {
