@@ -45,8 +45,8 @@ export interface Filled {
 const SLICE = 16384;
 /** Room for decoded output per delivery. */
 const PIECE = 16384;
-/** Decoded bytes per turn, some 10 ms; then other connections get theirs. */
-const TURN = 4 << 20;
+/** Decoded bytes per turn, some 10 ms where DEFLATE is JavaScript; then other connections get theirs. */
+const TURN = 2 << 20;
 /** A transform that says 'more' this many times without using or giving anything is broken. */
 const MOST_IDLE_STEPS = 64;
 const REFERENCE_FROM = 16384;

@@ -82,14 +82,14 @@ describe.each(roles)('an outbound transform, %s', (role) => {
   });
 
   it('transforms each fragment as it comes', () => {
-    const { connection, frames } = open({ role, extensions: [doubling({ step: 5 })] });
+    const harness = open({ role, extensions: [doubling({ step: 5 })] });
     const pieces = [pattern(3), pattern(0), pattern(40_000, 1), pattern(9, 2)];
-    const writer = connection.startMessage('binary');
+    const writer = harness.connection.startMessage('binary');
     for (const piece of pieces) writer.write(piece);
     writer.end(pattern(100_000, 3));
-    expect(sentMessages(frames()).map(({ payload }) => Buffer.compare(payload, doubled(concat(...pieces, pattern(100_000, 3)))))).toEqual([
-      0,
-    ]);
+    expect(
+      sentMessages(drained(harness)).map(({ payload }) => Buffer.compare(payload, doubled(concat(...pieces, pattern(100_000, 3))))),
+    ).toEqual([0]);
   });
 
   it('joins a surrogate pair before it transforms', () => {
