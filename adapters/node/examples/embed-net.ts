@@ -26,7 +26,7 @@ export const server: net.Server = net.createServer({ allowHalfOpen: true }, (soc
     const due = ws.nextTimeout();
     if (due !== null && !socket.destroyed) timer = setTimeout(turn, due - clock(), () => ws.handleTimeout());
   };
-  socket.on('data', (chunk) => turn(() => ws.receiveData(chunk)));
+  socket.on('data', (chunk: Uint8Array) => turn(() => ws.receiveData(chunk)));
   socket.on('end', () => turn(() => ws.receiveEof()));
   socket.on('error', (error) => turn(() => ws.receiveError(error)));
   socket.on('drain', () => turn(() => ws.resume()));

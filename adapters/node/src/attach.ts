@@ -86,7 +86,8 @@ class Attachment implements Attached, HubMember {
     return this.#isOurs(request);
   }
   take(stream: ServerHttp2Stream, request: ServerRequest): void {
-    this.#requests.take(stream, request);
+    // The session is the server's.
+    this.#requests.take(stream, request, null);
   }
 
   /* ---- HTTP/1.1 ---- */

@@ -12,7 +12,7 @@ import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@fe
 import { createUpgrade, parseUri, resolveLimits, type WebSocketUri } from '@ferrywire/handshake';
 import { type ConnectHook, type DialOptions, dial } from './dial.ts';
 import { openStream, sessionOver } from './http2-client.ts';
-import { Http2Transport } from './http2-transport.ts';
+import { Http2Transport, SessionRefs } from './http2-transport.ts';
 import { kernels } from './kernels.ts';
 import { type ClientOptions, checkConnection, checkNumber, checkObject, checkText, hostOptions } from './options.ts';
 import { clock, timers } from './timers.ts';
@@ -143,7 +143,7 @@ async function openHttp2(
   const session = made ?? (over as ClientHttp2Session); // not made, so it was given
   try {
     const { stream, response, negotiated } = await openStream(session, upgrade, maxBodySize, `${uri.host}:${uri.port}`, signal);
-    const transport = new Http2Transport(stream, made);
+    const transport = new Http2Transport(stream, made === null ? null : new SessionRefs(made));
     if (made !== null) stream.once('close', () => made.close());
     const { url: _url, http: _http, ...connection } = settings;
     const heads = { request: null, response };

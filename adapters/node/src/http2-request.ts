@@ -18,7 +18,7 @@ import {
   type ServerPolicy,
 } from '@ferrywire/handshake';
 import { outgoing } from './http2-heads.ts';
-import { Http2Transport } from './http2-transport.ts';
+import { Http2Transport, type SessionRefs } from './http2-transport.ts';
 import { clock, timers } from './timers.ts';
 
 const DEFAULT_TIMEOUT = 10_000;
@@ -40,12 +40,12 @@ export class Http2Requests {
   }
 
   /** Asks the application, or the policy. */
-  take(stream: ServerHttp2Stream, request: ServerRequest): void {
+  take(stream: ServerHttp2Stream, request: ServerRequest, refs: SessionRefs | null): void {
     if (this.#closed) {
       stream.on('error', ignore).close(REFUSED);
       return;
     }
-    const pending = new Http2Request(this, stream, request);
+    const pending = new Http2Request(this, stream, request, refs);
     this.#pending.add(pending);
     pending.start();
   }
@@ -71,12 +71,12 @@ class Http2Request implements PendingRequest {
   #timer: unknown = null;
   readonly #onClose = (): void => this.#closed();
 
-  constructor(owner: Http2Requests, stream: ServerHttp2Stream, request: ServerRequest) {
+  constructor(owner: Http2Requests, stream: ServerHttp2Stream, request: ServerRequest, refs: SessionRefs | null) {
     this.#owner = owner;
     this.#stream = stream;
     this.request = request;
     this.isWebSocket = isWebSocketRequest(request);
-    this.transport = new Http2Transport(stream, null);
+    this.transport = new Http2Transport(stream, refs);
     // A reset is told by 'close'. Without a listener an error would end the process.
     stream.on('error', ignore).on('close', this.#onClose);
   }
@@ -225,6 +225,7 @@ class Http2Request implements PendingRequest {
 
   #closed(): void {
     const known = this.#phase === 'over';
+    this.transport.unref();
     this.#over();
     if (!known) this.#refused(this.#status, 'WS_HS_EOF');
   }

@@ -6,6 +6,7 @@ import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2S
 import type { Socket } from 'node:net';
 import { fieldsOf, requestOf } from './http2-heads.ts';
 import type { Http2Requests } from './http2-request.ts';
+import { SessionRefs } from './http2-transport.ts';
 import { timers } from './timers.ts';
 
 const DEFAULT_OPENING = 10_000;
@@ -27,10 +28,7 @@ export class Http2Sessions {
     const { opening = DEFAULT_OPENING } = requests.settings.timeouts ?? {};
     this.#server = server;
     this.#opening = opening;
-    server.on('session', (session) => this.#add(session));
-    server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
-      requests.take(stream, requestOf(fieldsOf(raw, headers)));
-    });
+    server.on('session', (session) => this.#add(session, requests));
     // A session that its peer broke takes its streams with it, and each of them says so.
     server.on('sessionError', () => {});
   }
@@ -86,15 +84,17 @@ export class Http2Sessions {
   }
 
   /** A session that nobody uses is closed after `timeouts.opening`. */
-  #add(session: ServerHttp2Session): void {
+  #add(session: ServerHttp2Session, requests: Http2Requests): void {
     let streams = 0;
+    const refs = new SessionRefs(session);
     this.#sessions.add(session);
     session.once('close', () => this.#sessions.delete(session));
-    session.on('stream', (stream) => {
+    session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
       streams++;
       stream.once('close', () => {
         streams--;
       });
+      requests.take(stream, requestOf(fieldsOf(raw, headers)), refs);
     });
     if (this.#opening === 0) return;
     session.setTimeout(Math.min(this.#opening, LONGEST), () => {

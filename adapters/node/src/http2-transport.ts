@@ -21,11 +21,27 @@ const LINGER = 500;
 const owner: unique symbol = Symbol('ferrywire http2 transport');
 type Owned = Http2Stream & { [owner]?: Http2Transport };
 
+/** Keeps the process alive for as long as one of a session's streams is to. Not for sessions that are somebody else's. */
+export class SessionRefs {
+  readonly #session: Http2Session;
+  #holders = 0;
+
+  constructor(session: Http2Session) {
+    this.#session = session;
+  }
+  hold(): void {
+    if (++this.#holders === 1) this.#session.ref();
+  }
+  release(): void {
+    if (--this.#holders === 0) this.#session.unref();
+  }
+}
+
 export class Http2Transport implements Transport, NodeTransport {
   readonly socket: Http2Stream;
   readonly incoming = null;
-  /** The session, where it was made for this stream alone. */
-  readonly #own: Http2Session | null;
+  readonly #refs: SessionRefs | null;
+  #holds = false;
   /** Set once it is open. */
   peer: Peer | null = null;
   #driver: DriverHandle | null = null;
@@ -34,9 +50,10 @@ export class Http2Transport implements Transport, NodeTransport {
   /** The grace of an end, or a server's patience. */
   #timer: unknown = null;
 
-  constructor(stream: Http2Stream, own: Http2Session | null) {
+  constructor(stream: Http2Stream, refs: SessionRefs | null) {
     this.socket = stream;
-    this.#own = own;
+    this.#refs = refs;
+    this.ref();
   }
 
   /** From here on the stream's events go to the driver. */
@@ -98,10 +115,14 @@ export class Http2Transport implements Transport, NodeTransport {
     return this.socket.session?.encrypted ?? false;
   }
   ref(): void {
-    this.#own?.ref();
+    if (this.#refs === null || this.#holds) return;
+    this.#holds = true;
+    this.#refs.hold();
   }
   unref(): void {
-    this.#own?.unref();
+    if (this.#refs === null || !this.#holds) return;
+    this.#holds = false;
+    this.#refs.release();
   }
 
   /* ---- the stream's events ---- */
@@ -130,6 +151,7 @@ export class Http2Transport implements Transport, NodeTransport {
   closed(): void {
     if (this.#gone) return;
     this.#gone = true;
+    this.unref();
     if (this.#timer !== null) timers.clear(this.#timer);
     if (!this.#ended || isReset(this.socket)) this.#driver?.receiveError(resetError(this.socket));
     this.#driver?.gone();

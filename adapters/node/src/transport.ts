@@ -27,7 +27,7 @@ export interface NodeTransport {
   readonly encrypted: boolean;
   /** `attach` over HTTP/1.1 only, in `onRequest` and `onOpen`: the request as Node's HTTP server knows it. Let go afterwards: it is larger than a connection. */
   readonly incoming: IncomingMessage | null;
-  /** Whether an open connection keeps the process alive (default: it does). Of no effect on a stream of a session that has others. */
+  /** Whether an open connection keeps the process alive (default: it does). Of no effect on a stream of a session that is not ours; of ours, the last stream decides. */
   ref(): void;
   unref(): void;
 }

@@ -29,12 +29,16 @@ export interface ContractConnect {
   /** The authority to trust, PEM. */
   readonly tls?: { readonly ca: string };
   readonly servername?: string;
+  /** Only where the adapter says `http2`. */
+  readonly http2?: boolean;
   readonly socketPath?: string;
 }
 
 export interface AdapterUnderTest {
   readonly name: string;
   readonly capabilities: Capabilities;
+  /** Present = connections are streams of HTTP/2. */
+  readonly http2?: true;
   /** Rejects with an `EndpointError`. */
   listen(options: ContractListen): Promise<Listening>;
   /** Resolves when the connection is open; rejects with an `EndpointError`. */

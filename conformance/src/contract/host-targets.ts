@@ -1,5 +1,5 @@
 /**
- * An adapter as a target of the conformance cases, over TCP and in this process: an echo server, and a client that visits the harness as
+ * An adapter as a target of the conformance cases, over TCP (or HTTP/2) and in this process: an echo server, and a client that visits the harness as
  * one visits an Autobahn fuzzing server.
  */
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
@@ -8,6 +8,7 @@ import type { Case } from '../case.ts';
 import { type CaseResult, isSpotless } from '../result.ts';
 import type { ActiveTarget, PassiveTarget, TargetSettings } from '../target.ts';
 import { clientListener } from '../targets/client-listener.ts';
+import { http2Server } from '../targets/http2-server.ts';
 import { serverUrl } from '../targets/server-url.ts';
 import type { AdapterUnderTest } from './adapter.ts';
 
@@ -28,27 +29,32 @@ export function serverTarget(adapter: AdapterUnderTest): ActiveTarget {
     name: `${adapter.name} as a server`,
     role: 'server',
     virtual: false,
+    openings: adapter.http2 !== true,
     async open() {
       // Context takeover is what some cases are about; servers demand none by default.
       const policy = { extensions: [serverDeflate({ clientNoContextTakeover: false, serverNoContextTakeover: false })] };
       listening = await adapter.listen({ host: '127.0.0.1', port: 0, limits, policy, handlers: echo });
-      inner = serverUrl(listening.url);
+      inner = (adapter.http2 === true ? http2Server : serverUrl)(listening.url);
+      await inner.open();
     },
     run(test, settings) {
       if (inner === null) throw new Error('open() comes first');
       return inner.run(test, settings);
     },
     async close() {
+      await inner?.close();
       await listening?.close({ deadline: 0 });
     },
   };
 }
 
 export function clientTarget(adapter: AdapterUnderTest): PassiveTarget {
+  const http2 = adapter.http2 === true;
+  const over = http2 ? { http2 } : {};
   const visit = (url: string, offers: boolean, handlers: PeerHandlers): Promise<void> =>
     new Promise((resolve, reject) => {
       const extensions = offers ? [clientDeflate()] : [];
-      adapter.connect(url, { limits, extensions, handlers: { ...handlers, onEnd: () => resolve() } }).catch(reject);
+      adapter.connect(url, { limits, extensions, ...over, handlers: { ...handlers, onEnd: () => resolve() } }).catch(reject);
     });
   const visitAll = async (base: string): Promise<void> => {
     let count = 0;
@@ -83,6 +89,7 @@ export function clientTarget(adapter: AdapterUnderTest): PassiveTarget {
     let failure: unknown = null;
     const listener = clientListener({
       port: 0,
+      http2,
       onListening(url) {
         visitAll(url).catch((error: unknown) => {
           failure = error;
@@ -98,6 +105,7 @@ export function clientTarget(adapter: AdapterUnderTest): PassiveTarget {
     kind: 'passive',
     name: `${adapter.name} as a client`,
     role: 'client',
+    openings: !http2,
     async serve(cases, settings, onResult, signal) {
       const late: Case[] = [];
       await visitOnce(cases, settings, signal, (result) => {

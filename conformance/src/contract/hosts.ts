@@ -4,7 +4,7 @@
 import type { AdapterUnderTest } from './adapter.ts';
 import { streamsOverNet } from './net-pair.ts';
 
-export const hostNames = ['node', 'bun', 'deno', 'streams'] as const;
+export const hostNames = ['node', 'bun', 'deno', 'streams', 'node-http2'] as const;
 export type HostName = (typeof hostNames)[number];
 
 const loaders: Readonly<Record<HostName, () => Promise<AdapterUnderTest>>> = {
@@ -12,6 +12,7 @@ const loaders: Readonly<Record<HostName, () => Promise<AdapterUnderTest>>> = {
   bun: async () => named('@ferrywire/bun', await import('@ferrywire/bun')),
   deno: async () => named('@ferrywire/deno', await import('@ferrywire/deno')),
   streams: async () => streamsOverNet,
+  'node-http2': async () => (await import('./http2-host.ts')).nodeOverHttp2,
 };
 
 function named(name: string, { capabilities, listen, connect }: Omit<AdapterUnderTest, 'name'>): AdapterUnderTest {

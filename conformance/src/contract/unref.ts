@@ -6,12 +6,14 @@ const loaders = {
   bun: () => import('@ferrywire/bun'),
   deno: () => import('@ferrywire/deno'),
 };
-const { listen, connect, transportOf } = await loaders[process.argv[2] as keyof typeof loaders]();
+const [host = ''] = process.argv.slice(2);
+const http2 = host === 'node-http2';
+const { listen, connect, transportOf } = await loaders[(http2 ? 'node' : host) as keyof typeof loaders]();
 
 const opened: Peer[] = [];
 const handlers: PeerHandlers = { onOpen: (peer) => void opened.push(peer) };
-const listening = await listen({ handlers });
-await connect(listening.url, { handlers });
+const listening = await listen(http2 ? { handlers, http2 } : { handlers });
+await connect(listening.url, http2 ? { handlers, http2 } : { handlers });
 for (const peer of opened) transportOf(peer).unref();
 listening.unref();
 console.log(`${opened.length} open`);

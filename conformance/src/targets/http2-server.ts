@@ -18,6 +18,9 @@ const openingLimit = 5000;
 /** REFUSED_STREAM and ENHANCE_YOUR_CALM: the session is busy with other cases (RFC 9113 section 8.7). */
 const busy: readonly number[] = [7, 11];
 
+/** MB. Node counts what waits to be sent, and beyond its limit of 10 resets streams whose answer comes. */
+const maxSessionMemory = 4096;
+
 class StreamReset extends Error {
   readonly code: number;
 
@@ -78,7 +81,7 @@ class Sessions {
   #open(limit: number): Promise<ClientHttp2Session> {
     const { ca, rejectUnauthorized = true } = this.#options;
     const origin = `${this.#url.protocol === 'wss:' ? 'https' : 'http'}://${this.#url.host}`;
-    const session = connect(origin, { rejectUnauthorized, ...(ca === undefined ? {} : { ca: Buffer.from(ca) }) });
+    const session = connect(origin, { maxSessionMemory, rejectUnauthorized, ...(ca === undefined ? {} : { ca: Buffer.from(ca) }) });
     this.#session = session;
     this.#opened.add(session);
     session.once('close', () => this.#opened.delete(session));
@@ -153,10 +156,12 @@ function ask(
     const timer = setTimeout(() => fail(new Error(`no answer within ${limit} ms`)), limit);
     // A reset is told by 'close'.
     stream.on('error', () => {});
-    stream.once('close', () => fail(new StreamReset(stream.rstCode ?? 0)));
+    // The runtime has listeners of its own, so ours is taken off by name.
+    const onClose = (): void => fail(new StreamReset(stream.rstCode ?? 0));
+    stream.once('close', onClose);
     stream.once('response', (headers) => {
       clearTimeout(timer);
-      stream.removeAllListeners('close');
+      stream.off('close', onClose);
       const status = headers[':status'];
       const answer = headers['sec-websocket-extensions'];
       if (status === 200) resolve({ stream, extensions: answer === undefined ? undefined : String(answer) });

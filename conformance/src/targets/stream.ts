@@ -15,7 +15,10 @@ export function streamChannel(stream: Http2Stream): Channel {
       if (!stream.destroyed) stream.end();
     },
     abort: () => {
-      if (!stream.destroyed) stream.close(cancel);
+      if (stream.destroyed) return;
+      // Nothing is left to reset, and Node takes many resets in a row for an attack.
+      if (stream.readableEnded) stream.end();
+      else stream.close(cancel);
     },
   };
 }
