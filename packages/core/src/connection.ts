@@ -16,6 +16,7 @@ import { FrameWriter } from './frame-writer.ts';
 import { InputQueue } from './input.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { maskSource } from './masks.ts';
+import type { MessageWriter } from './message-writer.ts';
 import { checkBytes, checkData, describe, misuse } from './misuse.ts';
 import type { ConnectionOptions, Delivery } from './options.ts';
 import type { KeptPiece, QueuedEvent } from './outlet.ts';
@@ -26,15 +27,14 @@ import { InboundPipeline, OutboundPipeline } from './pipeline.ts';
 import type { PreparedMessage } from './prepared.ts';
 import { preparedOf } from './prepared.ts';
 import { Receiver } from './receiver.ts';
-import type { MessageWriter } from './sender.ts';
 import { settingsOf } from './settings.ts';
 import { meaning } from './state.ts';
 import { Timers } from './timers.ts';
 import { Tracer } from './trace.ts';
 
+export type { MessageWriter } from './message-writer.ts';
 export type { PreparedMessage } from './prepared.ts';
 export { prepareMessage } from './prepared.ts';
-export type { MessageWriter } from './sender.ts';
 
 /** `closing` from the first close frame, or the failure, to the end of the transport. */
 export type ConnectionState = 'open' | 'closing' | 'closed';
