@@ -1,5 +1,6 @@
 /** The socket: receive, send, the states, closing, and what .NET documents as errors. */
 import { duplexPair, PassThrough, Readable } from 'node:stream';
+import { serializeFrame } from '@ferrywire/core/frame';
 import {
   ArgumentException,
   ArgumentNullException,
@@ -14,6 +15,7 @@ import {
   WebSocketMessageType,
   WebSocketState,
 } from '@ferrywire/http-listener';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { closePayload, ends, rejection } from './helpers.ts';
 
@@ -68,6 +70,54 @@ describe('receive', () => {
     }
     expect(text).toBe('abcdef');
     expect(await frame()).toMatchObject({ opcode: 10, payload: Buffer.from('ping') });
+  });
+  it('gives the same messages however the bytes are cut and whatever the buffer holds', async () => {
+    const message = fc.record({ text: fc.boolean(), size: fc.nat(400), fragment: fc.integer({ min: 1, max: 100 }) });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(message, { maxLength: 5 }),
+        fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 20 }),
+        fc.integer({ min: 1, max: 500 }),
+        async (messages, cuts, size) => {
+          const expected = messages.map(({ text, size: length }, index) => [
+            text ? 'Text' : 'Binary',
+            'é水x'.repeat(length + index).slice(0, length),
+          ]);
+          const frames = messages.flatMap(({ text, fragment }, index) => {
+            const bytes = Buffer.from(expected[index]?.[1] ?? '');
+            const count = Math.max(1, Math.ceil(bytes.length / fragment));
+            return Array.from({ length: count }, (_, part) =>
+              serializeFrame({
+                opcode: part > 0 ? 0 : text ? 1 : 2,
+                fin: part === count - 1,
+                payload: bytes.subarray(part * fragment, (part + 1) * fragment),
+                maskKey: 0x0a0b0c0d,
+              }),
+            );
+          });
+          const wire = Buffer.concat([...frames, serializeFrame({ opcode: 8, payload: closePayload(1000), maskKey: 1 })]);
+          const { socket, peer } = ends();
+          let at = 0;
+          for (let index = 0; at < wire.length; index++) {
+            const step = cuts[index % cuts.length] ?? 1;
+            peer.write(wire.subarray(at, at + step));
+            at += step;
+          }
+          const received: unknown[] = [];
+          const buffer = new Uint8Array(size);
+          let pieces: Uint8Array[] = [];
+          for (let result = await socket.receive(buffer); result.messageType !== 'Close'; result = await socket.receive(buffer)) {
+            pieces.push(buffer.slice(0, result.count));
+            if (!result.endOfMessage) continue;
+            received.push([result.messageType, Buffer.concat(pieces).toString()]);
+            pieces = [];
+          }
+          expect(received).toEqual(expected);
+          socket.dispose();
+        },
+      ),
+      { numRuns: 60 },
+    );
   });
   it('takes any view or ArrayBuffer', async () => {
     const { socket, feed } = ends();
