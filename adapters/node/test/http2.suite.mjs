@@ -221,7 +221,7 @@ http2('refusals: not allowed, 400 for a version, 404, a reset, 408', async () =>
   const server = await listen({
     http2: true,
     policy: { path: '/here' },
-    timeouts: { opening: 200 },
+    timeouts: { opening: 1000 },
     handlers: { onRequest: (pending) => void (pending.request.target !== '/never' && pending.accept()) },
   });
   cleanups.push(() => server.close({ deadline: 0 }));
