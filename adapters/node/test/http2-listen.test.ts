@@ -101,8 +101,6 @@ describe('without TLS', () => {
     const strict = await start();
     const page = await ask(await sessionTo(target(strict)), { ':path': '/' }, true);
     expect([page.status, page.fields.allow]).toEqual([405, 'CONNECT']);
-    const kind = await start({ handlers: { onRequest: ({ isWebSocket, reject }) => expect(isWebSocket).toBe(false) ?? reject } });
-    await kind.close({ deadline: 0 });
     const open = await start({
       handlers: {
         onRequest(pending) {
