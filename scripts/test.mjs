@@ -21,7 +21,7 @@ const list = process.env.FERRYWIRE_SUITES;
 /** @type {{ suites: readonly Suite[] }} */
 const { suites } = await import(list === undefined ? './suites.mjs' : pathToFileURL(list).href);
 
-const VITEST_SECONDS = 480;
+const VITEST_SECONDS = 660;
 const SUITE_SECONDS = 120;
 /** What uvu prints besides what the tests say. */
 const RUNNER_LINE = /^\s*$|^.*[•✘] .*\(\d+ \/ \d+\)\s*$|^\s*(Total|Passed|Skipped|Duration):\s/;

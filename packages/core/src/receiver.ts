@@ -220,7 +220,8 @@ export class Receiver {
     context.maxFrameSize = this.payload.maxFrameSize(opcode === Opcode.Continuation ? message : null, header.rsv !== 0);
     context.lenient = this.#lenient;
     const violation = checkFrameHeader(header, context);
-    if (violation === null) return null;
+    // A close frame has no payload or at least a code (section 5.5.1): its length alone shows the fault.
+    if (violation === null) return opcode === Opcode.Close && header.payloadLength === 1 ? violations.WS_CLOSE_PAYLOAD : null;
     const order = violation.code === 'WS_UNEXPECTED_CONTINUATION' || violation.code === 'WS_EXPECTED_CONTINUATION';
     return order ? violations[next as ViolationCode] : violation;
   }
@@ -238,10 +239,6 @@ export class Receiver {
     if (this.#tracer !== null) this.#startTrace();
     if (opcode > Opcode.Binary) {
       this.#phase = CONTROL;
-      if (opcode === Opcode.Close && this.#size === 1) {
-        this.#fail(violations.WS_CLOSE_PAYLOAD);
-        return false;
-      }
       this.#control = new Uint8Array(this.#size);
       return true;
     }
