@@ -219,7 +219,12 @@ export class Connection implements Protocol {
     const receiver = this.#receiver;
     receiver.stop = this.#paused || !this.#life.parses;
     try {
-      if (!receiver.stop && !receiver.hungry) this.#parse(EMPTY, false, true);
+      if (!receiver.stop && !receiver.hungry) {
+        // Work is left: with what it has not used of its input, where there is such.
+        const rest = this.#held?.shift() ?? null;
+        if (rest === null) this.#parse(EMPTY, false, true);
+        else this.#parse(rest.bytes, rest.own, true);
+      }
       while (!receiver.stop && receiver.hungry) {
         const chunk = this.#held?.shift() ?? null;
         if (chunk === null) break;
