@@ -5,7 +5,8 @@
  * So this uses what lies under the streams, `_handle.writeSync` and `_writeState`. Neither is documented; `probeCodec` finds out at start
  * whether they do what this file relies on, and the package falls back to pako when they do not.
  *
- * Beware: a handle that is used after `close` ends the process on Node. `SteppedInflate` and `SteppedDeflate` let go of the engine first.
+ * Beware: a handle that is used after `close`, or with a range outside of its buffers, ends the process on Node. `SteppedInflate` and
+ * `SteppedDeflate` let go of the engine first, and ranges are checked here.
  */
 import { createDeflateRaw, createInflateRaw } from 'node:zlib';
 import type { DeflateCodec, RawDeflate, RawInflate } from './codec.ts';
@@ -65,6 +66,8 @@ class ZlibEngine implements Engine {
     outStart: number,
     outLength: number,
   ): boolean {
+    // Node ends the process over a range that is not in the buffer, as when the application has detached one that waits to be sent.
+    if (inLength < 0 || inStart + inLength > input.length) throw new RangeError('the input is no longer there: was its buffer detached?');
     this.#failed = false;
     this.#handle.writeSync(flush, input, inStart, inLength, output, outStart, outLength);
     if (this.#failed) return false;

@@ -252,6 +252,19 @@ for (const [name, codec] of codecs) {
   });
 }
 
+test('zlib: a buffer that was detached while it waits is an error, not the end of the process', () => {
+  const out = new Output();
+  out.room = 1 << 20;
+  const deflate = zlibCodec.createDeflate(15, 6, 8);
+  const input = mixture(random(1), 100_000);
+  const { consumed } = deflate.push(input, 0, input.length, true, out);
+  assert.ok(consumed > 0 && consumed < 100_000);
+  structuredClone(input, { transfer: [input.buffer as ArrayBuffer] });
+  assert.throws(() => deflate.push(input, consumed, 100_000, true, out), /detached/);
+  assert.throws(() => deflate.push(input, consumed, input.length, true, out), /detached/);
+  deflate.close();
+});
+
 for (const [from, compressor] of codecs) {
   for (const [to, decompressor] of codecs) {
     for (let windowBits = 9; windowBits <= 15; windowBits++) {
