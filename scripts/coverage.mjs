@@ -2,7 +2,7 @@
  * `npm run coverage`: which branches of the core and the handshake no test reaches. A branch that none can reach says so at its line, or on the
  * line above: `// not covered: why`. The right side of `list[index] ?? 0` needs none. Ends with `N passed, N failed`, one for each branch.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +18,12 @@ const { values } = parseArgs({ options: { keep: { type: 'string' } } });
 
 mkdirSync(join(root, 'tmp'), { recursive: true });
 const folder = values.keep ?? mkdtempSync(join(root, 'tmp/coverage-'));
+/** A copy of what is counted, so that a build in the meantime makes no difference. */
+const copy = join(folder, 'packages');
 if (values.keep === undefined) {
+  for (const name of PACKAGES) {
+    for (const part of ['dist', 'src']) cpSync(join(root, 'packages', name, part), join(copy, name, part), { recursive: true });
+  }
   const { code, output } = await run(
     process.execPath,
     [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', 'scripts/instrument/vitest.config.mjs'],
@@ -29,7 +34,7 @@ if (values.keep === undefined) {
 
 /** @type {Map<string, number[]>} */
 const counts = new Map();
-for (const name of readdirSync(folder)) {
+for (const name of readdirSync(folder).filter((entry) => entry.endsWith('.json'))) {
   /** @type {Record<string, number[]>} */
   const found = JSON.parse(readFileSync(join(folder, name), 'utf8'));
   for (const [file, counters] of Object.entries(found)) {
@@ -46,13 +51,13 @@ let explained = 0;
 /** @type {string[]} */
 const missing = [];
 for (const name of PACKAGES) {
-  const dist = join(root, 'packages', name, 'dist');
+  const dist = join(copy, name, 'dist');
   for (const file of readdirSync(dist).filter((entry) => entry.endsWith('.js'))) {
     const source = readFileSync(join(dist, file), 'utf8');
     const { places } = countBranches(file, source, 0);
     if (places.length === 0) continue;
     const map = new SourceMap(JSON.parse(readFileSync(join(dist, `${file}.map`), 'utf8')));
-    const lines = readFileSync(join(root, 'packages', name, 'src', file.replace(/js$/, 'ts')), 'utf8').split('\n');
+    const lines = readFileSync(join(copy, name, 'src', file.replace(/js$/, 'ts')), 'utf8').split('\n');
     const counters = counts.get(`${name}/${file}`);
     for (const [index, at] of places.entries()) {
       if ((counters?.[index] ?? 0) > 0) {

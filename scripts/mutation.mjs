@@ -7,7 +7,7 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +38,10 @@ const files = [
     .map((file) => join(folder, file)),
   fileURLToPath(new URL('./mutation/corpus.mjs', import.meta.url)),
 ];
+mkdirSync(join(root, 'tmp'), { recursive: true });
+const dist = mkdtempSync(join(root, 'tmp/mutation-'));
+process.once('exit', () => rmSync(dist, { recursive: true, force: true }));
+cpSync(join(root, 'packages/core/dist'), dist, { recursive: true });
 const hooks = new URL('./mutation/hooks.mjs', import.meta.url).href;
 
 class Runner {
@@ -47,7 +51,7 @@ class Runner {
     runner.child = fork(fileURLToPath(new URL('./mutation/worker.mjs', import.meta.url)), files, {
       execPath: node,
       execArgv: ['--expose-gc', '--no-warnings', '--import', hooks],
-      env: { ...process.env, MUTANT: String(mutant) },
+      env: { ...process.env, MUTANT: String(mutant), CORE_DIST: dist },
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     runner.hello = await runner.answer(120_000);
@@ -93,7 +97,8 @@ const { names, mutants, files: sources, loaded } = runner.hello;
 /** @type {{ ms: number, hits: Set<number> }[]} */
 const tests = [];
 for (let index = 0; index < names.length; index++) {
-  const result = await runner.ask({ do: 'baseline', test: index }, 60_000);
+  if (index % 200 === 199) console.log(`${index + 1} of ${names.length} tests`);
+  const result = await runner.ask({ do: 'baseline', test: index }, 30_000);
   if (result === null) {
     runner.stop();
     runner = await Runner.start();
@@ -109,7 +114,7 @@ const placeOf = (id) => {
   const source = sources.find((/** @type {any} */ entry) => id >= entry.first && id < entry.first + entry.count);
   const file = source?.file ?? '?';
   const { at, what } = mutants[id - 1];
-  const text = readFileSync(join(root, 'packages/core/dist', file), 'utf8');
+  const text = readFileSync(join(dist, file), 'utf8');
   return { file, line: text.slice(0, at).split('\n').length, what: what.replace(/\s+/g, ' ').slice(0, 160) };
 };
 
@@ -151,8 +156,7 @@ async function work() {
     const patience = 5000 + 10 * list.reduce((sum, index) => sum + (tests[index]?.ms ?? 0), 0);
     if (isStatic.has(id)) {
       const fresh = await Runner.start(id);
-      // With the mutant in the tables it stays on: `id: 0` leaves what was loaded as it is.
-      const answer = fresh.hello === null ? { killer: 0 } : await fresh.ask({ do: 'kill', id: 0, tests: list }, patience);
+      const answer = fresh.hello === null ? { killer: 0 } : await fresh.ask({ do: 'kill', id, tests: list }, patience);
       fresh.stop();
       results.push({ id, outcome: answer === null ? 'timeout' : answer.killer >= 0 ? 'killed' : 'survived' });
     } else {

@@ -1,4 +1,6 @@
 /** The tests of the core and the handshake with counted branches: see `scripts/coverage.mjs`. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { countBranches } from './branches.mjs';
@@ -11,9 +13,10 @@ const plugins = [
   {
     name: 'count-branches',
     enforce: 'pre',
-    transform(code, id) {
+    load(id) {
       const [, name = '', file = ''] = /\/packages\/(\w+)\/dist\/([\w-]+\.js)(?:\?.*)?$/.exec(id) ?? [];
       if (!packages.includes(name)) return null;
+      const code = readFileSync(join(process.env.COVERAGE_FOLDER ?? '', 'packages', name, 'dist', file), 'utf8');
       const { next } = countBranches(file, code, 0);
       const counters = `((globalThis.__branches??={})[${JSON.stringify(`${name}/${file}`)}]??=new Uint32Array(${next}))`;
       return { code: countBranches(file, code, 0, counters).code, map: null };

@@ -2,11 +2,15 @@
 import { pathToFileURL } from 'node:url';
 
 const { all, files, activate, takeHits } = /** @type {any} */ (globalThis).__mutants;
-// Everything the core has, in a fixed order, so that numbers are the same in every process.
+// The core first: what is asked for while it is loaded is decided then and cannot be switched later. In a fixed order, so that numbers are
+// the same in every process.
+await import('@ferrywire/core');
+await import('@ferrywire/core/frame');
+const loaded = takeHits();
 for (const file of process.argv.slice(2)) await import(pathToFileURL(file).href);
 /** @type {import('./vitest-shim.mjs').Test[]} */
 const tests = /** @type {any} */ (globalThis).__tests ?? [];
-const loaded = takeHits();
+takeHits();
 
 /** @param {number} index @returns {Promise<string | null>} */
 async function run(index) {

@@ -109,6 +109,7 @@ export class FrameParser {
   }
 
   #finish(length: number): Uint8Array {
+    // not covered: the memory never grows beyond the frame, so the slice is a safeguard.
     const payload = this.#payload.length === length ? this.#payload : this.#payload.slice(0, length);
     this.#payload = new Uint8Array(0);
     return payload;

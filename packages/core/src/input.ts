@@ -29,6 +29,7 @@ export class InputQueue {
 
   /** `keep`: by reference if large enough; otherwise always copied. */
   push(bytes: Uint8Array, keep: boolean, own: boolean): void {
+    // not covered: the connection gives no empty chunk.
     if (bytes.length === 0) return;
     this.size += bytes.length;
     if (keep && bytes.length >= REFERENCE_FROM && bytes.length * 2 >= bytes.buffer.byteLength) {
@@ -80,6 +81,7 @@ export class InputQueue {
 
   /** Puts the unread rest of the last chunk back in front. */
   unshift(bytes: Uint8Array, own: boolean): void {
+    // not covered: the connection gives no empty chunk.
     if (bytes.length === 0) return;
     this.size += bytes.length;
     this.#chunks.splice(0, this.#read, { bytes, own });

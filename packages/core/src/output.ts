@@ -72,6 +72,7 @@ export class OutputQueue {
   }
   /** Queues a chunk by reference. */
   append(chunk: Uint8Array): void {
+    // not covered: nothing empty is queued.
     if (chunk.length === 0) return;
     this.#cut();
     this.#chunks ??= [];

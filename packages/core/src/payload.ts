@@ -297,6 +297,7 @@ export class PayloadReader {
     const tail = incompleteTail(scratch, 0, size);
     for (let i = 0; i < tail; i++) carry[i] = scratch[size - tail + i] as number;
     message.carried = tail;
+    // not covered: the bytes were checked, so decoding them cannot fail.
     return this.content.decode(scratch, 0, size - tail) ?? '';
   }
   #textPiece(text: string, last: boolean): void {

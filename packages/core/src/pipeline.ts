@@ -99,6 +99,7 @@ export class InboundPipeline {
     for (let i = 0; i <= last; i++) {
       const stage = active[i] as Stage<InboundTransform>;
       const next = i === last ? out : (active[i + 1] as Stage<InboundTransform>).before;
+      // not covered: only the first stage has nothing before it, and it is next to none.
       if (next === null) continue;
       const result = this.#feed(
         stage,
@@ -189,6 +190,7 @@ export class OutboundPipeline {
     for (let i = 0; i <= last; i++) {
       const stage = active[i] as Stage<OutboundTransform>;
       const next = i === last ? out : (active[i + 1] as Stage<OutboundTransform>).before;
+      // not covered: only the first stage has nothing before it, and it is next to none.
       if (next === null) continue;
       const before = i === 0 ? null : stage.before;
       const from = before === null ? start : stage.read;

@@ -1,8 +1,17 @@
 /** Branches that the other suites of the core do not reach: wrong arguments, custom kernels, and memory at its edges. */
-import { Connection, type ConnectionOptions, type Kernels } from '@ferrywire/core';
+import {
+  Connection,
+  type ConnectionOptions,
+  type InboundTransform,
+  type Kernels,
+  type OutboundTransform,
+  type TransformOutput,
+  type TransformStatus,
+} from '@ferrywire/core';
 import { applyMask, copyMasked, FrameParser } from '@ferrywire/core/frame';
 import { describe, expect, it } from 'vitest';
 import { concat, hex, open, pattern, peerOf, toHex, utf8 } from './connection-helpers.ts';
+import { extension } from './extension-helpers.ts';
 
 const roles = ['server', 'client'] as const;
 
@@ -173,4 +182,37 @@ describe('long text', () => {
     expect(Buffer.from(concat(...harness.frames().map(({ payload }) => payload))).toString()).toBe('a😀b\ufffd!');
     expect(hex('00')).toEqual(Uint8Array.of(0));
   });
+});
+
+describe('transforms that break their contract', () => {
+  const tooMuch = (_input: Uint8Array, start: number, end: number, out: TransformOutput): { consumed: number; status: TransformStatus } => {
+    out.write(new Uint8Array(out.room + 1), 0, out.room + 1);
+    return { consumed: end - start, status: 'need' };
+  };
+  const idle = (): { consumed: number; status: TransformStatus } => ({ consumed: 0, status: 'more' });
+  const inbound = (push: InboundTransform['push']): InboundTransform => ({ begin: () => true, push, finish: () => 'need' });
+  const outbound = (push: InboundTransform['push']): OutboundTransform => ({
+    begin: () => 4,
+    push(input, start, end, _fin, out) {
+      const result = push(input, start, end, out);
+      return 'status' in result ? result : { consumed: 0, status: 'need' };
+    },
+    cacheKey: null,
+  });
+
+  for (const [name, push, message] of [
+    ['write more than there is room', tooMuch, /out\.room/],
+    ['ask for more for ever', idle, /more steps/],
+  ] as const) {
+    it.each(roles)(`%s: receiving, those that ${name} throw`, (role) => {
+      for (const delivery of ['message', 'chunk', 'span'] as const) {
+        const harness = open({ role, delivery, extensions: [extension('bad', 4, () => inbound(push))] });
+        expect(() => harness.receive(harness.peer.frame({ opcode: 2, rsv: 4, payload: pattern(10) }))).toThrow(message);
+      }
+    });
+    it.each(roles)(`%s: sending, those that ${name} throw`, (role) => {
+      const harness = open({ role, extensions: [extension('bad', 4, () => inbound(idle), outbound(push))] });
+      expect(() => harness.connection.sendBinary(pattern(10))).toThrow(message);
+    });
+  }
 });

@@ -90,6 +90,7 @@ export class ClientProtocol extends BaseProtocol<ClientEvent> {
       return position;
     }
     if (response.status === 101) {
+      // not covered: the verdict is there while the response is read.
       this.refused(verdict?.error ?? 'WS_HS_STATUS', false);
       return chunk.length;
     }
@@ -118,8 +119,10 @@ export class ClientProtocol extends BaseProtocol<ClientEvent> {
 
   protected dispatch(event: ClientEvent): void {
     const { sink } = this;
+    // not covered: events are dispatched in push mode only.
     if (sink === null) return;
     if (event.type === 'open') sink.onOpen?.(event.connection, event.response);
+    // not covered: there is no third event.
     else if (event.type === 'refused') sink.onRefused?.(event.response, event.body, event.error);
   }
 

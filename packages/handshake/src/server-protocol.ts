@@ -149,6 +149,7 @@ export class ServerProtocol extends BaseProtocol<ServerEvent> {
 
   protected feed(chunk: Uint8Array): number {
     const { parser } = this;
+    // not covered: no byte is fed once the head is done.
     if (parser === null) return chunk.length;
     const end = parser.push(chunk, 0);
     if (parser.fault !== null) {
@@ -192,11 +193,13 @@ export class ServerProtocol extends BaseProtocol<ServerEvent> {
 
   protected dispatch(event: ServerEvent): void {
     const { sink } = this;
+    // not covered: events are dispatched in push mode only.
     if (sink === null) return;
     if (event.type === 'request') {
       if (sink.onRequest === undefined) this.accept();
       else sink.onRequest(event.request, event.isWebSocket);
     } else if (event.type === 'open') sink.onOpen?.(event.connection);
+    // not covered: there is no third event.
     else if (event.type === 'refused') sink.onRefused?.(event.status, event.error);
   }
 
