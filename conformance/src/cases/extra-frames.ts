@@ -50,6 +50,9 @@ function masks(): Case[] {
   const masked = (title: string, step: Step): Omit<CaseInit, 'id'> => refused(title, 'RFC 6455 5.1', 1002, [step], { onlyFor: 'client' });
   // A header with a key of zeros, which leaves the payload as it is.
   const zeroKey = raw(hex('8185000000006f74746572'));
+  const usualKey = raw(hex('818537fa213d7f9f4d5158'));
+  // The second is there to be read as the mask, or the payload, of the first.
+  const twice = (mask: boolean): Step[] => [frame(TEXT, 'otter', { masked: mask }), frame(TEXT, 'otter', { masked: mask })];
   return numbered(1, [
     bare('text without a mask to a server', frame(TEXT, 'otter', { masked: false })),
     bare('empty text without a mask to a server', frame(TEXT, empty, { masked: false })),
@@ -69,6 +72,9 @@ function masks(): Case[] {
         onlyFor: 'server',
       },
     ),
+    { ...accepted('mask of four different bytes', 'RFC 6455 5.3', [usualKey], echoOf('text', 'Hello')), onlyFor: 'server' },
+    { ...bare('two texts without a mask in one write', frame(TEXT, 'otter', { masked: false })), steps: twice(false) },
+    { ...masked('two masked texts in one write', frame(TEXT, 'otter', { masked: true })), steps: twice(true) },
   ]);
 }
 
@@ -113,6 +119,12 @@ function lengths(): Case[] {
     ),
     slowHeader(65_535),
     slowHeader(65_536),
+    accepted(
+      'text of 300 bytes in writes of 20',
+      section,
+      [frame(TEXT, repeated(0x61, 300), { chop: 20 })],
+      echoOf('text', repeated(0x61, 300)),
+    ),
   ]);
 }
 
@@ -160,6 +172,7 @@ function fragments(): Case[] {
     ),
     refused('fragmented pong and nothing more', control, 1002, [part(PONG, 'a')]),
     refused('fragmented ping and nothing more', control, 1002, [part(PING, 'a')]),
+    refused('continuation of nothing, not the last, and nothing more', order, 1002, [part(CONTINUATION, 'a')]),
   ]);
 }
 
@@ -213,6 +226,10 @@ function texts(): Case[] {
       [part(BINARY, hex('ff')), frame(CONTINUATION, hex('c0'))],
       echoOf('binary', hex('ffc0')),
     ),
+    early('lead byte of nothing but overlong forms, in a fragment that is not the last', part(TEXT, hex('61c0'))),
+    early('overlong form of three bytes, in a fragment that is not the last', part(TEXT, hex('61e09f'))),
+    early('overlong form of four bytes, in a fragment that is not the last', part(TEXT, hex('61f08f'))),
+    early('half of a surrogate pair, in a fragment that is not the last', part(TEXT, hex('61eda0'))),
   ]);
 }
 

@@ -34,6 +34,13 @@ function ownCloses(): Case[] {
       [call('sendText', 'a', { fin: false }), call('sendContinuation', 'b', true), call('close', 1000)],
       ok(echoOf('text', 'ab')),
     ),
+    {
+      ...starts('message that crosses the close of the subject, which sends nothing more', 1000, [
+        call('close', 1000),
+        frame(TEXT, 'late'),
+      ]),
+      sections: ['RFC 6455 5.5.1', 'RFC 6455 7.1.2'],
+    },
   ]);
 }
 
