@@ -5,7 +5,7 @@ const MOST_RUNS = 30;
 
 export * from 'fast-check';
 
-/** @type {typeof fc.assert} */
+/** @param {Parameters<typeof fc.assert>[0]} property @param {Parameters<typeof fc.assert>[1]} [options] */
 export const assert = (property, options) => fc.assert(property, { ...options, numRuns: Math.min(options?.numRuns ?? 100, MOST_RUNS) });
 
 /** @type {typeof fc} */
