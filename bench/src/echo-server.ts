@@ -13,7 +13,18 @@ import { loadWebsocketDriver, loadWsServer } from './peers.ts';
 
 const host = '127.0.0.1';
 
+/** The adapter of the runtime at hand. */
 const ferrywire: Start = async (port) => {
+  const { bun, deno } = process.versions;
+  const { listen } = await (bun !== undefined
+    ? import('@ferrywire/bun')
+    : deno !== undefined
+      ? import('@ferrywire/deno')
+      : import('@ferrywire/node'));
+  await listen({ host, port, handlers: { onBinary: echoBack } });
+};
+/** The Node adapter on any runtime. */
+const ferrywireNode: Start = async (port) => {
   const { listen } = await import('@ferrywire/node');
   await listen({ host, port, handlers: { onBinary: echoBack } });
 };
@@ -91,6 +102,7 @@ function ignore(): void {}
 
 const variants: Readonly<Record<string, Start>> = {
   ferrywire,
+  'ferrywire node': ferrywireNode,
   'ferrywire attach': ferrywireAttach,
   'ws+bufferutil': ws,
   ws,

@@ -2,7 +2,7 @@
  * A `Deno.Conn`, plain or TLS, as the driver's transport.
  *
  * All reads of a connection go into one buffer, which the core copies what it keeps from (`input: 'reused'`). It starts with 4 KiB and gets
- * larger after a read that filled it, smaller after one that would have fitted into less, so that an idle connection holds 4 KiB.
+ * larger after a read that filled it, smaller after some that would have fitted into less, so that most idle connections hold 4 KiB.
  *
  * Beware: `conn.writable.close()` closes both sides, `conn.closeWrite()` ends one. `close()` during a TLS handshake leaves the TCP connection
  * open until the peer ends it; nothing in Deno's interface ends it sooner.
@@ -12,14 +12,18 @@ import { type AsyncBytes, AsyncTransport, type SocketInfo, transportIn } from '@
 import type { DenoConn } from './runtime.ts';
 
 const SIZES = [4096, 16_384, 65_536, 262_144] as const;
-/** Buffers of each size that no connection uses at the moment; so many are kept. */
+/** After so many reads in a row that would have fitted into less: traffic in bursts must not change buffers all the time. */
+const PATIENCE = 16;
+/** Buffers of each size that no connection uses at the moment, up to so many bytes each. */
 const spare: Uint8Array[][] = SIZES.map(() => []);
-const KEPT = 8;
+const KEPT = 1_048_576;
 
-class ConnBytes implements AsyncBytes {
+class ConnBytes implements AsyncBytes<number | null> {
+  readonly copies = true;
   readonly conn: DenoConn;
   #level = 0;
   #next = 0;
+  #small = 0;
   #buffer: Uint8Array = new Uint8Array(SIZES[0]);
 
   constructor(conn: DenoConn) {
@@ -27,25 +31,26 @@ class ConnBytes implements AsyncBytes {
     conn.setNoDelay?.(true);
   }
 
-  async read(): Promise<Uint8Array | null> {
+  read(): Promise<number | null> {
     // Not before: whoever gets this buffer next writes into it, and what it held has only now been dealt with.
     if (this.#next !== this.#level) this.#exchange();
+    return this.conn.read(this.#buffer);
+  }
+  chunkOf(count: number | null): Uint8Array | null {
     const buffer = this.#buffer;
-    let count: number | null;
-    try {
-      count = await this.conn.read(buffer);
-    } catch (error) {
-      // TLS without close_notify: WebSocket has a closing handshake of its own, so it is an end as any other.
-      if (error instanceof Error && error.name === 'UnexpectedEof') return null;
-      throw error;
-    }
     if (count === null) return null;
     if (count === buffer.length) {
       this.#next = Math.min(this.#level + 1, SIZES.length - 1);
+      this.#small = 0;
       return buffer;
     }
-    if (this.#level > 0 && count <= (SIZES[this.#level - 1] ?? 0)) this.#next = this.#level - 1;
+    if (this.#level === 0 || count > (SIZES[this.#level - 1] ?? 0)) this.#small = 0;
+    else if (++this.#small >= PATIENCE) this.#next = this.#level - 1;
     return new Uint8Array(buffer.buffer, 0, count);
+  }
+  /** TLS without close_notify: WebSocket has a closing handshake of its own, so it is an end as any other. */
+  isEnd(error: unknown): boolean {
+    return error instanceof Error && error.name === 'UnexpectedEof';
   }
   write(bytes: Uint8Array): Promise<number> {
     return this.conn.write(bytes);
@@ -59,8 +64,9 @@ class ConnBytes implements AsyncBytes {
 
   #exchange(): void {
     const list = spare[this.#level];
-    if (list !== undefined && list.length < KEPT) list.push(this.#buffer);
+    if (list !== undefined && list.length * this.#buffer.length < KEPT) list.push(this.#buffer);
     this.#level = this.#next;
+    this.#small = 0;
     this.#buffer = spare[this.#level]?.pop() ?? new Uint8Array(SIZES[this.#level] ?? SIZES[0]);
   }
 }

@@ -7,7 +7,9 @@
 import { type AsyncBytes, AsyncTransport } from '@ferrywire/driver/adapter';
 import type { ByteReader, ByteWriter, StreamPair } from './pair.ts';
 
-class PairBytes implements AsyncBytes {
+type Read = { readonly done: boolean; readonly value?: unknown };
+
+class PairBytes implements AsyncBytes<Read> {
   readonly reader: ByteReader;
   readonly writer: ByteWriter;
 
@@ -16,8 +18,10 @@ class PairBytes implements AsyncBytes {
     this.writer = writer;
   }
 
-  async read(): Promise<Uint8Array | null> {
-    const { done, value } = await this.reader.read();
+  read(): Promise<Read> {
+    return this.reader.read();
+  }
+  chunkOf({ done, value }: Read): Uint8Array | null {
     return done ? null : bytesOf(value);
   }
   async write(bytes: Uint8Array): Promise<number> {

@@ -152,6 +152,7 @@ describe('back pressure', () => {
     expect(client.messages).toEqual([]);
     peer.resume();
     await client.count(sent);
+    await turns(5);
     expect(server.peer?.writable).toBe(true);
     peer.abort();
   });

@@ -18,7 +18,7 @@ export function giveScratch(bytes: Uint8Array): void {
   if (scratches.length < MOST_SCRATCH) scratches.push(bytes);
 }
 
-/** Up to here V8 keeps the bytes of a typed array in the object. */
+/** Up to here V8 keeps the bytes of a typed array in the object, where it is built to. */
 const ON_HEAP = 64;
 const FROM_SLAB = 2048;
 const SLAB = 8192;
@@ -48,7 +48,7 @@ function cut(size: number, alignment: number, allocate: Allocate): number {
 
 /** New memory of exactly `size` bytes, which the caller fills. */
 export function messageMemory(size: number, allocate: Allocate): Uint8Array {
-  if (size <= ON_HEAP) return new Uint8Array(size);
+  if (size <= ON_HEAP) return allocate(size);
   if (size > FROM_SLAB) return allocate(size);
   const at = cut(size, 0, allocate);
   return new Uint8Array(slabBuffer, at, size);

@@ -53,8 +53,8 @@ export interface Kernels {
   /** As `applyMask` in `@ferrywire/core/frame`. */
   readonly applyMask?: (bytes: Uint8Array, start: number, end: number, maskKey: number, phase: number) => number;
   /**
-   * Memory of its own, `size` bytes, that need not be zero: every byte is written before anybody sees it. Used for messages of 4 KiB and
-   * more, and for the slabs that smaller ones are cut from.
+   * Memory of its own, `size` bytes, that need not be zero: every byte is written before anybody sees it. Used for messages, and for
+   * the slabs that those of 65 to 2048 bytes are cut from. What it returns for up to 64 bytes may be a cut of something larger itself.
    */
   readonly allocate?: (size: number) => Uint8Array<ArrayBuffer>;
   /** As `copyMasked` in `@ferrywire/core/frame`. */

@@ -81,7 +81,7 @@ describe('errors', () => {
 });
 
 /** A byte stream that does what the test says. */
-class Scripted implements AsyncBytes {
+class Scripted implements AsyncBytes<Uint8Array | null> {
   readonly written: number[] = [];
   readonly writes: number[] = [];
   closes = 0;
@@ -93,6 +93,12 @@ class Scripted implements AsyncBytes {
 
   read(): Promise<Uint8Array | null> {
     return new Promise((resolve, reject) => this.reads.push({ resolve, reject }));
+  }
+  chunkOf(read: Uint8Array | null): Uint8Array | null {
+    return read;
+  }
+  isEnd(error: unknown): boolean {
+    return String(error).includes('an end');
   }
   async write(bytes: Uint8Array): Promise<number> {
     await this.gate;
@@ -214,6 +220,47 @@ describe('a transport over promises', () => {
     transport.write([new Uint8Array(10)]);
     transport.abort();
     expect(calls).toHaveLength(2);
+  });
+
+  it('goes through buffers of its own where a write copies, and says so', async () => {
+    class Copying extends Scripted {
+      readonly copies = true;
+    }
+    const bytes = new Copying();
+    const transport = new AsyncTransport(bytes);
+    let open = (): void => {};
+    bytes.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const chunk = Uint8Array.of(1, 2, 3);
+    const expected: number[] = [];
+    for (let index = 0; index < 2000; index++) {
+      chunk.fill(index);
+      transport.write([chunk, chunk]);
+      expect(transport.taken).toBe(true);
+      for (let copy = 0; copy < 6; copy++) expected.push(index & 255);
+      // The driver hands the memory back, and the next writer overwrites it.
+      chunk.fill(99);
+    }
+    const large = new Uint8Array(70_000).fill(7);
+    transport.write([large]);
+    expect(transport.taken).toBe(false);
+    transport.write([Uint8Array.of(5)]);
+    open();
+    for (let turns = 0; transport.bufferedAmount > 0 && turns < 1000; turns++) await turn();
+    expect(Buffer.compare(Uint8Array.from(bytes.written), Uint8Array.from([...expected, ...large, 5]))).toBe(0);
+    // The first write went alone; those that waited share buffers.
+    expect(bytes.writes.length).toBeLessThan(12);
+  });
+
+  it('takes some failures of reading for an end', async () => {
+    const { bytes, calls, transport } = join();
+    bytes.reads[0]?.reject(new Error('an end, really'));
+    await turn();
+    expect(calls).toEqual(['eof']);
+    transport.end();
+    await turn();
+    expect(calls).toEqual(['eof', 'closed']);
   });
 
   it('aborts at once, and tells a driver that comes too late', async () => {

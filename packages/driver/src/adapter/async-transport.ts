@@ -13,23 +13,68 @@ const HIGH_WATER = 65_536;
 /** Chunks that wait are written as one up to this size: a copy costs less than another round of promises. */
 const JOIN = 131_072;
 
-export interface AsyncBytes {
-  /** The next bytes, null at the end. Whether they stay valid after the next call is what the protocol's `input` option says. */
-  read(): Promise<Uint8Array | null>;
+export interface AsyncBytes<Read = unknown> {
+  read(): Promise<Read>;
+  /** What `read` came to: the bytes, or null at the end. Whether they stay valid after the next `read` is what `input` says. */
+  chunkOf(read: Read): Uint8Array | null;
+  /** Failures of `read` that are an end as any other. Default: none. */
+  isEnd?(error: unknown): boolean;
   /** Settles with the count that was taken, once there is room for more. The bytes are left alone until then. */
   write(bytes: Uint8Array): Promise<number>;
   /** Ends the write side. */
   end(): Promise<void>;
   /** Lets both sides go, now. Called once; what is under way may reject. Must not throw. */
   close(): void;
+  /**
+   * True when a settled write has copied what it was given and nobody refers to it any longer (a socket; not a stream, whose reader may get
+   * the very chunk). Writes then go through buffers of this module, so that the memory of the output is free again at once.
+   */
+  readonly copies?: boolean;
+}
+
+/** Buffers that writes go through, by size; shared by all transports. */
+const SIZES = [4096, 16_384, 65_536] as const;
+const LARGEST = 65_536;
+const spare: Uint8Array[][] = SIZES.map(() => []);
+/** Bytes of each size that are kept. */
+const KEPT = 1_048_576;
+
+/** A buffer with bytes to be written at its start. */
+class Filled {
+  readonly buffer: Uint8Array;
+  readonly #list: Uint8Array[];
+  used = 0;
+
+  /** `room` is at most `LARGEST`. */
+  constructor(room: number) {
+    const level = SIZES.findIndex((size) => size >= room);
+    this.#list = spare[level] ?? [];
+    this.buffer = this.#list.pop() ?? new Uint8Array(SIZES[level] ?? room);
+  }
+  add(chunk: Uint8Array): void {
+    this.buffer.set(chunk, this.used);
+    this.used += chunk.length;
+  }
+  release(): void {
+    if (this.#list.length * this.buffer.length < KEPT) this.#list.push(this.buffer);
+  }
 }
 
 export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Transport {
   readonly bytes: Bytes;
   #driver: DriverHandle | null = null;
-  #waiting: Uint8Array[] = [];
+  #waiting: (Uint8Array | Filled)[] = [];
   #waitingBytes = 0;
+  /** The last of those that wait, while there is room in it. */
+  #filling: Filled | null = null;
+  /** Of the last write: its chunks were copied. */
+  #taken = false;
   #writing = false;
+  /** What is under way: the bytes that are not taken yet, and the buffer they lie in if it is one of ours. */
+  #rest: Uint8Array | null = null;
+  #source: Filled | null = null;
+  #onWritten: ((count: number) => void) | null = null;
+  #onFailed: ((error: unknown) => void) | null = null;
   #stalled = false;
   #ending = false;
   #ended = false;
@@ -53,14 +98,22 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
+    let size = 0;
+    for (let index = 0; index < chunks.length; index++) size += (chunks[index] as Uint8Array).length; // index < chunks.length, here and below
+    this.#taken = this.bytes.copies === true && size <= LARGEST;
     for (let index = 0; index < chunks.length; index++) {
-      const chunk = chunks[index] as Uint8Array; // index < chunks.length
-      this.#waiting.push(chunk);
-      this.#waitingBytes += chunk.length;
+      const chunk = chunks[index] as Uint8Array;
+      if (this.#taken) this.#copy(chunk, size);
+      else this.#waiting.push(chunk);
     }
+    if (!this.#taken) this.#filling = null;
+    this.#waitingBytes += size;
     this.#startWriting();
     this.#stalled = this.#waitingBytes > HIGH_WATER;
     return !this.#stalled;
+  }
+  get taken(): boolean {
+    return this.#taken;
   }
   end(): void {
     this.#ending = true;
@@ -87,12 +140,10 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     this.#reading = true;
     try {
       while (!this.#paused && !this.#closed) {
-        const chunk = await this.bytes.read();
+        const chunk = this.bytes.chunkOf(await this.bytes.read());
         if (this.#closed) break;
         if (chunk === null) {
-          this.#eof = true;
-          this.#tell((driver) => driver.receiveEof());
-          if (this.#ended) this.#close();
+          this.#endOfInput();
           break;
         }
         try {
@@ -102,60 +153,109 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
         }
       }
     } catch (error) {
-      this.fail(error);
+      if (this.bytes.isEnd?.(error) === true) this.#endOfInput();
+      else this.fail(error);
     }
     this.#reading = false;
   }
+  #endOfInput(): void {
+    if (this.#closed) return;
+    this.#eof = true;
+    this.#tell((driver) => driver.receiveEof());
+    if (this.#ended) this.#close();
+  }
+
+  /** `size` is what the whole write needs. */
+  #copy(chunk: Uint8Array, size: number): void {
+    if (this.#filling === null || this.#filling.buffer.length - this.#filling.used < chunk.length) {
+      this.#filling = new Filled(size);
+      this.#waiting.push(this.#filling);
+    }
+    this.#filling.add(chunk);
+  }
 
   #startWriting(): void {
-    if (!this.#writing && !this.#closed) void this.#writeOn();
-  }
-  async #writeOn(): Promise<void> {
+    if (this.#writing || this.#closed) return;
     this.#writing = true;
-    try {
-      while (this.#waiting.length > 0) {
-        const batch = this.#nextBatch();
-        for (let at = 0; at < batch.length && !this.#closed; ) {
-          const count = await this.bytes.write(at === 0 ? batch : batch.subarray(at));
-          at += count;
-          this.#waitingBytes -= count;
-        }
-        if (this.#closed) return;
-        if (this.#stalled && this.#waiting.length === 0) {
-          this.#stalled = false;
-          this.#tell((driver) => driver.drained());
-        }
-      }
-      if (this.#ending) {
-        await this.bytes.end();
+    this.#writeNext();
+  }
+  /** Callbacks, not an async function: most of what it costs to write a small message is promises. */
+  #writeNext(): void {
+    const [first] = this.#waiting;
+    if (first === undefined) {
+      this.#writtenAll();
+      return;
+    }
+    if (first instanceof Filled) {
+      this.#waiting.shift();
+      if (this.#filling === first) this.#filling = null;
+      this.#source = first;
+      this.#rest = first.buffer.subarray(0, first.used);
+    } else this.#rest = this.#nextBatch();
+    this.#writeRest(this.#rest);
+  }
+  #writeRest(rest: Uint8Array): void {
+    this.#onWritten ??= (count) => this.#written(count);
+    this.#onFailed ??= (error) => this.fail(error);
+    this.bytes.write(rest).then(this.#onWritten, this.#onFailed);
+  }
+  #written(count: number): void {
+    const rest = this.#rest;
+    if (this.#closed || rest === null) {
+      this.#source?.release();
+      return;
+    }
+    this.#waitingBytes -= count;
+    if (count < rest.length) {
+      this.#rest = rest.subarray(count);
+      this.#writeRest(this.#rest);
+      return;
+    }
+    this.#rest = null;
+    this.#source?.release();
+    this.#source = null;
+    if (this.#stalled && this.#waiting.length === 0) {
+      this.#stalled = false;
+      this.#tell((driver) => driver.drained());
+      if (this.#closed) return;
+    }
+    this.#writeNext();
+  }
+  #writtenAll(): void {
+    if (!this.#ending) {
+      this.#writing = false;
+      return;
+    }
+    // Nothing is written after this: `#writing` stays.
+    this.bytes.end().then(
+      () => {
         this.#ended = true;
         if (this.#eof) this.#close();
-      } else this.#writing = false;
-    } catch (error) {
-      this.fail(error);
-    }
+      },
+      (error: unknown) => this.fail(error),
+    );
   }
 
-  /** The next chunk, or as many small ones as are joined. Called when something waits. */
+  /** The next chunk, or as many small ones as are joined. Called when a chunk waits. */
   #nextBatch(): Uint8Array {
     const waiting = this.#waiting;
-    let count = 0;
+    const batch: Uint8Array[] = [];
     let size = 0;
     for (const chunk of waiting) {
-      if (count > 0 && size + chunk.length > JOIN) break;
+      if (chunk instanceof Filled || (batch.length > 0 && size + chunk.length > JOIN)) break;
       size += chunk.length;
-      count++;
+      batch.push(chunk);
     }
-    const [first, ...rest] = waiting.splice(0, count);
-    if (first === undefined || rest.length === 0) return first ?? new Uint8Array(0);
-    const batch = new Uint8Array(size);
-    batch.set(first);
-    let at = first.length;
-    for (const chunk of rest) {
-      batch.set(chunk, at);
+    waiting.splice(0, batch.length);
+    const [first] = batch;
+    if (first !== undefined && batch.length === 1) return first;
+    const joined = new Uint8Array(size);
+    let at = 0;
+    for (const chunk of batch) {
+      joined.set(chunk, at);
       at += chunk.length;
     }
-    return batch;
+    return joined;
   }
 
   /** The stream broke while nothing was under way. */
@@ -168,6 +268,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     if (this.#closed) return;
     this.#closed = true;
     this.#waiting = [];
+    this.#filling = null;
     this.#waitingBytes = 0;
     this.bytes.close();
     this.#tell((driver) => driver.gone());

@@ -3,7 +3,7 @@
  */
 import type { Clock, Millis } from '@ferrywire/core';
 import { now } from '../platform.ts';
-import { allocateKernel, type BufferModule, type KernelChoice, textKernels } from './kernels.ts';
+import { allocateKernel, type BufferModule, cutKernel, type KernelChoice, textKernels } from './kernels.ts';
 import { maskKernels } from './mask-kernel.ts';
 import type { Runtime } from './options.ts';
 import { type Entry, SharedTimers } from './timers.ts';
@@ -25,6 +25,10 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: Ke
       cancel: (handle) => timers.clearTimeout(handle as never),
       nextTurn: (callback, entry) => void timers.setImmediate(callback, entry),
     }),
-    kernels: { ...textKernels(buffer, choice), ...maskKernels(), ...(choice.uncleared === true ? allocateKernel(buffer) : {}) },
+    kernels: {
+      ...textKernels(buffer, choice),
+      ...maskKernels(),
+      ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel() : {}),
+    },
   };
 }
