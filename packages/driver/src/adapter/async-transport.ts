@@ -33,7 +33,7 @@ export interface AsyncBytes<Read = unknown> {
 }
 
 /** Buffers that writes go through, by size; shared by all transports. */
-const SIZES = [4096, 16_384, 65_536] as const;
+const SIZES = [4096, 20_480, 65_536] as const;
 const LARGEST = 65_536;
 const spare: Uint8Array[][] = SIZES.map(() => []);
 /** Bytes of each size that are kept. */
