@@ -79,9 +79,14 @@ test('S9 adversarial values cost time in proportion to their length', () => {
     for (const unit of units) {
       const value = (length: number): string => unit.repeat(Math.ceil(length / unit.length));
       judge(name, value(1000));
-      const ratio = cost(() => judge(name, value(65_536))) / cost(() => judge(name, value(16_384)));
-      // Four times the length: 4 where it is linear, 16 and more where it is not.
-      expect([name, unit, ratio < 12]).toEqual([name, unit, true]);
+      // Four times the length: 4 where it is linear, 16 and more where it is not. A busy machine only adds, so one good try is enough; what
+      // takes less than a millisecond in all is not measurable and no attack.
+      let linear = false;
+      for (let attempt = 0; attempt < 5 && !linear; attempt++) {
+        const long = cost(() => judge(name, value(65_536)));
+        linear = long < 1000 || long / cost(() => judge(name, value(16_384))) < 12;
+      }
+      expect([name, unit, linear]).toEqual([name, unit, true]);
     }
   }
 });
