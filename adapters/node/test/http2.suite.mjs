@@ -29,6 +29,8 @@ function deferred() {
   /** @type {Promise<Value>} */
   const promise = new Promise((settle, reject) => {
     const timer = setTimeout(() => reject(new Error(`nothing came within ${LIMIT} ms`)), LIMIT);
+    // What a case does not wait for keeps nobody waiting.
+    timer.unref?.();
     resolve = (value) => {
       clearTimeout(timer);
       settle(value);
