@@ -167,7 +167,6 @@ describe.each<[string, DeflateCodec]>([
               delivery,
               sink: {
                 onBinary: (data) => add(data.length),
-                onChunk: (_kind, data) => add(data.length),
                 onSpan: (_buffer, start, end) => add(end - start),
               },
             });
