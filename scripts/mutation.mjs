@@ -7,11 +7,12 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { mutate } from './mutation/mutants.mjs';
 import { root } from './runtimes.mjs';
 import { randomFrom } from './soak/random.mjs';
 
@@ -30,6 +31,7 @@ const LEFT_OUT = /memory|security|state-tables/;
 const QUICK_MS = 1500;
 const SLOWEST_MS = 8000;
 const TESTS_PER_MUTANT = 60;
+const MOST_PATIENCE = 30_000;
 
 const folder = join(root, 'packages/core/test');
 const files = [
@@ -41,7 +43,17 @@ const files = [
 mkdirSync(join(root, 'tmp'), { recursive: true });
 const dist = mkdtempSync(join(root, 'tmp/mutation-'));
 process.once('exit', () => rmSync(dist, { recursive: true, force: true }));
-cpSync(join(root, 'packages/core/dist'), dist, { recursive: true });
+/** @type {import('./mutation/mutants.mjs').Mutant[]} */
+const mutants = [];
+/** @type {{ file: string, first: number, count: number, text: string }[]} */
+const sources = [];
+for (const file of readdirSync(join(root, 'packages/core/dist')).filter((entry) => entry.endsWith('.js'))) {
+  const text = readFileSync(join(root, 'packages/core/dist', file), 'utf8');
+  const { code, mutants: found } = mutate(file, text, mutants.length + 1);
+  sources.push({ file, first: mutants.length + 1, count: found.length, text });
+  mutants.push(...found);
+  writeFileSync(join(dist, file), code);
+}
 const hooks = new URL('./mutation/hooks.mjs', import.meta.url).href;
 
 class Runner {
@@ -93,7 +105,7 @@ class Runner {
 
 console.log('mutation: finding out which test reaches what');
 let runner = await Runner.start();
-const { names, mutants, files: sources, loaded } = runner.hello;
+const { names, loaded } = runner.hello;
 /** @type {{ ms: number, hits: Set<number> }[]} */
 const tests = [];
 for (let index = 0; index < names.length; index++) {
@@ -111,11 +123,10 @@ runner.stop();
 
 /** @param {number} id */
 const placeOf = (id) => {
-  const source = sources.find((/** @type {any} */ entry) => id >= entry.first && id < entry.first + entry.count);
-  const file = source?.file ?? '?';
-  const { at, what } = mutants[id - 1];
-  const text = readFileSync(join(dist, file), 'utf8');
-  return { file, line: text.slice(0, at).split('\n').length, what: what.replace(/\s+/g, ' ').slice(0, 160) };
+  const source = sources.find(({ first, count }) => id >= first && id < first + count);
+  const { at, what } = mutants[id - 1] ?? { at: 0, what: '?' };
+  const line = (source?.text ?? '').slice(0, at).split('\n').length;
+  return { file: source?.file ?? '?', line, what: what.replace(/\s+/g, ' ').slice(0, 160) };
 };
 
 const isStatic = new Set(loaded);
@@ -137,7 +148,10 @@ function testsFor(id) {
     (a, b) => (kills.get(b) ?? 0) / (1 + (tests[b]?.ms ?? 0)) - (kills.get(a) ?? 0) / (1 + (tests[a]?.ms ?? 0)),
   );
   const quick = ordered.filter((index) => (tests[index]?.ms ?? 0) < QUICK_MS);
-  return [...quick.slice(0, isStatic.has(id) ? 400 : TESTS_PER_MUTANT), ...ordered.filter((index) => !quick.includes(index)).slice(0, 4)];
+  return [
+    ...quick.slice(0, isStatic.has(id) ? 2 * TESTS_PER_MUTANT : TESTS_PER_MUTANT),
+    ...ordered.filter((index) => !quick.includes(index)).slice(0, 4),
+  ];
 }
 
 console.log(`mutation: ${wanted.length} of ${mutants.length} mutants, ${usable.length} tests`);
@@ -153,7 +167,8 @@ async function work() {
       results.push({ id, outcome: 'unreached' });
       continue;
     }
-    const patience = 5000 + 10 * list.reduce((sum, index) => sum + (tests[index]?.ms ?? 0), 0);
+    // A test that waits for what never comes stops the whole run, so this ends it: such a mutant is noticed.
+    const patience = Math.min(MOST_PATIENCE, 3000 + 4 * list.reduce((sum, index) => sum + (tests[index]?.ms ?? 0), 0));
     if (isStatic.has(id)) {
       const fresh = await Runner.start(id);
       const answer = fresh.hello === null ? { killer: 0 } : await fresh.ask({ do: 'kill', id, tests: list }, patience);

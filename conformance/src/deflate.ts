@@ -51,7 +51,8 @@ export class Deflater {
     // zlib writes no raw stream with a window of 256 bytes, so that such an agreement is served by the dictionary's size alone.
     const bits = Math.max(windowBits, 9);
     const dictionary = noContextTakeover || windowBits === 8 || this.#window.length === 0 ? {} : { dictionary: this.#window };
-    const packed = deflateRawSync(data, { windowBits: bits, finishFlush: constants.Z_SYNC_FLUSH, memLevel: 8, ...dictionary });
+    // The fastest level: any legal data will do, and this is most of what a run costs.
+    const packed = deflateRawSync(data, { windowBits: bits, level: 1, finishFlush: constants.Z_SYNC_FLUSH, memLevel: 8, ...dictionary });
     if (!noContextTakeover) this.#window = slide(this.#window, data, 1 << bits);
     return packed.subarray(-4).equals(tail) ? packed.subarray(0, -4) : packed;
   }

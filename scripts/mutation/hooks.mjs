@@ -1,21 +1,17 @@
 /**
- * For `--import`, on a Node that strips types: the core's sources are loaded with all mutants in them, and `vitest` is the shim. The sources
- * are those in `CORE_DIST`, a copy, so that a build in the meantime does not renumber the mutants.
+ * For `--import`, on a Node that strips types: the core's sources are those in `CORE_DIST`, a copy with all mutants in it, and `vitest` is the
+ * shim.
  */
 import { readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
+import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
-import { mutate } from './mutants.mjs';
+import { fileURLToPath } from 'node:url';
 
 /** @type {Readonly<Record<string, string>>} */
 const shims = {
   vitest: new URL('./vitest-shim.mjs', import.meta.url).href,
   'fast-check': new URL('./fast-check-shim.mjs', import.meta.url).href,
 };
-/** @type {import('./mutants.mjs').Mutant[]} */
-const all = [];
-/** @type {{ file: string, first: number, count: number }[]} */
-const files = [];
 /** The mutant that is switched on; 0 for none. Numbers start at 1. */
 let active = Number(process.env.MUTANT ?? 0);
 let hits = new Uint8Array(20_000);
@@ -26,8 +22,6 @@ Object.assign(globalThis, {
     return id === active;
   },
   __mutants: {
-    all,
-    files,
     activate: (/** @type {number} */ id) => {
       active = id;
     },
@@ -47,10 +41,10 @@ registerHooks({
   },
   load(url, context, next) {
     const [, file] = /\/packages\/core\/dist\/([\w-]+\.js)$/.exec(url) ?? [];
+    if (url.endsWith('.ts')) {
+      return { format: 'module', source: stripTypeScriptTypes(readFileSync(fileURLToPath(url), 'utf8')), shortCircuit: true };
+    }
     if (file === undefined) return next(url, context);
-    const { code, mutants } = mutate(file, readFileSync(join(process.env.CORE_DIST ?? '', file), 'utf8'), all.length + 1);
-    files.push({ file, first: all.length + 1, count: mutants.length });
-    all.push(...mutants);
-    return { format: 'module', source: code, shortCircuit: true };
+    return { format: 'module', source: readFileSync(join(process.env.CORE_DIST ?? '', file), 'utf8'), shortCircuit: true };
   },
 });

@@ -1,12 +1,15 @@
 /** Loads the core's tests once and runs them against whichever mutant it is told. */
 import { pathToFileURL } from 'node:url';
 
-const { all, files, activate, takeHits } = /** @type {any} */ (globalThis).__mutants;
+const { activate, takeHits } = /** @type {any} */ (globalThis).__mutants;
 // The core first: what is asked for while it is loaded is decided then and cannot be switched later. In a fixed order, so that numbers are
 // the same in every process.
 await import('@ferrywire/core');
 await import('@ferrywire/core/frame');
 const loaded = takeHits();
+// Both before any test file: loaded in the middle of one, they can wait for each other.
+await import('vitest');
+await import('fast-check');
 for (const file of process.argv.slice(2)) await import(pathToFileURL(file).href);
 /** @type {import('./vitest-shim.mjs').Test[]} */
 const tests = /** @type {any} */ (globalThis).__tests ?? [];
@@ -49,4 +52,4 @@ process.on('message', async (/** @type {any} */ message) => {
   }
 });
 process.on('disconnect', () => process.exit(0));
-process.send?.({ names: tests.map(({ name }) => name), mutants: all, files, loaded: numbers(loaded) });
+process.send?.({ names: tests.map(({ name }) => name), loaded: numbers(loaded) });

@@ -2,27 +2,16 @@
  * `connect`: a client over `Bun.connect`, on TCP, TLS or a unix socket (RFC 6455 section 4.1).
  */
 import type { Peer } from '@ferrywire/driver';
-import {
-  checkObject,
-  checkText,
-  connectError,
-  type Dialled,
-  type DialOptions,
-  type DialTarget,
-  openClient,
-} from '@ferrywire/driver/adapter';
+import * as kit from '@ferrywire/driver/adapter';
 import { requireBun, runtime } from './runtime.ts';
 import { bunTls, type TlsOptions } from './tls.ts';
 import { BunTransport, type Socket, socketHandlers } from './transport.ts';
 
-export type ConnectOptions = DialOptions & {
-  /** `ca`, `cert`, `key`, `rejectUnauthorized`. Needs a `wss:` URL. */
-  readonly tls?: TlsOptions;
-  /** The name in TLS (SNI) and in the certificate. Default: the URL's host. */
-  readonly servername?: string;
-  /** A unix socket to connect to; the URL still says what to ask for. */
-  readonly socketPath?: string;
-};
+export type ConnectOptions = kit.DialOptions &
+  kit.DialPlace & {
+    /** `ca`, `cert`, `key`, `rejectUnauthorized`. Needs a `wss:` URL. */
+    readonly tls?: TlsOptions;
+  };
 
 /**
  * Connects, and resolves once the WebSocket is open. Messages that came right behind the server's answer reach `options.handlers` first.
@@ -32,16 +21,14 @@ export type ConnectOptions = DialOptions & {
  * a TypeError or RangeError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Peer> {
-  checkObject(options, 'options');
+  kit.checkObject(options, 'options');
+  kit.checkDialPlace(options);
   requireBun();
-  const { tls = {}, servername, socketPath, ...rest } = options;
-  checkObject(tls, 'options.tls');
-  if (servername !== undefined) checkText(servername, 'options.servername');
-  if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
-  return openClient(runtime, url, rest, (target) => dial(target, tls, servername, socketPath));
+  const { tls: _tls, servername: _servername, socketPath: _socketPath, ...rest } = options;
+  return kit.openClient(runtime, url, rest, (target) => dial(target, options));
 }
 
-async function dial(target: DialTarget, tls: TlsOptions, servername: string | undefined, socketPath: string | undefined): Promise<Dialled> {
+async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }: ConnectOptions): Promise<kit.Dialled> {
   const { host, port, secure } = target;
   const where = socketPath ?? target.where;
   let settle: (failure: Error | null) => void = () => {};
@@ -60,21 +47,15 @@ async function dial(target: DialTarget, tls: TlsOptions, servername: string | un
     // The promise of Bun.connect says the same.
     connectError(): void {},
   };
-  const name = servername ?? host;
-  const shared = {
-    socket,
-    data: undefined,
-    allowHalfOpen: true,
-    ...(secure ? { tls: bunTls(tls, { serverName: name }) as Bun.TLSOptions } : null),
-  };
-  const drop = (late: Socket): void => late.terminate();
+  const secured = secure ? { tls: bunTls(tls, { serverName: servername ?? host }) as Bun.TLSOptions } : {};
+  const shared = { socket, data: undefined, allowHalfOpen: true, ...secured };
   const connecting =
     socketPath === undefined ? Bun.connect({ ...shared, hostname: host, port }) : Bun.connect({ ...shared, unix: socketPath });
   let connected: Socket;
   try {
-    connected = await target.race(connecting, drop);
+    connected = await target.race<Socket>(connecting, (late) => late.terminate());
   } catch (cause) {
-    throw target.isOver() ? cause : connectError(cause, where, false);
+    throw target.isOver() ? cause : kit.connectError(cause, where, false);
   }
   if (secure) {
     let failure: Error | null;
@@ -86,7 +67,7 @@ async function dial(target: DialTarget, tls: TlsOptions, servername: string | un
     }
     if (failure !== null) {
       connected.terminate();
-      throw connectError(failure, where, true);
+      throw kit.connectError(failure, where, true);
     }
   }
   if (socketPath === undefined) connected.setNoDelay(true);

@@ -2,24 +2,13 @@
  * `listen`: WebSockets on a listener of `Bun.listen`. The whole HTTP exchange is the protocol's (RFC 6455 section 4.2).
  */
 import { EndpointHost } from '@ferrywire/driver';
-import {
-  checkObject,
-  hostOptions,
-  keyError,
-  listenError,
-  listening,
-  type PlaceOptions,
-  placeOf,
-  type RefListening,
-  type ServerOptions,
-  serverSettings,
-} from '@ferrywire/driver/adapter';
+import * as kit from '@ferrywire/driver/adapter';
 import { requireBun, runtime } from './runtime.ts';
 import { bunTls, type TlsOptions } from './tls.ts';
 import { BunTransport, type Socket, socketHandlers } from './transport.ts';
 
-export type ListenOptions = ServerOptions &
-  PlaceOptions & {
+export type ListenOptions = kit.ServerOptions &
+  kit.PlaceOptions & {
     /** Present = TLS. */
     readonly tls?: TlsOptions;
   };
@@ -28,15 +17,15 @@ export type ListenOptions = ServerOptions &
  * Listens, and resolves once connections can come in.
  *
  * Rejects with an `EndpointError`: `WS_LISTEN_IN_USE`, `WS_LISTEN_HOST`, `WS_LISTEN_PORT`, `WS_PERMISSION`, `WS_RUNTIME`, `WS_TRANSPORT`;
- * with a TypeError or RangeError that names the option for what no program should ask for.
+ * with a TypeError or RangeError that names the option.
  */
-export async function listen(options: ListenOptions = {}): Promise<RefListening> {
-  checkObject(options, 'options');
+export async function listen(options: ListenOptions = {}): Promise<kit.RefListening> {
+  kit.checkObject(options, 'options');
   requireBun();
   const { port: _port, host: _host, socketPath: _socketPath, tls, ...rest } = options;
-  const { port, host, socketPath, where } = placeOf(options);
-  const endpoints = new EndpointHost(hostOptions(runtime, rest));
-  const settings = serverSettings(runtime, rest, 'transferred');
+  const { port, host, socketPath, where } = kit.placeOf(options);
+  const endpoints = new EndpointHost(kit.hostOptions(runtime, rest));
+  const settings = kit.serverSettings(runtime, rest, 'transferred');
   const secure = tls !== undefined;
   let stopped = false;
   const socket = {
@@ -59,9 +48,9 @@ export async function listen(options: ListenOptions = {}): Promise<RefListening>
   try {
     listener = socketPath === undefined ? Bun.listen({ ...shared, hostname: host, port }) : Bun.listen({ ...shared, unix: socketPath });
   } catch (cause) {
-    throw (secure ? keyError(cause) : null) ?? listenError(cause, where);
+    throw (secure ? kit.keyError(cause) : null) ?? kit.listenError(cause, where);
   }
-  return listening({
+  return kit.listening({
     // On a unix socket the property is there and undefined.
     port: socketPath === undefined && 'port' in listener ? listener.port : 0,
     host: socketPath ?? host,

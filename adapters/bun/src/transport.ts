@@ -15,6 +15,8 @@ export interface Socket {
   data: BunTransport | undefined;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** 1 while it is open, whichever side may have ended. */
+  readonly readyState: number;
   /** The count that the kernel took; below 0 when the socket is closed. */
   write(bytes: Uint8Array, byteOffset?: number, byteLength?: number): number;
   shutdown(): void;
@@ -49,6 +51,8 @@ export class BunTransport implements Transport, SocketInfo {
   /** From here on the socket's events go to the driver. */
   join(driver: DriverHandle): void {
     this.#driver = driver;
+    // What happened before this was called raises no event any more.
+    if (this.#socket.readyState < 1) this.closed(undefined);
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
@@ -92,20 +96,18 @@ export class BunTransport implements Transport, SocketInfo {
 
   #sendJoined(chunks: readonly Uint8Array[]): void {
     let size = 0;
-    for (let index = 0; index < chunks.length; index++) size += (chunks[index] as Uint8Array).length; // index < chunks.length, here and below
-    if (size <= JOIN) {
-      let at = 0;
-      for (let index = 0; index < chunks.length; index++) {
-        const chunk = chunks[index] as Uint8Array;
-        joined.set(chunk, at);
-        at += chunk.length;
+    for (let index = 0; index < chunks.length; index++) {
+      const chunk = chunks[index] as Uint8Array; // index < chunks.length
+      if (size + chunk.length > JOIN) {
+        this.#sendEach(chunks);
+        return;
       }
-      const taken = this.#socket.write(joined, 0, size);
-      // The next connection will overwrite what is left.
-      if (taken >= 0 && taken < size) this.#wait(joined.slice(taken, size));
-      return;
+      joined.set(chunk, size);
+      size += chunk.length;
     }
-    this.#sendEach(chunks);
+    const taken = this.#socket.write(joined, 0, size);
+    // The next connection will overwrite what is left.
+    if (taken >= 0 && taken < size) this.#wait(joined.slice(taken, size));
   }
   #sendEach(chunks: readonly Uint8Array[]): void {
     for (let index = 0; index < chunks.length; index++) {
@@ -149,21 +151,15 @@ export class BunTransport implements Transport, SocketInfo {
     this.#sendEach(waiting);
     if (this.#waitingBytes > 0) return;
     if (this.#ending) this.#socket.shutdown();
-    else this.#tell((driver) => driver.drained());
-  }
-  ended(): void {
-    this.#tell((driver) => driver.receiveEof());
-  }
-  failed(error: Error): void {
-    this.#tell((driver) => driver.receiveError(error));
+    else this.tell((driver) => driver.drained());
   }
   closed(error: Error | undefined): void {
     this.#drop();
-    if (error !== undefined) this.failed(error);
-    this.#tell((driver) => driver.gone());
+    if (error !== undefined) this.tell((driver) => driver.receiveError(error));
+    this.tell((driver) => driver.gone());
   }
   /** What a handler of the application throws would reach Bun's 'error', as if the socket had failed. */
-  #tell(event: (driver: DriverHandle) => void): void {
+  tell(event: (driver: DriverHandle) => void): void {
     if (this.#driver === null) return;
     try {
       event(this.#driver);
@@ -178,8 +174,8 @@ export const socketHandlers = {
   binaryType: 'uint8array',
   data: (socket: Socket, chunk: Uint8Array): void => socket.data?.received(chunk),
   drain: (socket: Socket): void => socket.data?.drained(),
-  end: (socket: Socket): void => socket.data?.ended(),
-  error: (socket: Socket, error: Error): void => socket.data?.failed(error),
+  end: (socket: Socket): void => socket.data?.tell((driver) => driver.receiveEof()),
+  error: (socket: Socket, error: Error): void => socket.data?.tell((driver) => driver.receiveError(error)),
   close: (socket: Socket, error?: Error): void => socket.data?.closed(error),
 } as const;
 

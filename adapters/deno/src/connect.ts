@@ -2,27 +2,16 @@
  * `connect`: a client over `Deno.connect` and Deno's TLS, or a unix socket (RFC 6455 section 4.1).
  */
 import type { Peer } from '@ferrywire/driver';
-import {
-  checkObject,
-  checkText,
-  connectError,
-  type Dialled,
-  type DialOptions,
-  type DialTarget,
-  openClient,
-} from '@ferrywire/driver/adapter';
+import * as kit from '@ferrywire/driver/adapter';
 import { type DenoConn, requireDeno, runtime } from './runtime.ts';
 import { keysOf, type TlsOptions, trustOf } from './tls.ts';
 import { ConnTransport } from './transport.ts';
 
-export type ConnectOptions = DialOptions & {
-  /** `ca`, and `cert` with `key` where the server asks for a certificate. Needs a `wss:` URL. */
-  readonly tls?: TlsOptions;
-  /** The name in TLS (SNI) and in the certificate. Default: the URL's host. Not together with `tls.cert`: Deno cannot do both. */
-  readonly servername?: string;
-  /** A unix socket to connect to; the URL still says what to ask for. */
-  readonly socketPath?: string;
-};
+export type ConnectOptions = kit.DialOptions &
+  kit.DialPlace & {
+    /** `ca`, and `cert` with `key` where the server asks for a certificate (not together with `servername` or `socketPath`). Needs a `wss:` URL. */
+    readonly tls?: TlsOptions;
+  };
 
 /**
  * Connects, and resolves once the WebSocket is open. Messages that came right behind the server's answer reach `options.handlers` first.
@@ -32,16 +21,14 @@ export type ConnectOptions = DialOptions & {
  * a TypeError or RangeError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Peer> {
-  checkObject(options, 'options');
+  kit.checkObject(options, 'options');
+  kit.checkDialPlace(options);
   requireDeno();
-  const { tls = {}, servername, socketPath, ...rest } = options;
-  checkObject(tls, 'options.tls');
-  if (servername !== undefined) checkText(servername, 'options.servername');
-  if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
-  if (tls.cert !== undefined && (servername ?? socketPath) !== undefined) {
+  const { tls, servername, socketPath, ...rest } = options;
+  if (tls?.cert !== undefined && (servername ?? socketPath) !== undefined) {
     throw new TypeError('options.tls.cert: Deno sends no certificate together with options.servername or options.socketPath');
   }
-  return openClient(runtime, url, rest, (target) => dial(target, tls, servername, socketPath));
+  return kit.openClient(runtime, url, rest, (target) => dial(target, options));
 }
 
 /** What failed may have closed it already. */
@@ -53,7 +40,7 @@ function drop(conn: DenoConn): void {
   }
 }
 
-async function dial(target: DialTarget, tls: TlsOptions, servername: string | undefined, socketPath: string | undefined): Promise<Dialled> {
+async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }: ConnectOptions): Promise<kit.Dialled> {
   const deno = requireDeno();
   const { host: hostname, port, secure } = target;
   const where = socketPath ?? target.where;
@@ -61,7 +48,7 @@ async function dial(target: DialTarget, tls: TlsOptions, servername: string | un
     try {
       return await target.race(promise, drop);
     } catch (cause) {
-      throw target.isOver() ? cause : connectError(cause, where, inTls);
+      throw target.isOver() ? cause : kit.connectError(cause, where, inTls);
     }
   };
   const place = socketPath === undefined ? { hostname, port } : ({ transport: 'unix', path: socketPath } as const);

@@ -3,25 +3,13 @@
  */
 import process from 'node:process';
 import { EndpointHost } from '@ferrywire/driver';
-import {
-  checkObject,
-  hostOptions,
-  keyError,
-  listenError,
-  listening,
-  type PlaceOptions,
-  placeOf,
-  type RefListening,
-  type ServerOptions,
-  serverSettings,
-  throwOutside,
-} from '@ferrywire/driver/adapter';
+import * as kit from '@ferrywire/driver/adapter';
 import { type DenoListener, requireDeno, runtime } from './runtime.ts';
 import { keysOf, type TlsOptions } from './tls.ts';
 import { ConnTransport } from './transport.ts';
 
-export type ListenOptions = ServerOptions &
-  PlaceOptions & {
+export type ListenOptions = kit.ServerOptions &
+  kit.PlaceOptions & {
     /** Present = TLS; needs `key` and `cert`, and a port. */
     readonly tls?: TlsOptions;
     /** Failures of the listener after it has started, such as a lack of file descriptors. Left out, they are process warnings. */
@@ -35,25 +23,25 @@ const RETRY = 100;
  * Listens, and resolves once connections can come in.
  *
  * Rejects with an `EndpointError`: `WS_LISTEN_IN_USE`, `WS_LISTEN_HOST`, `WS_LISTEN_PORT`, `WS_PERMISSION`, `WS_RUNTIME`, `WS_TRANSPORT`;
- * with a TypeError or RangeError that names the option for what no program should ask for.
+ * with a TypeError or RangeError that names the option.
  */
-export async function listen(options: ListenOptions = {}): Promise<RefListening> {
-  checkObject(options, 'options');
+export async function listen(options: ListenOptions = {}): Promise<kit.RefListening> {
+  kit.checkObject(options, 'options');
   const deno = requireDeno();
   const { port: _port, host: _host, socketPath: _socketPath, tls, onListenerError, ...rest } = options;
-  const { port, host, socketPath, where } = placeOf(options);
+  const { port, host, socketPath, where } = kit.placeOf(options);
   if (tls !== undefined && socketPath !== undefined) throw new TypeError('options.tls: Deno has no TLS on unix sockets');
   if (onListenerError !== undefined && typeof onListenerError !== 'function')
     throw new TypeError('options.onListenerError must be a function');
-  const endpoints = new EndpointHost(hostOptions(runtime, rest));
-  const settings = serverSettings(runtime, rest, 'reused');
+  const endpoints = new EndpointHost(kit.hostOptions(runtime, rest));
+  const settings = kit.serverSettings(runtime, rest, 'reused');
   const secure = tls !== undefined;
   let listener: DenoListener;
   try {
     if (tls !== undefined) listener = deno.listenTls({ hostname: host, port, ...keysOf(tls) });
     else listener = deno.listen(socketPath === undefined ? { hostname: host, port } : { transport: 'unix', path: socketPath });
   } catch (cause) {
-    throw (secure ? keyError(cause) : null) ?? listenError(cause, where);
+    throw (secure ? kit.keyError(cause) : null) ?? kit.listenError(cause, where);
   }
   let stopped = false;
   const accept = async (): Promise<void> => {
@@ -74,8 +62,8 @@ export async function listen(options: ListenOptions = {}): Promise<RefListening>
       }
     }
   };
-  acceptOn().catch(throwOutside);
-  return listening({
+  acceptOn().catch(kit.throwOutside);
+  return kit.listening({
     port: listener.addr.port ?? 0,
     host: socketPath ?? host,
     secure,

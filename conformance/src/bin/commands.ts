@@ -50,7 +50,7 @@ async function dispatch(options: Options, output: Output): Promise<number> {
   }
   switch (command) {
     case 'list':
-      for (const { id } of selected(options)) output.out(id);
+      for (const { id } of selected(options, output)) output.out(id);
       return allFine;
     case 'explain':
       return explain(words, output);
@@ -74,8 +74,8 @@ async function dispatch(options: Options, output: Output): Promise<number> {
   }
 }
 
-/** The cases that are asked for. Throws UsageError when there are none. */
-function selected({ include, exclude }: Options): Case[] {
+/** The cases that are asked for; patterns of none are named. Throws UsageError when there are none at all. */
+function selected({ include, exclude }: Options, output: Output): Case[] {
   // The extra cases are asked for by their letter; `*` alone means the suite.
   const all = [...cases, ...(include.some((pattern) => /^f/i.test(pattern)) ? extraCases : [])];
   const wanted = selectCases(all, include, exclude);
@@ -83,6 +83,7 @@ function selected({ include, exclude }: Options): Case[] {
     include.some((pattern) => !/^f/i.test(pattern)) || include.length === 0 ? wanted : wanted.filter(({ id }) => id.startsWith('F'));
   const unknown = unmatchedPatterns(all, include);
   if (chosen.length === 0) throw new UsageError(unknown.length > 0 ? `no case matches ${unknown.join(', ')}` : 'every case is excluded');
+  if (unknown.length > 0) output.err(escaped(`no case matches ${unknown.join(', ')}`));
   return chosen;
 }
 
@@ -134,7 +135,7 @@ function runOptions(options: Options, chosen: readonly Case[], signal: AbortSign
 }
 
 async function runAll(targets: readonly Target[], options: Options, output: Output): Promise<number> {
-  const chosen = selected(options);
+  const chosen = selected(options, output);
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);

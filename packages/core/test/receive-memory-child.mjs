@@ -161,7 +161,7 @@ function compare(run, scenario) {
   const second = run(scenario);
   const best = { payload: second.payload, kept: second.kept, after: second.after, half: first.cpu, whole: second.cpu };
   for (let round = 1; round < MOST_ROUNDS; round++) {
-    if (round > 1 && best.whole <= 2.2 * best.half && best.kept <= 2 * best.payload + 65_536) break;
+    if (round > 1 && best.whole <= 2.2 * best.half && best.kept <= 2 * best.payload + 65_536 && best.after <= 65_536) break;
     best.half = Math.min(best.half, run(half).cpu);
     const { cpu, kept, after } = run(scenario);
     best.whole = Math.min(best.whole, cpu);

@@ -4,7 +4,15 @@
  * No platform is known here either: clock, timers and native text functions are handed in.
  */
 export { type AsyncBytes, AsyncTransport, throwOutside } from './adapter/async-transport.ts';
-export { type Dialled, type DialOptions, type DialTarget, openClient, type Signal } from './adapter/client.ts';
+export {
+  checkDialPlace,
+  type Dialled,
+  type DialOptions,
+  type DialPlace,
+  type DialTarget,
+  openClient,
+  type Signal,
+} from './adapter/client.ts';
 export { checkPermission, checkRuntime, connectError, keyError, listenError } from './adapter/errors.ts';
 export { type BufferModule, type DecoderChoice, type KernelChoice, textKernels } from './adapter/kernels.ts';
 export {

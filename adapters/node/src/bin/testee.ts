@@ -47,7 +47,14 @@ async function visit(url: string, extensions: readonly ClientExtension[], http2:
   await over;
 }
 
-async function runCases(base: string, agent: string, extensions: readonly ClientExtension[], http2: boolean): Promise<void> {
+interface VisitOptions {
+  readonly extensions: readonly ClientExtension[];
+  readonly http2: boolean;
+  /** Cases at a time. */
+  readonly parallel: number;
+}
+
+async function runCases(base: string, agent: string, { extensions, http2, parallel }: VisitOptions): Promise<void> {
   const root = base.replace(/\/+$/, '');
   const name = encodeURIComponent(agent);
   let answer = '';
@@ -58,15 +65,20 @@ async function runCases(base: string, agent: string, extensions: readonly Client
   });
   const count = /^\d{1,6}$/.test(answer) ? Number(answer) : Number.NaN;
   if (!(count >= 0)) throw new Error(`${root}/getCaseCount did not answer with a number`);
-  for (let index = 1; index <= count; index++) {
-    try {
-      await visit(`${root}/runCase?case=${index}&agent=${name}`, extensions, http2, echo);
-    } catch (error) {
-      // A refused handshake may be what the case is about; its verdict is the server's.
-      if (!(error instanceof EndpointError)) throw error;
-      process.stderr.write(`case ${index}: ${error.message}\n`);
+  let next = 1;
+  const work = async (): Promise<void> => {
+    while (next <= count) {
+      const index = next++;
+      try {
+        await visit(`${root}/runCase?case=${index}&agent=${name}`, extensions, http2, echo);
+      } catch (error) {
+        // A refused handshake may be what the case is about; its verdict is the server's.
+        if (!(error instanceof EndpointError)) throw error;
+        process.stderr.write(`case ${index}: ${error.message}\n`);
+      }
     }
-  }
+  };
+  await Promise.all(Array.from({ length: parallel }, work));
   await visit(`${root}/updateReports?agent=${name}`, [], http2, {});
   // The standard input that a child watches would keep it alive.
   process.stdout.write(`ran ${count} cases as ${agent}\n`, () => process.exit(0));
@@ -99,6 +111,7 @@ async function main(args: readonly string[]): Promise<void> {
       agent: { type: 'string' },
       runtime: { type: 'string', default: 'node' },
       'max-message': { type: 'string' },
+      parallel: { type: 'string', default: '1' },
       deflate: { type: 'boolean', default: false },
       http2: { type: 'boolean', default: false },
     },
@@ -125,11 +138,13 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const url = readUrl(values.url);
   const { agent } = values;
+  const parallel = /^\d{1,2}$/.test(values.parallel) ? Number(values.parallel) : 0;
+  if (parallel < 1) throw new UsageError(`--parallel must be 1 to 99, not '${values.parallel}'`);
   if (agent === undefined || agent === '') throw new UsageError('client needs --agent');
   if (runtime !== 'node') await runOn(runtime, import.meta.url, args);
   else {
     endWithParent(() => Promise.resolve());
-    await runCases(url, agent, values.deflate ? [clientDeflate()] : [], values.http2);
+    await runCases(url, agent, { extensions: values.deflate ? [clientDeflate()] : [], http2: values.http2, parallel });
   }
 }
 

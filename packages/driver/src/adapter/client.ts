@@ -12,6 +12,7 @@ import {
   checkConnection,
   checkNumber,
   checkObject,
+  checkText,
   hostOptions,
   type InputOwnership,
   kernelsOf,
@@ -34,6 +35,20 @@ export type DialOptions = ClientOptions & {
   /** Gives up until the connection is open; afterwards it does nothing. */
   readonly signal?: Signal;
 };
+
+/** Where and as whom to dial: the same options on every runtime with sockets. */
+export interface DialPlace {
+  /** The name in TLS (SNI) and in the certificate. Default: the URL's host. */
+  readonly servername?: string;
+  /** A unix socket to connect to; the URL still says what to ask for. */
+  readonly socketPath?: string;
+}
+
+export function checkDialPlace({ tls, servername, socketPath }: DialPlace & { readonly tls?: unknown }): void {
+  if (tls !== undefined) checkObject(tls, 'options.tls');
+  if (servername !== undefined) checkText(servername, 'options.servername');
+  if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
+}
 
 export interface DialTarget {
   readonly uri: WebSocketUri;
