@@ -17,7 +17,7 @@ import {
 } from './errors.ts';
 import { overStream, type WebSocketCreationOptions } from './over-stream.ts';
 import { checkBuffer, checkCloseStatus } from './websocket-checks.ts';
-import type { WebSocketMessageType, WebSocketReceiveResult, WebSocketState } from './websocket-types.ts';
+import { WebSocketCloseStatus, type WebSocketMessageType, type WebSocketReceiveResult, type WebSocketState } from './websocket-types.ts';
 
 interface Waiter<T> {
   resolve(value: T): void;
@@ -50,7 +50,8 @@ export class WebSocket {
   #receiving: Receiving | null = null;
   #closing: Waiter<void>[] = [];
   #waitingForRoom: Waiter<void>[] = [];
-  #fragmented = false;
+  /** The type of the message that is being sent in pieces. */
+  #unfinished: 'Text' | 'Binary' | null = null;
 
   /**
    * Wraps a stream on which the opening handshake has been done. Throws ArgumentNullException or ArgumentException for what is no duplex
@@ -103,7 +104,8 @@ export class WebSocket {
   }
 
   /**
-   * Sends a message, or with `endOfMessage` false the next piece of one. Settles when the transport has room. States: Open, CloseReceived.
+   * Sends a message, or with `endOfMessage` false the next piece of one, all of the first piece's type; a string is sent as UTF-8, and bytes
+   * of a text are not looked at. Settles when the transport has room. States: Open, CloseReceived.
    * Rejects with ArgumentException for message type Close, and with WebSocketException InvalidState in another state.
    */
   async send(
@@ -187,21 +189,26 @@ export class WebSocket {
   }
 
   #transmit(connection: Connection, payload: string | Uint8Array, messageType: 'Text' | 'Binary', fin: boolean): boolean {
-    const copied = typeof payload !== 'string' && payload.length >= heldByReference;
+    // The first piece decides, whatever the others say.
+    const begun = this.#unfinished;
+    const type = begun ?? messageType;
+    const bytes = typeof payload === 'string' && type === 'Binary' ? Buffer.from(payload) : payload;
+    const copied = typeof bytes !== 'string' && bytes.length >= heldByReference;
     // Not slice(): a Buffer's is a view.
-    const data = copied ? new Uint8Array(payload) : payload;
-    const continues = this.#fragmented;
-    this.#fragmented = !fin;
-    if (continues) return connection.sendContinuation(data, fin);
+    const data = copied ? new Uint8Array(bytes) : bytes;
+    this.#unfinished = fin ? null : type;
+    if (begun !== null) return connection.sendContinuation(data, fin);
     const options = { fin, transfer: copied };
-    if (messageType === 'Text') return connection.sendText(data, options);
-    return connection.sendBinary(typeof data === 'string' ? Buffer.from(data) : data, options);
+    return typeof data === 'string' || type === 'Text' ? connection.sendText(data, options) : connection.sendBinary(data, options);
   }
 
   #sendClose(connection: Connection, code: number | undefined, reason: string): void {
-    this.#closeSent = true;
+    if (code === WebSocketCloseStatus.MandatoryExtension && connection.role === 'server') {
+      throw new ArgumentException('a server must not send the close status 1010 (RFC 6455 section 7.4.1)', 'closeStatus');
+    }
     if (code === undefined) connection.close();
     else connection.close(code, reason);
+    this.#closeSent = true;
     this.#driver?.pump();
   }
 

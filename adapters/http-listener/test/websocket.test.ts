@@ -203,6 +203,28 @@ describe('send', () => {
       [1, true, 'c'],
     ]);
   });
+  it('the first piece decides the type of a message', async () => {
+    const { socket, frame } = ends();
+    await socket.send(Uint8Array.of(1), 'Binary', false);
+    await socket.send('é', 'Text', false);
+    await socket.send('b', 'Binary', true);
+    await socket.send('é', 'Binary');
+    await socket.send(Uint8Array.of(0xc3), 'Text', false);
+    await socket.send(Uint8Array.of(0xa9), 'Binary', true);
+    const frames = [];
+    for (let index = 0; index < 6; index += 1) {
+      const { opcode, fin, payload } = await frame();
+      frames.push([opcode, fin, payload.toString('hex')]);
+    }
+    expect(frames).toEqual([
+      [2, false, '01'],
+      [0, false, 'c3a9'],
+      [0, true, '62'],
+      [2, true, 'c3a9'],
+      [1, false, 'c3'],
+      [0, true, 'a9'],
+    ]);
+  });
   it('the buffer is the caller’s again when it has settled, and has not changed', async () => {
     for (const isServer of [true, false]) {
       // A Buffer's slice() is a view, and a client masks what it owns in place.
@@ -307,7 +329,7 @@ describe('states and closing', () => {
   it('close when the peer goes away: ConnectionClosedPrematurely', async () => {
     const { socket, peer } = ends();
     const closing = rejection(socket.close(1000));
-    peer.destroy();
+    peer.end();
     expect(await closing).toMatchObject({ webSocketErrorCode: 'ConnectionClosedPrematurely' });
     expect(socket.state).toBe('Aborted');
   });
@@ -321,13 +343,17 @@ describe('states and closing', () => {
   it('a status or description that must not be sent is an ArgumentException', async () => {
     for (const operation of ['close', 'closeOutput'] as const) {
       const { socket } = ends();
-      for (const status of [0, 999, 1004, 1006, 1015, 5000, 1000.5, '1000' as unknown as number]) {
+      // 1010 is a client's to send.
+      for (const status of [0, 999, 1004, 1006, 1010, 1015, 1016, 2999, 5000, 1000.5, '1000' as unknown as number]) {
         expect(await rejection(socket[operation](status)), String(status)).toBeInstanceOf(ArgumentException);
       }
       expect(await rejection(socket[operation](WebSocketCloseStatus.Empty, 'x'))).toBeInstanceOf(ArgumentException);
       expect(await rejection(socket[operation](1000, 'é'.repeat(62)))).toBeInstanceOf(ArgumentException);
       expect(socket.state).toBe('Open');
       socket.abort();
+      const client = ends({ isServer: false }).socket;
+      await client.closeOutput(WebSocketCloseStatus.MandatoryExtension, null);
+      expect(client.state).toBe('CloseSent');
     }
   });
   it('abort: Aborted at once, what is outstanding is cancelled, the transport is dropped', async () => {
