@@ -19,6 +19,7 @@ import { decideUpgrade, isWebSocketRequest, type RequestHead } from '@ferrywire/
 import { type HubMember, isHttp2Server, joinHub } from './http2-hub.ts';
 import { Http2Requests } from './http2-request.ts';
 import { checkObject, hostOptions, type ServerOptions, serverSettings } from './options.ts';
+import { shareBuffer, sharing } from './shared-buffer.ts';
 import { timers } from './timers.ts';
 import { isTaken, SocketTransport } from './transport.ts';
 
@@ -143,11 +144,13 @@ export function takeUpgrade(
   socket.allowHalfOpen = true;
   const transport = new SocketTransport(socket);
   transport.incoming = incoming;
-  const driver = endpoints.serve(transport, settings, transport);
+  const shares = shareBuffer(socket);
+  const driver = endpoints.serve(transport, shares ? sharing(settings) : settings, transport);
   transport.join(driver);
   driver.receive(headBytes(incoming));
   if (head.length > 0) driver.receive(head);
-  transport.startReading();
+  if (shares) socket.resume();
+  else transport.startReading();
 }
 
 function writtenTo(socket: Duplex): number {

@@ -5,7 +5,6 @@
  * One deadline, `timeouts.opening`, covers name resolution, TCP, TLS and the handshake together.
  */
 import type { ClientHttp2Session } from 'node:http2';
-import type { OnReadOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@ferrywire/driver';
@@ -15,11 +14,11 @@ import { openStream, sessionOver } from './http2-client.ts';
 import { Http2Transport, SessionRefs } from './http2-transport.ts';
 import { kernels } from './kernels.ts';
 import { type ClientOptions, checkConnection, checkNumber, checkObject, checkText, hostOptions } from './options.ts';
+import { canShare, SharedRead } from './shared-buffer.ts';
 import { clock, timers } from './timers.ts';
 import { SocketTransport } from './transport.ts';
 
 const OPENING = 10_000;
-const READ_SIZE = 65_536;
 
 export type ConnectOptions = ClientOptions & {
   /** Gives up until the connection is open; afterwards it does nothing. */
@@ -102,7 +101,7 @@ async function openHttp1(
   options: ClientSettings,
   left: () => number,
 ): Promise<Peer> {
-  const buffered = canReadInto() ? new ReadInto() : null;
+  const buffered = canShare ? new SharedRead() : null;
   const { socket, onread } = await dial({ ...target, onread: buffered });
   const settings: ClientSettings = {
     ...options,
@@ -190,28 +189,4 @@ function isAborted(signal: AbortSignal): boolean {
 
 function aborted(signal: AbortSignal): EndpointError {
   return new EndpointError('WS_CONNECT_ABORTED', 'options.signal was aborted', { cause: signal.reason });
-}
-
-/** Node only: Bun and Deno have no `onread`. On Windows the system holds the buffer while nothing arrives, so it cannot be shared. */
-function canReadInto(): boolean {
-  return process.versions.bun === undefined && process.versions.deno === undefined && process.platform !== 'win32';
-}
-
-let shared: Uint8Array | null = null;
-
-/**
- * `onread` of `net.connect`: all connections read into one buffer, instead of 64 KiB of fresh memory for every read. The read and the
- * callback are one step of the event loop, and what must be kept is copied by the core (`input: 'reused'`).
- */
-class ReadInto implements OnReadOpts {
-  transport: SocketTransport | null = null;
-
-  readonly buffer = (): Uint8Array => {
-    shared ??= new Uint8Array(READ_SIZE);
-    return shared;
-  };
-  readonly callback = (count: number, buffer: Uint8Array): boolean => {
-    this.transport?.received(count === buffer.length ? buffer : new Uint8Array(buffer.buffer, buffer.byteOffset, count));
-    return true;
-  };
 }

@@ -10,6 +10,7 @@ import { checkPermission, listenError } from './errors.ts';
 import { Http2Requests } from './http2-request.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { checkNumber, checkObject, checkPort, checkText, hostOptions, type ServerOptions, serverSettings } from './options.ts';
+import { shareBuffer, sharing } from './shared-buffer.ts';
 import { SocketTransport } from './transport.ts';
 
 const OPENING = 10_000;
@@ -146,10 +147,11 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
 
   const serve = (socket: Socket, early: Uint8Array | null): void => {
     const transport = new SocketTransport(socket);
-    const driver = endpoints.serve(transport, settings, transport);
+    const shares = shareBuffer(socket);
+    const driver = endpoints.serve(transport, shares ? sharing(settings) : settings, transport);
     transport.join(driver);
     if (early !== null) driver.receive(early);
-    transport.startReading();
+    if (!shares) transport.startReading();
   };
   const accept = (socket: Socket): void => {
     // TLS was agreed on after close().

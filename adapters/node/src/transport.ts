@@ -51,7 +51,7 @@ export class SocketTransport implements Transport, NodeTransport {
     if (socket.closed) driver.gone();
     else if (socket.readableEnded) driver.receiveEof();
   }
-  /** Reads by 'data' events. Not for a socket that was made with `onread`. */
+  /** Reads by 'data' events. Not for a socket that reads into the shared buffer. */
   startReading(): void {
     this.socket.on('data', onData);
   }
@@ -112,7 +112,11 @@ export class SocketTransport implements Transport, NodeTransport {
     if (this.socket instanceof Socket) this.socket.unref();
   }
 
-  /** The listeners below, as methods of the socket. */
+  /** The one that has joined the socket. */
+  static of(socket: Owned): SocketTransport | null {
+    return socket[owner] ?? null;
+  }
+  /** For the listeners below. */
   static driverOf(socket: Owned): DriverHandle | null {
     const transport = socket[owner];
     return transport === undefined ? null : transport.#driver;
