@@ -2,9 +2,9 @@
  * `npm run coverage`: which branches of the core and the handshake no test reaches. A branch that none can reach says so at its line, or on the
  * line above: `// not covered: why`. The right side of `list[index] ?? 0` needs none. Ends with `N passed, N failed`, one for each branch.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { SourceMap } from 'node:module';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { countBranches } from './instrument/branches.mjs';
 import { run } from './process.mjs';
@@ -15,12 +15,15 @@ const MARK = /not covered:/;
 /** `list[index] ?? 0`: there for the compiler, which does not know that the index is in the list. */
 const FOR_THE_COMPILER = /\] \?\? $/;
 const { values } = parseArgs({ options: { keep: { type: 'string' } } });
+/** Counts of an earlier run, kept there: judged again without running the tests. */
+const isKept = values.keep !== undefined && existsSync(join(values.keep, 'packages'));
 
 mkdirSync(join(root, 'tmp'), { recursive: true });
-const folder = values.keep ?? mkdtempSync(join(root, 'tmp/coverage-'));
+const folder = values.keep === undefined ? mkdtempSync(join(root, 'tmp/coverage-')) : resolve(values.keep);
+mkdirSync(folder, { recursive: true });
 /** A copy of what is counted, so that a build in the meantime makes no difference. */
 const copy = join(folder, 'packages');
-if (values.keep === undefined) {
+if (!isKept) {
   for (const name of PACKAGES) {
     for (const part of ['dist', 'src']) cpSync(join(root, 'packages', name, part), join(copy, name, part), { recursive: true });
   }
@@ -46,6 +49,12 @@ for (const name of readdirSync(folder).filter((entry) => entry.endsWith('.json')
   }
 }
 
+/** What a counter counts, by the text that it stands at. @param {string} source @param {number} at */
+function whatOf(source, at) {
+  const text = source.slice(at, source.indexOf('\n', at));
+  return text.startsWith('if ') ? 'never false' : text.startsWith('{') ? 'block' : text.slice(0, 40);
+}
+
 let passed = 0;
 let explained = 0;
 /** @type {string[]} */
@@ -69,7 +78,8 @@ for (const name of PACKAGES) {
       const line = 'originalLine' in entry ? entry.originalLine : 0;
       if (FOR_THE_COMPILER.test(source.slice(Math.max(0, at - 6), at))) explained++;
       else if (MARK.test(lines[line] ?? '') || MARK.test(lines[line - 1] ?? '')) explained++;
-      else missing.push(`packages/${name}/src/${file.replace(/js$/, 'ts')}:${line + 1}: ${(lines[line] ?? '').trim()}`);
+      else
+        missing.push(`packages/${name}/src/${file.replace(/js$/, 'ts')}:${line + 1}: ${whatOf(source, at)}: ${(lines[line] ?? '').trim()}`);
     }
   }
 }

@@ -7,8 +7,6 @@ import type { Allocate } from './memory.ts';
 
 const FIRST_SEGMENT = 512;
 const LARGEST_SEGMENT = 1 << 20;
-/** From this many bytes on a piece of transferred input is kept by reference. */
-const REFERENCE_FROM = 16384;
 
 export class Assembly {
   readonly #allocate: Allocate;
@@ -51,8 +49,8 @@ export class Assembly {
       target.set(segment, at);
       at += segment.length;
     }
-    const current = this.#current;
-    if (current !== null && this.#used > 0) target.set(this.#used === current.length ? current : current.subarray(0, this.#used), at);
+    // Full, or there would have been room.
+    if (this.#current !== null) target.set(this.#current, at);
   }
 
   /** Where reserved room is. Only valid after `reserve`. */
@@ -77,16 +75,14 @@ export class Assembly {
     }
   }
 
-  /** Takes a range of memory that is ours by reference, when that saves a copy and pins little. False: it was not taken. */
-  adopt(bytes: Uint8Array, start: number, end: number): boolean {
+  /** Takes a range of memory that is ours by reference. Beware: all of that memory is kept. */
+  adopt(bytes: Uint8Array, start: number, end: number): void {
     const size = end - start;
-    if (size < REFERENCE_FROM || size * 2 < bytes.buffer.byteLength) return false;
     if (this.#current !== null && this.#used > 0) this.#segments.push(this.#current.subarray(0, this.#used));
     this.#current = null;
     this.#used = 0;
     this.#segments.push(new Uint8Array(bytes.buffer, bytes.byteOffset + start, size));
     this.size += size;
-    return true;
   }
 
   /** All bytes, in memory of which they are at least half. The assembly is empty afterwards. */

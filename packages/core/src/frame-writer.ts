@@ -138,7 +138,7 @@ export class FrameWriter {
     for (let room = text.length; rest !== ''; room = rest.length * 3) {
       const segment = new Uint8Array(room);
       const { read, written } = textEncoder.encodeInto(rest, segment);
-      if (written > 0) segments.push(written === room ? segment : segment.subarray(0, written));
+      segments.push(written === room ? segment : segment.subarray(0, written));
       size += written;
       rest = rest.slice(read);
     }

@@ -72,6 +72,7 @@ export function copyToSlab(bytes: Uint8Array, start: number, end: number, key: n
     slab[to + at] = (bytes[start + at] as number) ^ rotated;
     at++;
   }
+  // not covered: the other order needs a big-endian machine.
   const inMemory = littleEndian ? (rotated << 24) | ((rotated & 0xff00) << 8) | ((rotated >>> 8) & 0xff00) | (rotated >>> 24) : rotated | 0;
   let source = (from + at) >> 2;
   let target = (to + at) >> 2;

@@ -20,7 +20,7 @@ export interface Outlet {
   start(kind: MessageKind): void;
   /** `last`: the message ends with this piece. */
   textPiece(text: string, last: boolean): void;
-  /** Valid until the call returns. */
+  /** Never empty. Valid until the call returns. */
   piece(kind: MessageKind, bytes: Uint8Array, start: number, end: number, last: boolean): void;
   finish(kind: MessageKind): void;
   ping(payload: Uint8Array): void;
@@ -51,7 +51,7 @@ export class PushOutlet implements Outlet {
     if (text !== '') this.#sink.onTextChunk?.(text);
   }
   piece(_kind: MessageKind, bytes: Uint8Array, start: number, end: number): void {
-    if (start < end) this.#sink.onSpan?.(bytes, start, end);
+    this.#sink.onSpan?.(bytes, start, end);
   }
   finish(kind: MessageKind): void {
     this.#sink.onMessageEnd?.(kind);
@@ -136,7 +136,6 @@ export class PullOutlet implements Outlet {
     this.#ended = last;
   }
   piece(kind: MessageKind, bytes: Uint8Array, start: number, end: number, last: boolean): void {
-    if (start === end && !last) return;
     const data = bytes.slice(start, end);
     // A Buffer's slice is a view: make sure that it is a copy.
     const copy = data.buffer === bytes.buffer ? new Uint8Array(data) : data;

@@ -252,10 +252,7 @@ export class Receiver {
       this.#fail(message.frames > this.#maxFragments ? violations.WS_TOO_MANY_FRAGMENTS : violations.WS_MESSAGE_TOO_BIG);
       return false;
     }
-    if (first) {
-      payload.start(message.kind);
-      if (payload.told) this.stop = true;
-    }
+    if (first) payload.start(message.kind);
     return true;
   }
 

@@ -73,7 +73,7 @@ function details(frame: TraceFrame): string {
 }
 
 function describeHeader(frame: TraceFrame): string {
-  return `${frame.opcode < 0 ? '?' : nameOf(frame.opcode)} ${details(frame)}`;
+  return `${nameOf(frame.opcode)} ${details(frame)}`;
 }
 
 function describeFrame(frame: TraceFrame): string {

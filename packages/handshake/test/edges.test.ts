@@ -119,6 +119,18 @@ describe('moments between', () => {
       expect(client.connection === null).toBe(status === 404);
     }
   });
+  it('an end that was held back behind the request comes after it, to a sink too', () => {
+    const seen: string[] = [];
+    const server = serverIn({
+      sink: { onRequest: () => void seen.push('request'), onRefused: (_status, error) => void seen.push(`refused ${error}`) },
+    });
+    server.pause();
+    server.receiveData(bytes(goodRequest()));
+    server.receiveEof();
+    expect(seen).toEqual([]);
+    server.resume();
+    expect(seen).toEqual(['request', 'refused WS_HS_EOF']);
+  });
   it('a rejection that comes too late writes nothing', () => {
     const server = serverIn();
     server.receiveData(bytes(goodRequest()));
@@ -147,6 +159,19 @@ describe('wrong arguments', () => {
   it.each([[{ path: 'chat' }], [{ headers: [['X']] }], [{ hosts: ['[::1]x'] }], [{ hosts: ['a:b'] }]])('a policy: %j', (policy) => {
     const head = { method: 'GET', target: '/', httpVersion: '1.1', headers: requestFields() } as const;
     expect(() => decideUpgrade(head, policy as unknown as Parameters<typeof decideUpgrade>[1])).toThrow(TypeError);
+  });
+  it('a client needs a source of nonces where the platform has none', () => {
+    const before = Object.getOwnPropertyDescriptor(globalThis, 'crypto');
+    Object.defineProperty(globalThis, 'crypto', { value: undefined, configurable: true });
+    try {
+      expect(() => createUpgrade({ url: 'ws://a/' })).toThrow(/options\.random/);
+      expect(createUpgrade({ url: 'ws://a/', random: (target) => void target.fill(1) }).request.headers).toContainEqual([
+        'Sec-WebSocket-Key',
+        'AQEBAQEBAQEBAQEBAQEBAQ==',
+      ]);
+    } finally {
+      if (before !== undefined) Object.defineProperty(globalThis, 'crypto', before);
+    }
   });
   it('a rejection whose Content-Length is repeated', () => {
     const server = serverIn();
@@ -203,6 +228,18 @@ describe('fields at the edge of what is text', () => {
       { extensions: [extension] },
     );
     expect(decision.headers).toContainEqual(['sec-websocket-extensions', 'x-test']);
+  });
+  it('an extension that was accepted is passed over when it is offered again', () => {
+    const named = (name: string, rsv: number) => ({
+      name,
+      accept: () => ({ params: [], extension: { name, rsv, inbound: () => neverUsed(), outbound: () => neverUsed() } }),
+    });
+    const headers = requestFields({ 'Sec-WebSocket-Extensions': 'x-a, x-a; again, x-b' });
+    const decision = decideUpgrade(
+      { method: 'GET', target: '/', httpVersion: '1.1', headers },
+      { extensions: [named('x-a', 1), named('x-b', 2)] },
+    );
+    expect(getHeader(decision.headers, 'sec-websocket-extensions')).toBe('x-a, x-b');
   });
   it('a response with two accepts, or none, opens nothing', () => {
     for (const more of [[['Sec-WebSocket-Accept', 'x']], []] as const) {

@@ -121,6 +121,8 @@ describe('responses', () => {
         ['E', 'f'],
       ],
     });
+    // A line of nothing but white space adds none.
+    expect(response('HTTP/1.1 101 x\r\nA: b\r\n \t\r\n\r\n').head).toMatchObject({ headers: [['A', 'b']] });
     expect(response('HTTP/1.1 101 x\r\n A').fault).toEqual(syntax);
   });
 
