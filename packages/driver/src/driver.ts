@@ -32,6 +32,8 @@ const GONE = 256;
 const SOON = 512;
 /** A timer is set. */
 const ARMED = 1024;
+/** The protocol is one that may give way to another. */
+const CHANGES = 2048;
 
 /** Turns of queued work in one event; the rest goes through a timer of 0, so that other connections get theirs. */
 const ROUNDS = 64;
@@ -46,6 +48,8 @@ export interface DriverHooks {
   onDrained(): void;
   /** The transport is gone and the protocol knows. */
   onReleased(): void;
+  /** The protocol to go on with, or null: not yet. Asked after every turn until it answers. */
+  successor(): Protocol | null;
 }
 
 type Deferred =
@@ -62,7 +66,7 @@ export class Pump implements DriverHandle, Flushable {
   onEvents: (() => void) | null;
   onDrain: (() => void) | null = null;
 
-  readonly #protocol: Protocol;
+  #protocol: Protocol;
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #timers: TimerHost;
@@ -81,6 +85,7 @@ export class Pump implements DriverHandle, Flushable {
     this.#clock = options.clock;
     this.#timers = options.timers;
     this.#hooks = hooks;
+    if (hooks !== null) this.#flags = CHANGES;
     this.onEvents = options.onEvents ?? null;
   }
 
@@ -244,8 +249,16 @@ export class Pump implements DriverHandle, Flushable {
       }
     } finally {
       this.#flags &= ~BUSY;
+      if ((this.#flags & CHANGES) !== 0) this.#change();
       this.#arm();
     }
+  }
+
+  #change(): void {
+    const next = this.#hooks?.successor() ?? null;
+    if (next === null) return;
+    this.#flags &= ~CHANGES;
+    this.#protocol = next;
   }
 
   /** Output, directive and reading, until nothing asks for another look. */

@@ -296,6 +296,13 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
       this.#threw(error);
     }
   }
+  successor(): Protocol | null {
+    const life = this.#life;
+    if (life === null) return this.#connection;
+    const { remains } = life;
+    if (remains !== null) this.#life = null;
+    return remains;
+  }
   onReleased(): void {
     this.#request = null;
     this.#settle?.(new EndpointError('WS_CONNECT_REFUSED', 'the transport closed before the handshake was done'));

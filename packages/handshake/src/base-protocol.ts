@@ -345,6 +345,11 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     return this.opened;
   }
 
+  /** The connection, once nothing of the handshake is held, queued or to be written: a host may go on with it alone and let this object go. */
+  get remains(): Connection | null {
+    return this.output === null && this.events_.length === 0 ? this.live : null;
+  }
+
   /** False before 'open' and when the connection is no longer open. */
   send(data: string | Uint8Array): boolean {
     return this.opened === null ? false : this.opened.send(data);
