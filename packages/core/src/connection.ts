@@ -110,8 +110,8 @@ export class Connection implements Protocol {
     const timers = new Timers(options.timeouts, clock());
     const transforms = extensions.length > 0;
     const ready = (): void => this.wake();
-    const outbound = transforms ? new OutboundPipeline(extensions, role, ready) : null;
-    const pipeline = transforms ? new InboundPipeline(extensions, role, ready) : null;
+    const outbound = transforms ? new OutboundPipeline(extensions, role, ready, clock) : null;
+    const pipeline = transforms ? new InboundPipeline(extensions, role, ready, clock) : null;
     this.#pull = sink === undefined ? new PullOutlet(delivery === 'span') : null;
     const outlet = sink === undefined ? (this.#pull as PullOutlet) : new PushOutlet(sink);
     const content = new Content(options.kernels);

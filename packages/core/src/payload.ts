@@ -45,10 +45,11 @@ export interface Filled {
 const SLICE = 16384;
 /** Room for decoded output per delivery. */
 const PIECE = 16384;
-/** Decoded bytes per turn, some 10 ms where DEFLATE is JavaScript; then other connections get theirs. */
+/** Decoded bytes per turn, unless its time is up before; then other connections get theirs. */
 const TURN = 2 << 20;
 /** A transform that says 'more' this many times without using or giving anything is broken. */
 const MOST_IDLE_STEPS = 64;
+/** From this many bytes on a piece of transferred input is kept by reference, when it fills half of its memory. */
 const REFERENCE_FROM = 16384;
 const assemblyOutput: AssemblyOutput = new AssemblyOutput();
 
@@ -116,6 +117,7 @@ export class PayloadReader {
   refill(): void {
     this.#budget = TURN;
     this.waits = false;
+    this.#pipeline?.time.start();
   }
   /** Has this turn's share of work been done? */
   get exhausted(): boolean {
@@ -389,7 +391,7 @@ export class PayloadReader {
     if (isViolation(result)) return result;
     const { consumed, status } = result;
     const count = out.used - used;
-    this.#budget -= count;
+    this.#budget = pipeline.time.isUp(consumed + count) ? 0 : this.#budget - count;
     const whole = consumed === end - start;
     this.waits = status === 'pending';
     this.unfinished = status !== 'need' || !whole || (ending && !pipeline.finished);

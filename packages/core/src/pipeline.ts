@@ -3,8 +3,9 @@
  * in reverse when receiving). One transform is called directly; between several stands a small buffer each, so the budget of the last one
  * holds back the first.
  */
-import type { MessageKind, Role } from './common.ts';
+import type { Clock, MessageKind, Role } from './common.ts';
 import type { Extension, InboundTransform, OutboundTransform, TransformOutput, TransformStatus } from './extension.ts';
+import { TurnTime } from './turn-time.ts';
 import type { Violation } from './violations.ts';
 import { isViolation } from './violations.ts';
 
@@ -75,11 +76,13 @@ function restart<T>(stages: Stage<T>[]): Stage<T>[] {
 }
 
 export class InboundPipeline {
+  readonly time: TurnTime;
   readonly #stages: Stage<InboundTransform>[];
   #active: Stage<InboundTransform>[] = [];
   readonly #step: Step = { consumed: 0, status: 'need' };
 
-  constructor(extensions: readonly Extension[], role: Role, ready: () => void) {
+  constructor(extensions: readonly Extension[], role: Role, ready: () => void, clock: Clock) {
+    this.time = new TurnTime(clock);
     this.#stages = stagesOf(extensions.map((e) => ({ transform: e.inbound(role, ready), rsv: e.rsv })).reverse());
   }
 
@@ -161,11 +164,13 @@ export class InboundPipeline {
 }
 
 export class OutboundPipeline {
+  readonly time: TurnTime;
   readonly #stages: Stage<OutboundTransform>[];
   #active: Stage<OutboundTransform>[] = [];
   readonly #step: Step = { consumed: 0, status: 'need' };
 
-  constructor(extensions: readonly Extension[], role: Role, ready: () => void) {
+  constructor(extensions: readonly Extension[], role: Role, ready: () => void, clock: Clock) {
+    this.time = new TurnTime(clock);
     this.#stages = stagesOf(extensions.map((e) => ({ transform: e.outbound(role, ready), rsv: e.rsv })));
   }
 

@@ -28,7 +28,7 @@ const FIN = 0x80;
 const PING = 0x89;
 const PONG = 0x8a;
 const CLOSE = 0x88;
-/** Bytes in and out of transforms per turn, 4 to 20 ms of compression, by codec and level; then other connections get theirs. */
+/** Bytes in and out of transforms per turn, unless its time is up before; then other connections get theirs. */
 const TURN = 1 << 18;
 const ROOM = 65536;
 const MOST_IDLE_STEPS = 64;
@@ -272,11 +272,12 @@ export class Sender {
     const size = payload.length;
     const scratch = takeScratch();
     const out = new Piece(scratch, SCRATCH_SIZE);
+    if (this.#budget === TURN) pipeline.time.start();
     this.#working = true;
     this.#woken = false;
     try {
       const { consumed, status } = pipeline.push(payload, 0, size, fin, out);
-      this.#budget -= consumed + out.used;
+      this.#budget = pipeline.time.isUp(consumed + out.used) ? 0 : this.#budget - consumed - out.used;
       if (status === 'need' && consumed === size) {
         this.#writer.bytes(first | ((first & 15) === 0 ? 0 : this.#rsv << 4), lasting(new Uint8Array(scratch.buffer, 0, out.used)), true);
       } else {
@@ -301,15 +302,19 @@ export class Sender {
     if (before === null) this.#jobs = [kept];
     else before.push(kept);
     this.#jobBytes += job.payload.length;
-    if (before === null) this.#work();
+    if (before !== null) return;
+    if (this.#budget === TURN) this.#pipeline?.time.start();
+    this.#work();
   }
   /** A new turn. */
   refill(): void {
     this.#budget = TURN;
-    if (this.#jobs !== null) this.#work();
+    this.#pipeline?.time.start();
+    this.#work();
   }
   wake(): void {
     this.#woken = true;
+    this.#pipeline?.time.start();
     if (this.#jobs !== null) this.#work();
   }
   #work(): void {
@@ -385,7 +390,7 @@ export class Sender {
       const { consumed, status } = pipeline.push(job.payload, this.#consumed, end, fin && last, gather);
       const count = consumed + gather.assembly.size - before;
       this.#consumed += consumed;
-      this.#budget -= count;
+      this.#budget = pipeline.time.isUp(count) ? 0 : this.#budget - count;
       if (status === 'pending') return false;
       if (status === 'need' && last && this.#consumed === end) return true;
       idle = count > 0 ? 0 : idle + 1;

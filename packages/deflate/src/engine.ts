@@ -9,8 +9,9 @@ export const FLUSH_NONE = 0;
 export const FLUSH_SYNC = 2;
 export const FLUSH_BLOCK = 5;
 
-/** The most input one step takes. Bounds the worst case: 16 KiB of nothing but dynamic block headers. */
-export const INPUT_STEP: number = 16 * 1024;
+/** The most input one step takes. Bounds the worst cases: nothing but dynamic block headers, and slow matches at level 9. */
+export const INFLATE_STEP: number = 16 * 1024;
+export const DEFLATE_STEP: number = 8 * 1024;
 
 export interface Engine {
   /** Input bytes the last `run` left. Unspecified when it failed. */

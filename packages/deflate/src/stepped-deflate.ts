@@ -6,7 +6,7 @@
  */
 import type { TransformOutput } from '@ferrywire/core';
 import type { RawDeflate, Step } from './codec.ts';
-import { type Engine, FLUSH_NONE, FLUSH_SYNC, INPUT_STEP } from './engine.ts';
+import { DEFLATE_STEP, type Engine, FLUSH_NONE, FLUSH_SYNC } from './engine.ts';
 
 const SCRATCH_SIZE = 64 * 1024;
 /** What a flush without new input adds: an empty stored block. deflate() itself would not repeat a flush. */
@@ -44,7 +44,7 @@ export class SteppedDeflate implements RawDeflate {
     }
     if (out.room === 0) return { consumed: 0, status: 'more' };
 
-    const stepEnd = end - start > INPUT_STEP ? start + INPUT_STEP : end;
+    const stepEnd = end - start > DEFLATE_STEP ? start + DEFLATE_STEP : end;
     const flushing = flush && stepEnd === end;
     scratch ??= new Uint8Array(SCRATCH_SIZE);
     this.#open = true;

@@ -10,7 +10,7 @@
  */
 import type { TransformOutput, TransformStatus } from '@ferrywire/core';
 import type { RawInflate, Step } from './codec.ts';
-import { type Engine, FLUSH_BLOCK, FLUSH_SYNC, INPUT_STEP } from './engine.ts';
+import { type Engine, FLUSH_BLOCK, FLUSH_SYNC, INFLATE_STEP } from './engine.ts';
 
 const WINDOW = 32 * 1024;
 const FIRST_HISTORY = 4 * 1024;
@@ -50,7 +50,7 @@ export class SteppedInflate implements RawInflate {
     const engine = this.#engine;
     if (engine === null || this.#failed) return null;
     if (this.#held < this.#end && !this.#deliver(out)) return { consumed: 0, status: 'more' };
-    const stepEnd = end - start > INPUT_STEP ? start + INPUT_STEP : end;
+    const stepEnd = end - start > INFLATE_STEP ? start + INFLATE_STEP : end;
     let at = start;
     let produced = 0;
     let restarts = 0;
