@@ -1,7 +1,6 @@
 /**
  * What .NET's `WebSocketValidate` refuses, with the exceptions it documents.
  */
-import { isSendableCloseCode } from '@ferrywire/core/frame';
 import { ArgumentException, ArgumentNullException, ArgumentOutOfRangeException } from './errors.ts';
 import { WebSocketCloseStatus } from './websocket-types.ts';
 
@@ -55,7 +54,9 @@ export function checkCloseStatus(
     if (reason !== '') throw new ArgumentException('a description needs a close status other than Empty', 'statusDescription');
     return { code: undefined, reason: '' };
   }
-  if (!isSendableCloseCode(closeStatus)) throw new ArgumentException(`the close status ${closeStatus} is reserved`, 'closeStatus');
+  if (closeStatus < 1000 || closeStatus > 4999 || closeStatus === 1004 || closeStatus === 1006 || closeStatus === 1015) {
+    throw new ArgumentException(`the close status ${closeStatus} is reserved`, 'closeStatus');
+  }
   const size = Buffer.byteLength(reason);
   if (size > maxDescriptionBytes) {
     throw new ArgumentException(`the description has ${size} bytes of UTF-8, and ${maxDescriptionBytes} are the most`, 'statusDescription');

@@ -17,7 +17,7 @@ import {
 } from './errors.ts';
 import { overStream, type WebSocketCreationOptions } from './over-stream.ts';
 import { checkBuffer, checkCloseStatus } from './websocket-checks.ts';
-import { WebSocketCloseStatus, type WebSocketMessageType, type WebSocketReceiveResult, type WebSocketState } from './websocket-types.ts';
+import type { WebSocketMessageType, WebSocketReceiveResult, WebSocketState } from './websocket-types.ts';
 
 interface Waiter<T> {
   resolve(value: T): void;
@@ -203,11 +203,13 @@ export class WebSocket {
   }
 
   #sendClose(connection: Connection, code: number | undefined, reason: string): void {
-    if (code === WebSocketCloseStatus.MandatoryExtension && connection.role === 'server') {
-      throw new ArgumentException('a server must not send the close status 1010 (RFC 6455 section 7.4.1)', 'closeStatus');
+    try {
+      if (code === undefined) connection.close();
+      else connection.close(code, reason);
+    } catch (cause) {
+      // What is assigned, and to which side, is for the core to say.
+      throw new ArgumentException((cause as Error).message, 'closeStatus');
     }
-    if (code === undefined) connection.close();
-    else connection.close(code, reason);
     this.#closeSent = true;
     this.#driver?.pump();
   }
