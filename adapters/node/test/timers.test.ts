@@ -102,29 +102,57 @@ describe('SharedTimers', () => {
     expect(fired).toEqual(['later']);
   });
 
-  it('any sequence of set, clear and time: every deadline fires once, in its time, unless it was cleared', () => {
+  it('an object may be its own timer: added again it moves, removed it does not fire', () => {
+    const timers = new SharedTimers(time, native);
+    const fired: number[] = [];
+    const timed = { due: 0, index: -1, fired: () => void fired.push(now) };
+    timers.add(timed, 10);
+    timers.add(timed, 40);
+    expect(timers.size).toBe(1);
+    advance(39);
+    expect(fired).toEqual([]);
+    advance(3);
+    expect(fired).toHaveLength(1);
+    expect(timed.index).toBe(-1);
+    timers.add(timed, 10);
+    timers.remove(timed);
+    timers.remove(timed);
+    advance(20);
+    expect(fired).toHaveLength(1);
+    expect(alarms).toHaveLength(0);
+  });
+
+  it('any sequence of set, add, clear and time: every deadline fires once, in its time, unless it was cleared', () => {
     const command = fc.oneof(
-      fc.record({ kind: fc.constant('set' as const), delay: fc.double({ min: 0.001, max: 60, noNaN: true }) }),
+      fc.record({ kind: fc.constant('set' as const), delay: fc.double({ min: 0.001, max: 60, noNaN: true }), own: fc.boolean() }),
       fc.record({ kind: fc.constant('clear' as const), which: fc.nat() }),
       fc.record({ kind: fc.constant('wait' as const), by: fc.integer({ min: 1, max: 20 }) }),
     );
     fc.assert(
       fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
         const timers = new SharedTimers(time, native);
-        const set: { readonly handle: unknown; readonly due: number; fired: number; firedAt: number; cleared: boolean }[] = [];
+        const set: { clear(): void; readonly due: number; fired: number; firedAt: number; cleared: boolean }[] = [];
         for (const step of commands) {
           if (step.kind === 'wait') advance(step.by);
           else if (step.kind === 'set') {
-            const entry = { handle: undefined as unknown, due: now + step.delay, fired: 0, firedAt: 0, cleared: false };
-            entry.handle = timers.set(() => {
+            const entry = { clear: () => {}, due: now + step.delay, fired: 0, firedAt: 0, cleared: false };
+            const callback = (): void => {
               entry.fired += 1;
               entry.firedAt = now;
-            }, step.delay);
+            };
+            if (step.own) {
+              const timed = { due: 0, index: -1, fired: callback };
+              timers.add(timed, step.delay);
+              entry.clear = () => timers.remove(timed);
+            } else {
+              const handle = timers.set(callback, step.delay);
+              entry.clear = () => timers.clear(handle);
+            }
             set.push(entry);
           } else {
             const entry = set[step.which % Math.max(1, set.length)];
             if (entry === undefined) continue;
-            timers.clear(entry.handle);
+            entry.clear();
             if (entry.fired === 0) entry.cleared = true;
           }
         }

@@ -9,9 +9,9 @@
  * Beware: the turn's state is one number of flags and no closure is made before it is needed, because an idle server holds one of these
  * per connection.
  */
-import type { Clock, Millis, Protocol } from '@ferrywire/core';
+import type { Millis, Protocol } from '@ferrywire/core';
 import { type Flushable, flushSoon } from './soon.ts';
-import type { DriveOptions, DriverHandle, TimerHost, Transport, TransportEvents } from './types.ts';
+import type { DriveOptions, DriverHandle, Timed, Transport, TransportEvents } from './types.ts';
 
 /** Inside a turn. */
 const BUSY = 1;
@@ -59,31 +59,35 @@ type Deferred =
   | { readonly kind: 'drain' }
   | { readonly kind: 'closed' };
 
+/** What a driver needs of its options for as long as it lives. */
+type TimeHost = Pick<DriveOptions, 'clock' | 'timers'>;
+
 /** The events as detached callbacks, made when they are first asked for. */
 type Bound = TransportEvents & { readonly pump: () => void };
 
-export class Pump implements DriverHandle, Flushable {
+export class Pump implements DriverHandle, Flushable, Timed {
   onEvents: (() => void) | null;
   onDrain: (() => void) | null = null;
 
   #protocol: Protocol;
   readonly #transport: Transport;
-  readonly #clock: Clock;
-  readonly #timers: TimerHost;
+  readonly #host: TimeHost;
   readonly #hooks: DriverHooks | null;
   #flags = 0;
+  /** Where the timers' own `add` is not there, or the delay is none. */
   #timer: unknown = null;
-  /** The deadline the timer was set for. */
+  /** The deadline the timer was set for, in whole milliseconds: those are stored in the object, fractions in a box of their own. */
   #timerDue: Millis = 0;
-  #fire: (() => void) | null = null;
+  /** The timers' own. */
+  due: Millis = 0;
+  index = -1;
   #deferred: Deferred[] | null = null;
   #bound: Bound | null = null;
 
   constructor(protocol: Protocol, transport: Transport, options: DriveOptions, hooks: DriverHooks | null) {
     this.#protocol = protocol;
     this.#transport = transport;
-    this.#clock = options.clock;
-    this.#timers = options.timers;
+    this.#host = options;
     this.#hooks = hooks;
     if (hooks !== null) this.#flags = CHANGES;
     this.onEvents = options.onEvents ?? null;
@@ -319,7 +323,7 @@ export class Pump implements DriverHandle, Flushable {
     if ((this.#flags & ABORT_CALLED) !== 0) return null;
     const due = this.#protocol.nextTimeout();
     // Without a transport no deadline matters, but work that a step budget stopped still has to be done.
-    if (due !== null && (this.#flags & GONE) !== 0 && due > this.#clock()) return null;
+    if (due !== null && (this.#flags & GONE) !== 0 && due > this.#host.clock()) return null;
     return due;
   }
 
@@ -328,24 +332,30 @@ export class Pump implements DriverHandle, Flushable {
     if ((this.#flags & ARMED) !== 0) {
       // A deadline that moved later is looked at when the timer fires.
       if (due !== null && due >= this.#timerDue) return;
-      this.#flags &= ~ARMED;
-      this.#timers.clear(this.#timer);
-      this.#timer = null;
+      this.#disarm();
     }
     if (due === null) return;
+    this.#set(due);
+  }
+
+  #set(due: Millis): void {
+    const { clock, timers } = this.#host;
+    const delay = Math.min(Math.ceil(due - clock()), MAX_DELAY);
     this.#flags |= ARMED;
-    this.#timerDue = due;
-    this.#fire ??= this.#bindFired();
-    const delay = Math.ceil(due - this.#clock());
-    this.#timer = this.#timers.set(this.#fire, delay > 0 ? Math.min(delay, MAX_DELAY) : 0);
+    if (timers.add !== undefined && delay > 0) timers.add(this, delay);
+    else this.#timer = timers.set(() => this.fired(), Math.max(delay, 0));
+    this.#timerDue = due === Number.NEGATIVE_INFINITY ? 0 : Math.floor(due);
   }
 
-  /** In a method of its own: a closure in `#arm` would make each call of it allocate. */
-  #bindFired(): () => void {
-    return () => this.#fired();
+  #disarm(): void {
+    const { timers } = this.#host;
+    this.#flags &= ~ARMED;
+    if (this.#timer === null) timers.remove?.(this);
+    else timers.clear(this.#timer);
+    this.#timer = null;
   }
 
-  #fired(): void {
+  fired(): void {
     this.#flags &= ~ARMED;
     this.#timer = null;
     // A host that runs timers from inside a turn: its end arms the timer again.
@@ -354,7 +364,7 @@ export class Pump implements DriverHandle, Flushable {
     try {
       const due = (this.#flags & ABORT_CALLED) !== 0 ? null : this.#protocol.nextTimeout();
       if (due !== null) {
-        const now = this.#clock();
+        const now = this.#host.clock();
         if (due <= now) {
           this.#protocol.handleTimeout(now);
           if (this.onEvents !== null) this.onEvents();

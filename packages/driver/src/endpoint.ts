@@ -45,23 +45,29 @@ export interface EndpointOwner {
   released(endpoint: Endpoint): void;
 }
 
+/** What only the handshake needs. */
+interface OpeningState {
+  /** Null when the handshake was done elsewhere. */
+  life: WholeLife | null;
+  request: ServerRequest | null;
+  /** Settles the promise of a dial. */
+  settle: ((result: Peer | EndpointError) => void) | null;
+}
+
+const SERVER_HIGH_WATER = 262_144;
+
 /** The sink, the hooks and the handle of one connection. */
 export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   data: unknown = undefined;
   readonly transport: unknown;
   readonly #host: EndpointOwner;
-  readonly #highWaterMark: number;
   #connection: Connection | null = null;
   #driver: Pump | null = null;
-  /** Null when the handshake was done elsewhere. */
-  #life: WholeLife | null = null;
-  #request: ServerRequest | null = null;
-  /** Settles the promise of a dial. */
-  #settle: ((result: Peer | EndpointError) => void) | null = null;
+  /** Null when all of it is over. */
+  #opening: OpeningState | null = null;
 
-  constructor(host: EndpointOwner, highWaterMark: number, transport: unknown) {
+  constructor(host: EndpointOwner, transport: unknown) {
     this.#host = host;
-    this.#highWaterMark = host.options.highWaterMark ?? highWaterMark;
     this.transport = transport;
   }
 
@@ -102,7 +108,7 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     return open;
   }
   abort(): void {
-    const protocol = this.#life ?? this.connection;
+    const protocol = this.#opening?.life ?? this.connection;
     protocol.abort();
     this.#pump().flush();
   }
@@ -122,7 +128,7 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   /* ---- what the host calls ---- */
 
   start(protocol: Protocol, life: WholeLife | null, transport: Transport): Pump {
-    this.#life = life;
+    this.#early().life = life;
     const driver = new Pump(protocol, transport, this.#host.options, this);
     this.#driver = driver;
     if (this.#host.options.pull === true && life !== null) driver.onEvents = () => this.#pullOpening(life);
@@ -130,12 +136,13 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   }
   /** The handshake's heads, where it was done elsewhere. */
   adopted(opening: Opening): void {
-    this.#request = opening.request;
+    this.#early().request = opening.request;
   }
   get opened(): Promise<Peer> {
     return new Promise((resolve, reject) => {
-      this.#settle = (result) => {
-        this.#settle = null;
+      const opening = this.#early();
+      opening.settle = (result) => {
+        opening.settle = null;
         if (result instanceof EndpointError) reject(result);
         else resolve(result);
       };
@@ -172,16 +179,16 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   /* ---- the sink: handshake ---- */
 
   onRequest(request: ServerRequest, isWebSocket: boolean): void {
-    const life = this.#life;
+    const life = this.#opening?.life;
     if (!(life instanceof ServerProtocol)) return;
-    this.#request = request;
+    this.#early().request = request;
     const handlers = this.#host.options.handlers;
     if (handlers.onRequest === undefined) life.accept();
     else handlers.onRequest(new Pending(life, this.#pump(), request, isWebSocket, this.transport));
   }
   onOpen(connection: Connection, response?: ResponseHead): void {
-    const opening: Opening = { request: this.#request, response: response ?? null };
-    this.#request = null;
+    const opening: Opening = { request: this.#opening?.request ?? null, response: response ?? null };
+    this.#forgetRequest();
     this.#connection = connection;
     this.#host.opened(this);
     const handlers = this.#host.options.handlers;
@@ -190,17 +197,17 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     } catch (error) {
       this.#threw(error);
     } finally {
-      this.#settle?.(this);
+      this.#opening?.settle?.(this);
     }
   }
   onRefused(...args: [status: number, error: HandshakeErrorCode] | [ResponseHead | null, Uint8Array, HandshakeErrorCode]): void {
-    this.#request = null;
+    this.#forgetRequest();
     if (args.length === 2) {
       this.#host.options.handlers.onRefused?.(args[0], args[1]);
       return;
     }
     const [response, body, handshake] = args;
-    this.#settle?.(refusal(response, body, handshake));
+    this.#opening?.settle?.(refusal(response, body, handshake));
   }
 
   /* ---- the sink: connection ---- */
@@ -286,7 +293,10 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
 
   holdsReading(): boolean {
     // While closing everything is read: the peer's close frame may be behind what it still sends (RFC 6455 section 7.1.1).
-    return this.#connection !== null && this.#connection.state === 'open' && this.#pump().bufferedAmount > this.#highWaterMark;
+    const connection = this.#connection;
+    if (connection === null || connection.state !== 'open') return false;
+    const mark = this.#host.options.highWaterMark ?? (connection.role === 'server' ? SERVER_HIGH_WATER : Number.POSITIVE_INFINITY);
+    return this.#pump().bufferedAmount > mark;
   }
   onDrained(): void {
     if (this.#connection === null) return;
@@ -297,18 +307,26 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     }
   }
   successor(): Protocol | null {
-    const life = this.#life;
-    if (life === null) return this.#connection;
-    const { remains } = life;
-    if (remains !== null) this.#life = null;
+    const opening = this.#opening;
+    const life = opening?.life ?? null;
+    const remains = life === null ? this.#connection : life.remains;
+    // Who waits for the promise was told when the connection opened.
+    if (remains !== null) this.#opening = null;
     return remains;
   }
   onReleased(): void {
-    this.#request = null;
-    this.#settle?.(new EndpointError('WS_CONNECT_REFUSED', 'the transport closed before the handshake was done'));
+    this.#forgetRequest();
+    this.#opening?.settle?.(new EndpointError('WS_CONNECT_REFUSED', 'the transport closed before the handshake was done'));
     this.#host.released(this);
   }
 
+  #early(): OpeningState {
+    this.#opening ??= { life: null, request: null, settle: null };
+    return this.#opening;
+  }
+  #forgetRequest(): void {
+    if (this.#opening !== null) this.#opening.request = null;
+  }
   #pump(): Pump {
     if (this.#driver === null) throw new TypeError('peer: used before its driver was made');
     return this.#driver;

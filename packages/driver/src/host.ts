@@ -13,7 +13,6 @@ export type ServerSettings = Omit<ServerProtocolOptions, 'clock' | 'sink'>;
 export type ClientSettings = Omit<ClientProtocolOptions, 'clock' | 'sink'>;
 export type ConnectionSettings = Omit<ConnectionOptions, 'clock' | 'sink' | keyof Negotiated>;
 
-const SERVER_HIGH_WATER = 262_144;
 const CLOSE_DEADLINE = 5000;
 
 /** The connections of one listener, or of one dial. */
@@ -36,7 +35,7 @@ export class EndpointHost implements EndpointOwner {
    * The adapter passes the transport's events to the driver that this returns.
    */
   serve(transport: Transport, settings: ServerSettings, info?: unknown): DriverHandle {
-    return this.#serve(new Endpoint(this, SERVER_HIGH_WATER, info), transport, settings);
+    return this.#serve(new Endpoint(this, info), transport, settings);
   }
 
   /** The same where one connection is waited for: `opened` is null once it is sure that no WebSocket comes of it. */
@@ -45,7 +44,7 @@ export class EndpointHost implements EndpointOwner {
     settings: ServerSettings,
     info?: unknown,
   ): { readonly driver: DriverHandle; readonly opened: Promise<Peer | null> } {
-    const endpoint = new Endpoint(this, SERVER_HIGH_WATER, info);
+    const endpoint = new Endpoint(this, info);
     const opened = endpoint.opened.catch(() => null);
     return { driver: this.#serve(endpoint, transport, settings), opened };
   }
@@ -57,7 +56,7 @@ export class EndpointHost implements EndpointOwner {
     info?: unknown,
   ): { readonly driver: DriverHandle; readonly opened: Promise<Peer>; abort(): void } {
     const { clock, pull } = this.options;
-    const endpoint = new Endpoint(this, Number.POSITIVE_INFINITY, info);
+    const endpoint = new Endpoint(this, info);
     const life = new ClientProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
     const opened = endpoint.opened;
     const driver = this.#start(endpoint, life, life, transport);
@@ -78,7 +77,7 @@ export class EndpointHost implements EndpointOwner {
     join?: (driver: DriverHandle) => void,
   ): Peer {
     const { clock, pull } = this.options;
-    const endpoint = new Endpoint(this, negotiated.role === 'server' ? SERVER_HIGH_WATER : Number.POSITIVE_INFINITY, info);
+    const endpoint = new Endpoint(this, info);
     const base: ConnectionOptions = { ...settings, ...negotiated, clock };
     const connection = new Connection(pull === true ? base : { ...base, sink: endpoint });
     endpoint.adopted(opening);

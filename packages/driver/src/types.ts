@@ -49,6 +49,18 @@ export interface TimerHost {
   /** Calls back once, after at least `delay` milliseconds (0 to 2 147 483 647), never from inside `set`. */
   set(callback: () => void, delay: Millis): unknown;
   clear(handle: unknown): void;
+  /** Optional, both: the same for an object that is its own timer, with a delay above 0. Saves a closure and a handle per connection. */
+  add?(timed: Timed, delay: Millis): void;
+  /** Of no effect when it was not added, or has fired. */
+  remove?(timed: Timed): void;
+}
+
+/** An object that is its own timer. Both fields are the timers' to write; to begin with `index` is -1. */
+export interface Timed {
+  due: Millis;
+  index: number;
+  /** Called back once, no longer added. */
+  fired(): void;
 }
 
 export interface Driver extends TransportEvents {

@@ -1,25 +1,28 @@
 /**
  * One timer of the runtime for all connections: a binary heap of deadlines.
  *
- * Every open connection has one deadline pending (its keepalive ping), so what an entry costs is paid once per idle connection: an entry
- * with its slot in the heap is about 60 bytes, a `Timeout` of Node about 160. A `Timeout` also keeps the async context of whoever set it,
- * which would pin the request that opened a connection.
+ * Every open connection has one deadline pending (its keepalive ping), so what a timer costs is paid once per idle connection: a slot in the
+ * heap where the object is its own timer, a `Timeout` of Node about 160 bytes (bench: `memory`). A `Timeout` also keeps the async context of
+ * whoever set it, which would pin the request that opened a connection.
  */
 import type { Clock, Millis } from '@ferrywire/core';
-import type { TimerHost } from '../types.ts';
+import type { Timed, TimerHost } from '../types.ts';
 
 /** Two deadlines are not told apart below this; it also keeps the sum of clock and delay from rounding to "not yet due". */
 const GRAIN: Millis = 1;
 
-export class Entry {
+/** The timer of a callback. */
+export class Entry implements Timed {
   callback: () => void;
-  /** Whole milliseconds, so that it is stored in the object and not in a box of its own. */
   due: Millis;
   /** Where it is in the heap; -1 when it is not. */
   index = -1;
   constructor(callback: () => void, due: Millis) {
     this.callback = callback;
     this.due = due;
+  }
+  fired(): void {
+    this.callback();
   }
 }
 
@@ -34,7 +37,7 @@ export interface NativeTimers {
 /** A delay of 0 is the next turn of the event loop; the others fire at most a millisecond late, timer resolution apart. */
 export class SharedTimers implements TimerHost {
   readonly #clock: Clock;
-  readonly #heap: Entry[] = [];
+  readonly #heap: Timed[] = [];
   readonly #native: NativeTimers;
   #timeout: unknown = null;
   #armedFor: Millis = 0;
@@ -52,25 +55,40 @@ export class SharedTimers implements TimerHost {
 
   set(callback: () => void, delay: Millis): unknown {
     const now = this.#clock();
-    const entry = new Entry(callback, Math.ceil(now + delay));
+    const entry = new Entry(callback, whole(now + delay));
     if (delay <= 0) {
       // Not in the heap: cleared by forgetting the callback.
       this.#native.nextTurn(runEntry, entry);
       return entry;
     }
-    this.#insert(entry);
-    if (entry.index === 0) this.#arm(now);
+    this.#insert(entry, now);
     return entry;
+  }
+
+  add(timed: Timed, delay: Millis): void {
+    if (timed.index >= 0) this.#take(timed);
+    const now = this.#clock();
+    timed.due = whole(now + delay);
+    this.#insert(timed, now);
+  }
+
+  remove(timed: Timed): void {
+    if (timed.index < 0) return;
+    this.#take(timed);
+    this.#rest();
   }
 
   clear(handle: unknown): void {
     if (!(handle instanceof Entry)) return;
     handle.callback = nothing;
-    if (handle.index >= 0) this.#remove(handle);
-    if (this.#heap.length === 0 && this.#timeout !== null) {
-      this.#native.cancel(this.#timeout);
-      this.#timeout = null;
-    }
+    this.remove(handle);
+  }
+
+  /** Without anything to wait for, no timer of the runtime is kept. */
+  #rest(): void {
+    if (this.#heap.length > 0 || this.#timeout === null) return;
+    this.#native.cancel(this.#timeout);
+    this.#timeout = null;
   }
 
   #run(): void {
@@ -78,8 +96,8 @@ export class SharedTimers implements TimerHost {
     const now = this.#clock();
     try {
       for (let first = this.#heap[0]; first !== undefined && first.due <= now; first = this.#heap[0]) {
-        this.#remove(first);
-        first.callback();
+        this.#take(first);
+        first.fired();
       }
     } finally {
       // A callback that throws leaves the others for the next turn.
@@ -99,13 +117,14 @@ export class SharedTimers implements TimerHost {
     this.#timeout = this.#native.after(this.#fire, Math.max(GRAIN, first.due - now));
   }
 
-  #insert(entry: Entry): void {
+  #insert(entry: Timed, now: Millis): void {
     const heap = this.#heap;
     heap.push(entry);
     this.#up(entry, heap.length - 1);
+    if (entry.index === 0) this.#arm(now);
   }
 
-  #remove(entry: Entry): void {
+  #take(entry: Timed): void {
     const heap = this.#heap;
     const hole = entry.index;
     const last = heap.pop();
@@ -115,12 +134,12 @@ export class SharedTimers implements TimerHost {
     if (last.index === hole) this.#down(last, hole);
   }
 
-  #up(entry: Entry, from: number): void {
+  #up(entry: Timed, from: number): void {
     const heap = this.#heap;
     let at = from;
     while (at > 0) {
       const parentAt = (at - 1) >> 1;
-      const parent = heap[parentAt] as Entry; // 0 <= parentAt < at < heap.length
+      const parent = heap[parentAt] as Timed; // 0 <= parentAt < at < heap.length
       if (parent.due <= entry.due) break;
       heap[at] = parent;
       parent.index = at;
@@ -130,11 +149,11 @@ export class SharedTimers implements TimerHost {
     entry.index = at;
   }
 
-  #down(entry: Entry, from: number): void {
+  #down(entry: Timed, from: number): void {
     const heap = this.#heap;
     let at = from;
     for (let childAt = 2 * at + 1; childAt < heap.length; childAt = 2 * at + 1) {
-      let child = heap[childAt] as Entry; // childAt < heap.length
+      let child = heap[childAt] as Timed; // childAt < heap.length
       const right = heap[childAt + 1];
       if (right !== undefined && right.due < child.due) {
         child = right;
@@ -148,6 +167,11 @@ export class SharedTimers implements TimerHost {
     heap[at] = entry;
     entry.index = at;
   }
+}
+
+/** Whole milliseconds are stored in the object, fractions in a box of their own. */
+function whole(due: Millis): Millis {
+  return Math.ceil(due);
 }
 
 function nothing(): void {}
