@@ -1,23 +1,32 @@
 /**
- * `npm run mutation [-- --sample N --seed S --file NAME]`: how many small changes of the core's compiled sources its tests notice.
+ * `npm run mutation [-- --file NAME --sample N --seed S --again FILE --out FILE --document]`: how many small changes of the core's compiled
+ * sources its tests notice.
  *
- * All mutants are in one copy of the sources, switched on one at a time in processes that have loaded the tests; each mutant is run against
- * the tests that reach it, the quickest first, until one fails. Survivors are compared with `scripts/mutation/survivors.json`, where each
- * has its reason. Ends with `N passed, N failed`: killed mutants and those with a reason passed.
+ * All mutants are in one copy of the sources, switched on one at a time in a process that has loaded the tests; each is run against tests that
+ * reach it, the likeliest first, until one fails or takes eight times the steps it should. What kills a mutant must pass without it right after.
+ * Survivors are compared with `scripts/mutation/reasons.mjs`. Ends with `N passed, N failed`: killed mutants and those with a reason passed.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { documentOf, groupBy } from './mutation/document.mjs';
 import { mutate } from './mutation/mutants.mjs';
+import { reasonFor } from './mutation/reasons.mjs';
 import { root } from './runtimes.mjs';
 import { randomFrom } from './soak/random.mjs';
 
 const { values } = parseArgs({
-  options: { sample: { type: 'string' }, seed: { type: 'string', default: '1' }, file: { type: 'string' }, out: { type: 'string' } },
+  options: {
+    sample: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    file: { type: 'string' },
+    again: { type: 'string' },
+    out: { type: 'string' },
+    document: { type: 'boolean', default: false },
+  },
 });
 /** Type stripping and synchronous hooks. */
 const node = join(root, 'node_modules/node24/bin/node');
@@ -27,11 +36,11 @@ if (!existsSync(node)) {
 }
 /** Tests that measure memory or time, or start processes, say nothing about a mutant that the others do not say sooner. */
 const LEFT_OUT = /memory|security|state-tables/;
-/** Slower tests are asked only where no others reach a mutant. */
-const QUICK_MS = 1500;
-const SLOWEST_MS = 8000;
-const TESTS_PER_MUTANT = 60;
-const MOST_PATIENCE = 30_000;
+/** Time that the tests of one mutant take without it, at most: whoever judges survivors again has more. */
+const TIME_MS = values.again === undefined ? 1500 : 20_000;
+/** A slower test is never asked. */
+const SLOWEST_MS = values.again === undefined ? 700 : 5000;
+const PATIENCE_MS = 20_000;
 
 const folder = join(root, 'packages/core/test');
 const files = [
@@ -43,46 +52,45 @@ const files = [
 mkdirSync(join(root, 'tmp'), { recursive: true });
 const dist = mkdtempSync(join(root, 'tmp/mutation-'));
 process.once('exit', () => rmSync(dist, { recursive: true, force: true }));
-/** @type {import('./mutation/mutants.mjs').Mutant[]} */
-const mutants = [];
-/** @type {{ file: string, first: number, count: number, text: string }[]} */
-const sources = [];
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(signal, () => process.exit(130));
+
+/** @typedef {{ file: string, line: number, where: string, what: string }} Place */
+/** The place of mutant `id` is at `id - 1`. @type {Place[]} */
+const places = [];
 for (const file of readdirSync(join(root, 'packages/core/dist')).filter((entry) => entry.endsWith('.js'))) {
   const text = readFileSync(join(root, 'packages/core/dist', file), 'utf8');
-  const { code, mutants: found } = mutate(file, text, mutants.length + 1);
-  sources.push({ file, first: mutants.length + 1, count: found.length, text });
-  mutants.push(...found);
+  const { code, mutants } = mutate(file, text, places.length + 1);
+  for (const { at, what, where } of mutants) {
+    places.push({ file, line: text.slice(0, at).split('\n').length, where, what: what.replace(/\s+/g, ' ').slice(0, 160) });
+  }
   writeFileSync(join(dist, file), code);
 }
 const hooks = new URL('./mutation/hooks.mjs', import.meta.url).href;
 
 class Runner {
-  /** @param {number} [mutant] Switched on while the sources are loaded. */
-  static async start(mutant = 0) {
-    const runner = new Runner();
-    runner.child = fork(fileURLToPath(new URL('./mutation/worker.mjs', import.meta.url)), files, {
+  /** @param {number} mutant Switched on while the sources are loaded; 0 for none. */
+  constructor(mutant) {
+    this.child = fork(fileURLToPath(new URL('./mutation/worker.mjs', import.meta.url)), {
       execPath: node,
       execArgv: ['--expose-gc', '--no-warnings', '--import', hooks],
       env: { ...process.env, MUTANT: String(mutant), CORE_DIST: dist },
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    runner.hello = await runner.answer(120_000);
-    return runner;
+    this.child.on('error', () => this.stop());
   }
   /** @type {import('node:child_process').ChildProcess | null} */
   child = null;
-  /** @type {any} */
-  hello = null;
 
-  /** What it says next; null when it says nothing in time, or dies. @param {number} ms @returns {Promise<any>} */
-  async answer(ms) {
+  /** The answer; null when there is none in time, or the process dies. @param {object} message @param {number} ms @returns {Promise<any>} */
+  async ask(message, ms) {
     const { child } = this;
     if (child === null) return null;
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(), ms);
     try {
-      const said = once(child, 'message', { signal: patience.signal }).then(([message]) => message);
+      const said = once(child, 'message', { signal: patience.signal }).then(([answer]) => answer);
       const died = once(child, 'exit', { signal: patience.signal }).then(() => null);
+      child.send(message);
       return await Promise.race([said, died]);
     } catch {
       return null;
@@ -91,129 +99,115 @@ class Runner {
       patience.abort();
     }
   }
-  /** @param {object} message @param {number} ms */
-  ask(message, ms) {
-    const answer = this.answer(ms);
-    this.child?.send(message);
-    return answer;
-  }
   stop() {
     this.child?.kill('SIGKILL');
     this.child = null;
   }
 }
+/** @returns {Promise<{ runner: Runner, hello: any }>} */
+async function start() {
+  const runner = new Runner(0);
+  const hello = await runner.ask({ do: 'load', files }, 120_000);
+  if (hello === null) throw new Error('the tests cannot be loaded');
+  return { runner, hello };
+}
 
 console.log('mutation: finding out which test reaches what');
-let runner = await Runner.start();
-const { names, loaded } = runner.hello;
-/** @type {{ ms: number, hits: Set<number> }[]} */
+/** @typedef {{ index: number, file: string, local: number, ms: number, steps: number, isFull: boolean, hits: Set<number> }} Test */
+/** @type {Test[]} */
 const tests = [];
-for (let index = 0; index < names.length; index++) {
-  if (index % 200 === 199) console.log(`${index + 1} of ${names.length} tests`);
-  const result = await runner.ask({ do: 'baseline', test: index }, 30_000);
+let { runner, hello } = await start();
+for (const [index, { file, name, local }] of hello.tests.entries()) {
+  const result = await runner.ask({ do: 'baseline', index }, 60_000);
   if (result === null) {
     runner.stop();
-    runner = await Runner.start();
-  } else if (result.wrong !== null)
-    console.log(`left out, it fails without a mutant: ${names[index]}: ${String(result.wrong).split('\n')[0]}`);
-  const usable = result !== null && result.wrong === null && result.ms < SLOWEST_MS;
-  tests.push({ ms: usable ? result.ms : Number.POSITIVE_INFINITY, hits: new Set(usable ? result.hits : []) });
+    ({ runner, hello } = await start());
+  }
+  if (result === null || result.wrong !== null)
+    console.log(`left out, it fails without a mutant: ${name}: ${result?.wrong ?? 'no answer'}`);
+  else if (result.ms < SLOWEST_MS) tests.push({ index, file, local, ...result, hits: new Set(result.hits) });
 }
-runner.stop();
+const isStatic = new Set(/** @type {number[]} */ (hello.loaded));
 
-/** @param {number} id */
-const placeOf = (id) => {
-  const source = sources.find(({ first, count }) => id >= first && id < first + count);
-  const { at, what } = mutants[id - 1] ?? { at: 0, what: '?' };
-  const line = (source?.text ?? '').slice(0, at).split('\n').length;
-  return { file: source?.file ?? '?', line, what: what.replace(/\s+/g, ' ').slice(0, 160) };
-};
-
-const isStatic = new Set(loaded);
 const random = randomFrom(Number(values.seed));
-let wanted = Array.from({ length: mutants.length }, (_, index) => index + 1);
+let wanted = Array.from(places.keys(), (index) => index + 1);
+const placeOf = (/** @type {number} */ id) => /** @type {Place} */ (places[id - 1]);
 if (values.file !== undefined) wanted = wanted.filter((id) => placeOf(id).file === `${values.file}.js`);
+if (values.again !== undefined) {
+  const key = (/** @type {Place} */ { file, where, what }) => JSON.stringify([file, where, what]);
+  const before = new Set(JSON.parse(readFileSync(values.again, 'utf8')).map(key));
+  wanted = wanted.filter((id) => before.has(key(placeOf(id))));
+}
 if (values.sample !== undefined) {
   const keyed = wanted.map((id) => ({ id, key: random.next() })).sort((a, b) => a.key - b.key);
   wanted = keyed.slice(0, Number(values.sample)).map(({ id }) => id);
 }
-const usable = [...tests.keys()].filter((index) => (tests[index]?.ms ?? Number.POSITIVE_INFINITY) < Number.POSITIVE_INFINITY);
-const byTime = usable.sort((a, b) => (tests[a]?.ms ?? 0) - (tests[b]?.ms ?? 0));
-/** Killers so far: what killed one mutant kills its neighbours. @type {Map<number, number>} */
+
+/** How many mutants a test has killed: what killed one kills its neighbours. @type {Map<Test, number>} */
 const kills = new Map();
-/** @param {number} id */
+/** Tests that reach a mutant, the likeliest to kill it first, as many as there is time for. @param {number} id */
 function testsFor(id) {
-  const reaching = isStatic.has(id) ? byTime : byTime.filter((index) => tests[index]?.hits.has(id));
-  const ordered = [...reaching].sort(
-    (a, b) => (kills.get(b) ?? 0) / (1 + (tests[b]?.ms ?? 0)) - (kills.get(a) ?? 0) / (1 + (tests[a]?.ms ?? 0)),
-  );
-  const quick = ordered.filter((index) => (tests[index]?.ms ?? 0) < QUICK_MS);
-  return [
-    ...quick.slice(0, isStatic.has(id) ? 2 * TESTS_PER_MUTANT : TESTS_PER_MUTANT),
-    ...ordered.filter((index) => !quick.includes(index)).slice(0, 4),
-  ];
+  const reaching = isStatic.has(id) ? tests : tests.filter(({ hits }) => hits.has(id));
+  const merit = (/** @type {Test} */ test) => ((kills.get(test) ?? 0) + 0.1) / (0.2 + test.ms);
+  let ms = 0;
+  return [...reaching]
+    .sort((a, b) => merit(b) - merit(a) || a.index - b.index)
+    .filter((test) => {
+      ms += test.ms;
+      return ms <= TIME_MS;
+    });
 }
+const chosenOf = (/** @type {Test} */ { index, steps, isFull }) => ({ index, steps, isFull });
 
-console.log(`mutation: ${wanted.length} of ${mutants.length} mutants, ${usable.length} tests`);
-/** @type {{ id: number, outcome: 'killed' | 'timeout' | 'survived' | 'unreached' }[]} */
-const results = [];
-const queue = wanted.values();
-async function work() {
-  /** @type {Runner | null} */
-  let own = null;
-  for (const id of queue) {
-    const list = testsFor(id);
-    if (list.length === 0) {
-      results.push({ id, outcome: 'unreached' });
-      continue;
+/** @typedef {'killed' | 'without end' | 'survived' | 'unreached'} Outcome */
+/** @param {number} id @param {readonly Test[]} list @returns {Promise<Outcome>} */
+async function judgeFresh(id, list) {
+  const byFile = groupBy(list, ({ file }) => file);
+  const fresh = new Runner(id);
+  const message = [...byFile].map(([file, own]) => ({ file, chosen: own.map((test) => ({ ...chosenOf(test), index: test.local })) }));
+  const answer = await fresh.ask({ do: 'fresh', files: message }, 4 * PATIENCE_MS);
+  fresh.stop();
+  return answer === null ? 'without end' : answer.killer >= 0 ? 'killed' : 'survived';
+}
+/** @param {number} id @param {readonly Test[]} list @returns {Promise<Outcome>} */
+async function judge(id, list) {
+  for (let attempt = 0; ; attempt++) {
+    const answer = await runner.ask({ do: 'kill', id, chosen: list.map(chosenOf) }, PATIENCE_MS + 4 * TIME_MS);
+    if (answer !== null && !answer.isSpoiled) {
+      const killer = list[answer.killer];
+      if (killer !== undefined) kills.set(killer, (kills.get(killer) ?? 0) + 1);
+      return killer === undefined ? 'survived' : 'killed';
     }
-    // A test that waits for what never comes stops the whole run, so this ends it: such a mutant is noticed.
-    const patience = Math.min(MOST_PATIENCE, 3000 + 4 * list.reduce((sum, index) => sum + (tests[index]?.ms ?? 0), 0));
-    if (isStatic.has(id)) {
-      const fresh = await Runner.start(id);
-      const answer = fresh.hello === null ? { killer: 0 } : await fresh.ask({ do: 'kill', id, tests: list }, patience);
-      fresh.stop();
-      results.push({ id, outcome: answer === null ? 'timeout' : answer.killer >= 0 ? 'killed' : 'survived' });
-    } else {
-      own ??= await Runner.start();
-      let answer = await own.ask({ do: 'kill', id, tests: list }, patience);
-      if (answer === null || answer.isSpoiled) {
-        own.stop();
-        own = null;
-      }
-      if (answer?.isSpoiled) {
-        own = await Runner.start();
-        answer = await own.ask({ do: 'kill', id, tests: list }, patience);
-        own.stop();
-        own = null;
-      }
-      if (answer !== null && answer.killer >= 0) kills.set(answer.killer, (kills.get(answer.killer) ?? 0) + 1);
-      results.push({ id, outcome: answer === null ? 'timeout' : answer.killer >= 0 ? 'killed' : 'survived' });
-    }
-    if (results.length % 100 === 0) {
-      const dead = results.filter(({ outcome }) => outcome === 'killed' || outcome === 'timeout').length;
-      console.log(`${results.length} of ${wanted.length}: ${dead} killed`);
-    }
+    runner.stop();
+    ({ runner } = await start());
+    // In a new process nothing was spoiled before; what fails there without the mutant was spoiled by it.
+    if (answer === null) return 'without end';
+    if (attempt > 0) return 'killed';
   }
-  own?.stop();
 }
-await Promise.all(Array.from({ length: Math.max(1, availableParallelism()) }, work));
 
-const reasonsFile = join(root, 'scripts/mutation/survivors.json');
-/** @type {{ file: string, what: string, reason: string }[]} */
-const reasons = existsSync(reasonsFile) ? JSON.parse(readFileSync(reasonsFile, 'utf8')) : [];
-const alive = results
-  .filter(({ outcome }) => outcome === 'survived' || outcome === 'unreached')
-  .map(({ id, outcome }) => ({ ...placeOf(id), outcome }));
-const explained = alive.filter(({ file, what }) => reasons.some((entry) => entry.file === file && entry.what === what));
-for (const { file, line, what, outcome } of alive) {
-  const reason = reasons.find((entry) => entry.file === file && entry.what === what)?.reason;
-  console.log(`${outcome} ${file}:${line}: ${what}${reason === undefined ? '' : ` (${reason})`}`);
+console.log(`mutation: ${wanted.length} of ${places.length} mutants, ${tests.length} tests`);
+/** @type {(Place & { outcome: Outcome })[]} */
+const results = [];
+const isAlive = (/** @type {{ outcome: Outcome }} */ { outcome }) => outcome === 'survived' || outcome === 'unreached';
+for (const id of wanted) {
+  const list = testsFor(id);
+  const outcome = list.length === 0 ? 'unreached' : await (isStatic.has(id) ? judgeFresh : judge)(id, list);
+  results.push({ ...placeOf(id), outcome });
+  if (results.length % 200 === 0)
+    console.log(`${results.length} of ${wanted.length}: ${results.filter((one) => !isAlive(one)).length} killed`);
+}
+runner.stop();
+
+const alive = results.filter(isAlive).map((result) => ({ ...result, reason: reasonFor(result) }));
+for (const { file, line, where, what, outcome, reason } of alive) {
+  if (reason === null) console.log(`${outcome}: ${file}:${line} ${where}: ${what}`);
 }
 if (values.out !== undefined) writeFileSync(values.out, JSON.stringify(alive, null, 1));
 const killed = results.length - alive.length;
-console.log(
-  `${killed} of ${results.length} mutants killed (${((100 * killed) / results.length).toFixed(1)} %), ${explained.length} survive with a reason`,
-);
-console.log(`${killed + explained.length} passed, ${alive.length - explained.length} failed`);
-process.exitCode = killed / results.length >= 0.9 ? 0 : 1;
+const explained = alive.filter(({ reason }) => reason !== null).length;
+if (values.document) writeFileSync(join(root, 'docs/mutation.md'), documentOf(results, reasonFor));
+const share = ((100 * killed) / results.length).toFixed(1);
+console.log(`${killed} of ${results.length} mutants killed (${share} %), ${explained} survive with a reason`);
+console.log(`${killed + explained} passed, ${alive.length - explained} failed`);
+process.exitCode = killed / results.length >= 0.9 && explained === alive.length ? 0 : 1;

@@ -1,6 +1,6 @@
 /**
- * For `--import`, on a Node that strips types: the core's sources are those in `CORE_DIST`, a copy with all mutants in it, and `vitest` is the
- * shim.
+ * For `--import`, on a Node that strips types: the core's sources are those in `CORE_DIST`, a copy with all mutants in it, and `vitest` and
+ * `fast-check` are the shims.
  */
 import { readFileSync } from 'node:fs';
 import { registerHooks, stripTypeScriptTypes } from 'node:module';
@@ -15,11 +15,16 @@ const shims = {
 /** The mutant that is switched on; 0 for none. Numbers start at 1. */
 let active = Number(process.env.MUTANT ?? 0);
 let hits = new Uint8Array(20_000);
+/** Calls and rounds of loops that are left. */
+let steps = Number.POSITIVE_INFINITY;
 
 Object.assign(globalThis, {
   __mutation: (/** @type {number} */ id) => {
     hits[id] = 1;
     return id === active;
+  },
+  __step: () => {
+    if (--steps < 0) throw new Error('a mutant that does not end');
   },
   __mutants: {
     activate: (/** @type {number} */ id) => {
@@ -30,6 +35,12 @@ Object.assign(globalThis, {
       const taken = hits;
       hits = new Uint8Array(20_000);
       return taken;
+    },
+    /** Allows so many steps from here on; returns how many were left. @param {number} count */
+    allow: (count) => {
+      const left = steps;
+      steps = count;
+      return left;
     },
   },
 });

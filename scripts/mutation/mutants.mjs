@@ -5,7 +5,7 @@
 import { insert, parse, walk } from '../instrument/branches.mjs';
 
 /** @typedef {import('../instrument/branches.mjs').Node} Node */
-/** @typedef {{ at: number, what: string }} Mutant */
+/** @typedef {{ at: number, what: string, where: string }} Mutant `where`: the function that it is in. */
 /** @typedef {{ at: number, text: string, closes?: boolean }} Edit */
 
 /** @type {Readonly<Record<string, readonly string[]>>} */
@@ -46,8 +46,12 @@ export function mutate(path, source, first) {
   const mutants = [];
   /** @type {Edit[]} */
   const edits = [];
+  /** @type {{ start: number, end: number, name: string }[]} */
+  const functions = [];
+  /** @param {number} at */
+  const whereOf = (at) => functions.findLast(({ start, end }) => at >= start && at < end)?.name ?? '';
   /** @param {number} at @param {string} what */
-  const number = (at, what) => first + mutants.push({ at, what }) - 1;
+  const number = (at, what) => first + mutants.push({ at, what, where: whereOf(at) }) - 1;
   const text = (/** @type {Node} */ part) => source.slice(part.start, part.end);
 
   /** `original` becomes `$r(n)?changed:original`. @param {Node} whole @param {string} changed @param {string} what */
@@ -66,8 +70,29 @@ export function mutate(path, source, first) {
     );
   };
 
+  /** Counts a step, so that a mutant without end has one. @param {Node | null} body */
+  const step = (body) => {
+    if (body === null) return;
+    if (body.type === 'BlockStatement') edits.push({ at: body.start + 1, text: '$s();' });
+    else edits.push({ at: body.start, text: '{$s();' }, { at: body.end, text: '}', closes: true });
+  };
+
   walk(parse(path, source), (part, parent) => {
     switch (part.type) {
+      case 'FunctionDeclaration':
+      case 'FunctionExpression': {
+        const named = node(part.id) ?? node(parent?.key);
+        functions.push({ start: part.start, end: part.end, name: named === null ? '' : text(named) });
+        if (node(part.body)?.type === 'BlockStatement') step(node(part.body));
+        break;
+      }
+      case 'ForStatement':
+      case 'ForOfStatement':
+      case 'ForInStatement':
+      case 'WhileStatement':
+      case 'DoWhileStatement':
+        step(node(part.body));
+        break;
       case 'BinaryExpression':
       case 'LogicalExpression': {
         const operator = String(part.operator);
@@ -130,5 +155,5 @@ export function mutate(path, source, first) {
       }
     }
   });
-  return { code: `const $r=globalThis.__mutation;${insert(source, edits)}`, mutants };
+  return { code: `const $r=globalThis.__mutation,$s=globalThis.__step;${insert(source, edits)}`, mutants };
 }
