@@ -6,7 +6,9 @@
  * round, so the second round can be decompressed any number of times.
  */
 import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
-import type { Extension, TransformOutput } from '@ferrywire/core';
+import { Connection, type ConnectionSink, type Extension, type TransformOutput } from '@ferrywire/core';
+import { serializeFrame } from '@ferrywire/core/frame';
+import { kernels } from '@ferrywire/node';
 import { answer, collectGarbage, cpuMicros } from './answer.ts';
 import { type JsonMessages, jsonMessages } from './json-messages.ts';
 import { loadWsDeflate, type WsDeflate } from './peers.ts';
@@ -81,6 +83,44 @@ const ferrywire: Variant = {
   },
 };
 
+/** The transforms where they work: a server's connection, text as from a client and to one. */
+async function connectionWith(sink: ConnectionSink): Promise<Connection> {
+  const extensions = [await ferrywireExtension()];
+  return new Connection({ role: 'server', clock: () => performance.now(), extensions, kernels, sink });
+}
+const connection: Variant = {
+  inflate: async () => {
+    let length = 0;
+    const server = await connectionWith({
+      onText(text) {
+        length = text.length;
+      },
+    });
+    const frames = new Map<Buffer, Uint8Array>();
+    return (message) => {
+      let frame = frames.get(message);
+      if (frame === undefined) {
+        frame = serializeFrame({ opcode: 1, rsv: 4, payload: message, maskKey: 0x37fa213d });
+        frames.set(message, frame);
+      }
+      server.receiveData(frame);
+      return length;
+    };
+  },
+  deflate: async () => {
+    const server = await connectionWith({});
+    return (message) => {
+      server.sendText(message);
+      let size = 0;
+      for (const chunk of server.takeOutput()) {
+        size += chunk.length;
+        server.recycleOutput(chunk);
+      }
+      return size;
+    };
+  },
+};
+
 function wsExtension(): WsDeflate {
   const WsPerMessageDeflate = loadWsDeflate();
   const extension = new WsPerMessageDeflate({ isServer: true, threshold: 0, maxPayload: 100 * 1024 * 1024 });
@@ -130,7 +170,7 @@ const zlib: Variant = {
   },
 };
 
-const variants: Readonly<Record<string, Variant>> = { ferrywire, ws, zlib };
+const variants: Readonly<Record<string, Variant>> = { ferrywire, ws, zlib, connection };
 
 /** The cycle compressed twice with one context; each message without its last four bytes. */
 function compressCycle({ messages }: JsonMessages): { first: Buffer[]; again: Buffer[] } {

@@ -144,7 +144,7 @@ export class Connection implements Protocol {
       this.#settle();
       return;
     }
-    receiver.payload.refill();
+    receiver.payload.refill(true);
     receiver.stop = false;
     this.#parse(chunk, this.#ownsInput, false);
   }

@@ -113,11 +113,11 @@ export class PayloadReader {
     else this.#bound = bound;
     this.plain = false;
   }
-  /** A new turn: step budgets start again. */
-  refill(): void {
+  /** A new turn: step budgets start again. `fresh`: for new input. */
+  refill(fresh = false): void {
     this.#budget = TURN;
     this.waits = false;
-    this.#pipeline?.time.start();
+    this.#pipeline?.time.start(fresh);
   }
   /** Has this turn's share of work been done? */
   get exhausted(): boolean {
@@ -391,7 +391,7 @@ export class PayloadReader {
     if (isViolation(result)) return result;
     const { consumed, status } = result;
     const count = out.used - used;
-    this.#budget = pipeline.time.isUp(consumed + count) ? 0 : this.#budget - count;
+    this.#budget = pipeline.time.isUp(count > 0 ? count : consumed) ? 0 : this.#budget - count;
     const whole = consumed === end - start;
     this.waits = status === 'pending';
     this.unfinished = status !== 'need' || !whole || (ending && !pipeline.finished);

@@ -272,12 +272,12 @@ export class Sender {
     const size = payload.length;
     const scratch = takeScratch();
     const out = new Piece(scratch, SCRATCH_SIZE);
-    if (this.#budget === TURN) pipeline.time.start();
+    if (this.#budget === TURN) pipeline.time.start(true);
     this.#working = true;
     this.#woken = false;
     try {
       const { consumed, status } = pipeline.push(payload, 0, size, fin, out);
-      this.#budget = pipeline.time.isUp(consumed + out.used) ? 0 : this.#budget - consumed - out.used;
+      this.#budget = pipeline.time.isUp(consumed) ? 0 : this.#budget - consumed - out.used;
       if (status === 'need' && consumed === size) {
         this.#writer.bytes(first | ((first & 15) === 0 ? 0 : this.#rsv << 4), lasting(new Uint8Array(scratch.buffer, 0, out.used)), true);
       } else {
@@ -303,18 +303,18 @@ export class Sender {
     else before.push(kept);
     this.#jobBytes += job.payload.length;
     if (before !== null) return;
-    if (this.#budget === TURN) this.#pipeline?.time.start();
+    if (this.#budget === TURN) this.#pipeline?.time.start(true);
     this.#work();
   }
   /** A new turn. */
   refill(): void {
     this.#budget = TURN;
-    this.#pipeline?.time.start();
+    this.#pipeline?.time.start(false);
     this.#work();
   }
   wake(): void {
     this.#woken = true;
-    this.#pipeline?.time.start();
+    this.#pipeline?.time.start(false);
     if (this.#jobs !== null) this.#work();
   }
   #work(): void {
@@ -390,7 +390,7 @@ export class Sender {
       const { consumed, status } = pipeline.push(job.payload, this.#consumed, end, fin && last, gather);
       const count = consumed + gather.assembly.size - before;
       this.#consumed += consumed;
-      this.#budget = pipeline.time.isUp(count) ? 0 : this.#budget - count;
+      this.#budget = pipeline.time.isUp(consumed) ? 0 : this.#budget - count;
       if (status === 'pending') return false;
       if (status === 'need' && last && this.#consumed === end) return true;
       idle = count > 0 ? 0 : idle + 1;

@@ -9,26 +9,29 @@ import type { Clock, Millis } from './common.ts';
 
 /** Milliseconds. With the step that ends it a turn takes about 10. */
 const TURN: Millis = 6;
-/** Bytes in and out between two looks at the clock, which costs as much as a short message. */
-const LOOK_EVERY = 8192;
+/** Bytes between two looks at the clock, which costs as much as a short message. */
+const LOOK_EVERY = 4096;
+/** Bytes that are done before the first look: what is no longer than that is done at once, on a busy machine too. */
+const AT_ONCE = 65_536;
 
 export class TurnTime {
   readonly #clock: Clock;
   #until: Millis = 0;
-  #bytes = 0;
+  #unseen = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
-  start(): void {
+  /** `fresh`: something new begins; else work goes on that an earlier turn has left. */
+  start(fresh: boolean): void {
     this.#until = this.#clock() + TURN;
-    this.#bytes = 0;
+    this.#unseen = fresh ? LOOK_EVERY - AT_ONCE : 0;
   }
-  /** A step has taken and given `bytes`. Is time up? */
+  /** A step has done so many bytes of the message, as it is without the transforms. Is time up? */
   isUp(bytes: number): boolean {
-    this.#bytes += bytes;
-    if (this.#bytes < LOOK_EVERY) return false;
-    this.#bytes = 0;
+    this.#unseen += bytes;
+    if (this.#unseen <= LOOK_EVERY) return false;
+    this.#unseen = 0;
     return this.#clock() >= this.#until;
   }
 }
