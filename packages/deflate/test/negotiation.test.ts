@@ -298,6 +298,102 @@ describe('both', () => {
     );
   });
 
+  describe('against section 7.1 written down once more', () => {
+    const flag = ['server_no_context_takeover', 'client_no_context_takeover'];
+    const size = ['server_max_window_bits', 'client_max_window_bits'];
+    /** Mostly right, now and then not. */
+    const list = fc.array(
+      fc.oneof(
+        { weight: 4, arbitrary: fc.tuple(fc.constantFrom(...flag), fc.constant(true as const)) },
+        { weight: 6, arbitrary: fc.tuple(fc.constantFrom(...size), fc.integer({ min: 8, max: 15 }).map(String)) },
+        { weight: 2, arbitrary: fc.tuple(fc.constant('client_max_window_bits'), fc.constant(true as const)) },
+        {
+          weight: 1,
+          arbitrary: fc.tuple(
+            fc.constantFrom(...flag, ...size, 'unknown'),
+            fc.constantFrom(true as const, '', '7', '8', '08', '16', '1e1', 'x'),
+          ),
+        },
+      ),
+      { maxLength: 4 },
+    );
+    /** Section 7.1: each at most once, no other names, sizes from 8 to 15 without a leading zero. */
+    function legal(params: Params, from: 'offer' | 'response'): boolean {
+      const names = params.map(([name]) => name);
+      if (new Set(names).size < names.length) return false;
+      return params.every(([name, value]) => {
+        if (flag.includes(name)) return value === true;
+        if (name === 'client_max_window_bits' && value === true) return from === 'offer';
+        return size.includes(name) && value !== true && ['8', '9', '10', '11', '12', '13', '14', '15'].includes(value);
+      });
+    }
+    const bitsOf = (params: Params, name: string): number | true | undefined => {
+      const found = params.find(([one]) => one === name)?.[1];
+      return found === undefined || found === true ? found : Number(found);
+    };
+    const has = (params: Params, name: string): boolean => params.some(([one]) => one === name);
+
+    it('a server accepts what it can keep, and answers no more and no less', () => {
+      let accepted = 0;
+      fc.assert(
+        fc.property(list, options, (offered, own) => {
+          const result = serverDeflate(own).accept(offered, []);
+          const serverBits = bitsOf(offered, 'server_max_window_bits') as number | undefined;
+          const clientBits = bitsOf(offered, 'client_max_window_bits');
+          const demand = typeof own.clientMaxWindowBits === 'number' ? own.clientMaxWindowBits : 15;
+          // zlib compresses with 9 bits at least; a client that does not say it can be limited cannot be.
+          const possible = legal(offered, 'offer') && serverBits !== 8 && (clientBits !== undefined || demand === 15);
+          expect(result !== null).toBe(possible);
+          if (result === null) return;
+          accepted++;
+          const { params: answered } = result;
+          expect(legal(answered, 'response')).toBe(true);
+          // 7.1.1.1, 7.1.1.2: demanded, promised, or of its own accord.
+          expect(has(answered, flag[0] as string)).toBe(has(offered, flag[0] as string) || (own.serverNoContextTakeover ?? true));
+          expect(has(answered, flag[1] as string)).toBe(has(offered, flag[1] as string) || (own.clientNoContextTakeover ?? true));
+          // 7.1.2.1: answered when offered, with the same or a smaller value.
+          const server = bitsOf(answered, 'server_max_window_bits') as number | undefined;
+          if (serverBits !== undefined) expect(server).toBeLessThanOrEqual(serverBits);
+          expect(server ?? 15).toBe(Math.min(serverBits ?? 15, Math.max(own.serverMaxWindowBits ?? 15, 9)));
+          // 7.1.2.2: only when offered, with the same or a smaller value.
+          const client = bitsOf(answered, 'client_max_window_bits') as number | undefined;
+          if (clientBits === undefined) expect(client).toBeUndefined();
+          else expect(client ?? 15).toBe(Math.min(demand, clientBits === true ? 15 : clientBits));
+          result.extension.dispose?.();
+        }),
+        { numRuns: 2000 },
+      );
+      expect(accepted).toBeGreaterThan(50);
+    });
+
+    it('a client accepts what its offer allows, and nothing else', () => {
+      let accepted = 0;
+      fc.assert(
+        fc.property(list, options, (answered, own) => {
+          const client = clientDeflate(own);
+          const offered = client.offers()[0] ?? [];
+          expect(legal(offered, 'offer')).toBe(true);
+          const extension = client.confirm(answered, []);
+          const bits = bitsOf(answered, 'server_max_window_bits') as number | undefined;
+          const most = bitsOf(offered, 'server_max_window_bits') as number | undefined;
+          const mine = bitsOf(answered, 'client_max_window_bits') as number | undefined;
+          const allowed = bitsOf(offered, 'client_max_window_bits');
+          const possible =
+            legal(answered, 'response') &&
+            (has(answered, flag[0] as string) || !has(offered, flag[0] as string)) &&
+            (bits ?? 15) <= (most ?? 15) &&
+            (mine === undefined || (allowed !== undefined && mine !== 8 && mine <= (allowed === true ? 15 : allowed)));
+          expect(extension !== null).toBe(possible);
+          if (extension === null) return;
+          accepted++;
+          extension.dispose?.();
+        }),
+        { numRuns: 2000 },
+      );
+      expect(accepted).toBeGreaterThan(50);
+    });
+  });
+
   it('a codec that can do less offers and accepts only that', () => {
     const { createInflate, createDeflate } = defaultCodec;
     const limited: DeflateCodec = {
