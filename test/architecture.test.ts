@@ -126,6 +126,17 @@ describe('compiler settings', () => {
   });
 });
 
+describe('adapters are thin', () => {
+  // Those of one runtime's sockets each. The Node adapter has HTTP/2, upgrades of other servers and two commands besides.
+  it.each(['bun', 'deno', 'streams'])('%s has at most 400 lines, comments included, and knows no opcode', (name) => {
+    const sources = filesBelow(`adapters/${name}/src`).map(read);
+    expect(sources.length).toBeGreaterThan(3);
+    const lines = sources.reduce((sum, text) => sum + text.trimEnd().split('\n').length, 0);
+    expect(lines).toBeLessThanOrEqual(400);
+    expect(sources.join('\n')).not.toMatch(/opcode|Opcode|maskKey|\bfin\b|0x8[0-9a]\b/);
+  });
+});
+
 describe('what is written down', () => {
   const text = filesBelow('.').filter((file) => !/\.(png|jpg|gif|ico|gz|bin|zip|pem)$/.test(file));
 

@@ -31,10 +31,7 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
 async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }: ConnectOptions): Promise<kit.Dialled> {
   const { host, port, secure } = target;
   const where = socketPath ?? target.where;
-  let settle: (failure: Error | null) => void = () => {};
-  const agreed = new Promise<Error | null>((resolve) => {
-    settle = resolve;
-  });
+  const { promise: agreed, resolve: settle } = Promise.withResolvers<Error | null>();
   const socket = {
     ...socketHandlers,
     handshake(_: Socket, success: boolean, error: Error | null): void {
@@ -51,23 +48,18 @@ async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }
   const shared = { socket, data: undefined, allowHalfOpen: true, ...secured };
   const connecting =
     socketPath === undefined ? Bun.connect({ ...shared, hostname: host, port }) : Bun.connect({ ...shared, unix: socketPath });
-  let connected: Socket;
-  try {
-    connected = await target.race<Socket>(connecting, (late) => late.terminate());
-  } catch (cause) {
-    throw target.isOver() ? cause : kit.connectError(cause, where, false);
-  }
+  const connected = await target
+    .race<Socket>(connecting, (late) => late.terminate())
+    .catch((cause) => {
+      throw target.isOver() ? cause : kit.connectError(cause, where, false);
+    });
   if (secure) {
-    let failure: Error | null;
     try {
-      failure = await target.race(agreed, () => {});
-    } catch (givenUp) {
+      const failure = await target.race(agreed, () => {});
+      if (failure !== null) throw kit.connectError(failure, where, true);
+    } catch (failed) {
       connected.terminate();
-      throw givenUp;
-    }
-    if (failure !== null) {
-      connected.terminate();
-      throw kit.connectError(failure, where, true);
+      throw failed;
     }
   }
   if (socketPath === undefined) connected.setNoDelay(true);

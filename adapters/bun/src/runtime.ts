@@ -8,6 +8,4 @@ import { checkRuntime, type Runtime, runtimeOf } from '@ferrywire/driver/adapter
 export const runtime: Runtime = runtimeOf(buffer, timers, { small: false, asciiFrom: Number.POSITIVE_INFINITY });
 
 /** Throws `WS_RUNTIME` where this is not Bun, or one older than 1.4. */
-export function requireBun(): void {
-  checkRuntime('Bun', process.versions.bun, [1, 4]);
-}
+export const requireBun = (): void => checkRuntime('Bun', process.versions.bun, [1, 4]);

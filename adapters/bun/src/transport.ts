@@ -112,15 +112,10 @@ export class BunTransport implements Transport, SocketInfo {
   #sendEach(chunks: readonly Uint8Array[]): void {
     for (let index = 0; index < chunks.length; index++) {
       const chunk = chunks[index] as Uint8Array;
-      if (this.#waitingBytes === 0) this.#send(chunk);
-      else this.#wait(chunk);
+      const taken = this.#waitingBytes > 0 ? 0 : this.#socket.write(chunk);
+      // Below 0 the socket has closed, which 'close' says.
+      if (taken >= 0 && taken < chunk.length) this.#wait(taken === 0 ? chunk : chunk.subarray(taken));
     }
-  }
-
-  #send(chunk: Uint8Array): void {
-    const taken = this.#socket.write(chunk);
-    // Below 0 the socket has closed, which 'close' says.
-    if (taken >= 0 && taken < chunk.length) this.#wait(taken === 0 ? chunk : chunk.subarray(taken));
   }
 
   #wait(chunk: Uint8Array): void {

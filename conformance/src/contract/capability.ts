@@ -96,6 +96,15 @@ async function withoutPermission(host: HostName): Promise<void> {
   equal(JSON.parse(output), { listen: 'WS_PERMISSION', connect: 'WS_PERMISSION' }, 'codes');
 }
 
+/** The versions that the manifests ask for are asked for at run time too. */
+async function tooOld(host: HostName): Promise<void> {
+  const [name, least, version] = { node: ['Node', '20.19', '20.18.3'], bun: ['Bun', '1.4', '1.3.14'], deno: ['Deno', '2.9', '2.8.3'] }[
+    here
+  ];
+  const refusal = ['WS_RUNTIME', `${name} ${least} or later is needed, this is ${version}`];
+  equal(JSON.parse(await child('./old-runtime.js', [host], ['--allow-all'])), { listen: refusal, connect: refusal }, 'codes');
+}
+
 async function elsewhere(host: HostName): Promise<void> {
   const code: EndpointErrorCode = 'WS_RUNTIME';
   const { listen, connect } = await hostNamed(host);
@@ -134,6 +143,8 @@ export function capabilityCases(adapter: AdapterUnderTest, host: HostName): Cont
     ...(refUnref ? [named('capabilities: ref and unref', () => refAndUnref(host))] : []),
     named('errors: a handler that throws', uncaught),
     ...(here === 'deno' && host !== 'streams' ? [named('errors: no permission', () => withoutPermission(host))] : []),
+    // Pairs of streams may come from any runtime.
+    ...(host === 'streams' ? [] : [named('errors: a runtime that is too old', () => tooOld(host))]),
     ...others.map((other) => named(`errors: @ferrywire/${other} on another runtime`, () => elsewhere(other))),
   ];
 }
