@@ -2,7 +2,7 @@
  * A large message does not hold the event loop: work is left for the next turn when the turn's time is up, whatever the codec, the level and
  * the content cost, and after so many bytes where the clock says nothing.
  */
-import { Connection, type ConnectionOptions, type Extension } from '@ferrywire/core';
+import { Connection, type ConnectionSink, type Extension } from '@ferrywire/core';
 import { type DeflateCodec, serverDeflate } from '@ferrywire/deflate';
 import { pakoCodec } from '@ferrywire/deflate/pako';
 import { zlibCodec } from '@ferrywire/deflate/zlib';
@@ -25,7 +25,7 @@ function extension(codec: DeflateCodec, level = 6): Extension {
   if (accepted === null) throw new Error('declined');
   return accepted.extension;
 }
-function ends(server: Extension, client: Extension, clock: () => number, sink: ConnectionOptions['sink']) {
+function ends(server: Extension, client: Extension, clock: () => number, sink: ConnectionSink) {
   const common = { clock, timeouts: QUIET, limits: { maxMessageSize: 8 * MIB } };
   return {
     sender: new Connection({ ...common, role: 'server', extensions: [server] }),
