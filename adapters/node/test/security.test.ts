@@ -1,7 +1,9 @@
 /** Classes of bugs other clients and programs had: S14 and S16, S17, S27. S18 of the demo's control channel is in demo.test.ts. */
 import { execFile } from 'node:child_process';
+import dns from 'node:dns';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { syncBuiltinESMExports } from 'node:module';
+import { type AddressInfo, createServer, connect as dialPort, type Server } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -88,6 +90,46 @@ it('S16 wss: what goes over the wire is TLS from the first byte, over a stream f
   expect(got.join('').charCodeAt(0)).toBe(22);
   expect(got.join('')).not.toContain('secret');
   expect(got.join('')).not.toContain('GET ');
+});
+
+it('S16 wss: TLS stays when the first address of a name does not answer and the next one is taken', async () => {
+  const { key, cert } = await certificate();
+  const listener = await listen({ tls: { key, cert } });
+  cleanups.push(() => listener.close({ deadline: 0 }));
+  const wire: Buffer[] = [];
+  const relay = createServer((socket) => {
+    const behind = dialPort({ port: listener.port, host: '127.0.0.1' });
+    socket.on('data', (chunk) => void wire.push(chunk)).pipe(behind);
+    behind.pipe(socket);
+    for (const side of [socket, behind]) side.on('error', () => {});
+  });
+  // On IPv4 only: at the first address of the name nobody listens.
+  const port = await listening(relay);
+  const before = dns.lookup;
+  const addresses = [
+    { address: '::1', family: 6 },
+    { address: '127.0.0.1', family: 4 },
+  ];
+  const twice = (_name: string, _options: object, done: (failure: null, found: typeof addresses) => void): void => done(null, addresses);
+  Object.assign(dns, { lookup: twice });
+  syncBuiltinESMExports();
+  cleanups.push(async () => {
+    Object.assign(dns, { lookup: before });
+    syncBuiltinESMExports();
+  });
+  for (const hook of [undefined, () => undefined]) {
+    wire.length = 0;
+    const peer = await connect(`wss://two.example.test:${port}/`, {
+      headers: [['Cookie', 'secret']],
+      tls: { ca: cert },
+      servername: 'localhost',
+      ...(hook !== undefined && { connect: hook }),
+    });
+    const bytes = Buffer.concat(wire);
+    expect(bytes[0]).toBe(22);
+    expect(bytes.includes('GET ') || bytes.includes('secret')).toBe(false);
+    peer.abort();
+  }
 });
 
 it('S17 the connect hook sees the resolved addresses and can refuse them', async () => {
