@@ -52,5 +52,7 @@ export const suites = [
         timeout: 240,
       }),
   ),
+  // Children of their own runtimes; all cases but those of megabytes (`npm run conform -- parity` has them too).
+  { name: 'conformance parity', file: 'conformance/dist/suite/parity.suite.js', runtimes: ['node24'], timeout: 240 },
   { name: 'HTTP/2', file: 'adapters/node/test/http2.suite.mjs' },
 ];

@@ -35,6 +35,8 @@ export interface Record {
   transportError: string | null;
   unfinished: string | null;
   timed: boolean;
+  /** Anything came from the subject. */
+  heard: boolean;
   duration: number;
 }
 
@@ -143,8 +145,8 @@ export function judge(test: Case, record: Record, role: Role): CaseResult {
     reason = verdict === 'FAILED' && reason !== null ? reason : `closing ${end.verdict}: ${end.reason ?? ''}`;
     verdict = 'FAILED';
   }
-  if (verdict === 'OK' && record.droppedByHarness) {
-    // The original suite lets a silent client pass where no clean close is asked for.
+  if ((verdict === 'OK' || verdict === 'UNIMPLEMENTED') && record.droppedByHarness) {
+    // The original suite lets a silent client pass where no clean close is asked for, and any peer that agreed to no compression.
     verdict = 'FAILED';
     reason = 'the subject did not answer the close frame, nor end the transport (RFC 6455 5.5.1)';
   }
@@ -165,21 +167,22 @@ export function judge(test: Case, record: Record, role: Role): CaseResult {
     reason,
     duration: Math.round(record.duration),
     timed: record.timed,
+    silent: record.timed && !record.heard,
   };
 }
 
-/** A case that never got to its frames. */
-export function handshakeFailed(test: Case, role: Role, reason: string, duration: number): CaseResult {
-  return failed(test, role, `opening handshake: ${reason} (RFC 6455 4.1)`, duration);
+/** A case that never got to its frames; `silent` says that no answer came. */
+export function handshakeFailed(test: Case, role: Role, reason: string, duration: number, silent: boolean): CaseResult {
+  return failed(test, role, `opening handshake: ${reason} (RFC 6455 4.1)`, duration, silent);
 }
 
 /** A subject in process that threw. */
 export function crashed(test: Case, role: Role, reason: string): CaseResult {
-  return failed(test, role, `the subject threw ${reason}`, 0);
+  return failed(test, role, `the subject threw ${reason}`, 0, false);
 }
 
-function failed(test: Case, role: Role, reason: string, duration: number): CaseResult {
+function failed(test: Case, role: Role, reason: string, duration: number, silent: boolean): CaseResult {
   const { id, title, sections } = test;
   const verdicts = { verdict: 'FAILED', behavior: 'FAILED', behaviorClose: 'FAILED' } as const;
-  return { id, title, sections, role, ...verdicts, remoteCloseCode: null, reason, duration: Math.round(duration), timed: false };
+  return { id, title, sections, role, ...verdicts, remoteCloseCode: null, reason, duration: Math.round(duration), timed: false, silent };
 }

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { cases } from './cases/index.ts';
 import type { CaseResult } from './result.ts';
+import { collect, type RunOptions, runCases, selectedCases } from './run.ts';
 import type { Target } from './target.ts';
 import { clientCommand, serverCommand } from './targets/child-process.ts';
 
@@ -24,6 +25,8 @@ interface RecordedRun {
 }
 
 export interface Difference {
+  /** The name of the recorded run. */
+  readonly run: string;
   readonly id: string;
   readonly recorded: RecordedVerdict;
   readonly result: CaseResult | null;
@@ -94,10 +97,57 @@ function sameVerdict(recorded: RecordedVerdict, result: CaseResult): boolean {
 }
 
 /** Every recorded case must have run, with the same behaviour, the same close and the same close code. */
-export function differences(recorded: ReadonlyMap<string, RecordedVerdict>, results: readonly CaseResult[]): Difference[] {
+export function differences(run: string, recorded: ReadonlyMap<string, RecordedVerdict>, results: readonly CaseResult[]): Difference[] {
   const byId = new Map(results.map((result) => [result.id, result]));
   return [...recorded].flatMap(([id, verdict]) => {
     const result = byId.get(id) ?? null;
-    return result !== null && sameVerdict(verdict, result) ? [] : [{ id, recorded: verdict, result }];
+    return result !== null && sameVerdict(verdict, result) ? [] : [{ run, id, recorded: verdict, result }];
   });
+}
+
+export function isExplained({ run, id }: Difference): boolean {
+  return explained[run]?.includes(id) === true;
+}
+
+export interface Comparison {
+  readonly name: string;
+  /** Verdicts compared. */
+  readonly count: number;
+  readonly found: readonly Difference[];
+  readonly seconds: number;
+}
+
+/** Runs that go on at a time: most of them wait. */
+const atATime = 2;
+
+/**
+ * Runs the implementations of some recorded runs, two at a time, and yields each when it is done. Throws RangeError for a name that is not
+ * recorded; rejects with TargetUnavailable when an implementation is not installed.
+ */
+export async function* compareAll(names: readonly string[], options: RunOptions): AsyncGenerator<Comparison, void, undefined> {
+  // The longest first, so that it does not run alone at the end.
+  const waiting = [...names].reverse();
+  const running = new Map<string, Promise<Comparison>>();
+  while (waiting.length > 0 || running.size > 0) {
+    for (let name = waiting[0]; name !== undefined && running.size < atATime; name = waiting[0]) {
+      waiting.shift();
+      running.set(name, compare(name, options));
+    }
+    const done = await Promise.race(running.values());
+    running.delete(done.name);
+    yield done;
+  }
+}
+
+async function compare(name: string, options: RunOptions): Promise<Comparison> {
+  const started = performance.now();
+  const all = recordedVerdicts(name);
+  const chosen = selectedCases(options).filter(({ id }) => all.has(id));
+  const ids = new Set(chosen.map(({ id }) => id));
+  const recorded = new Map([...all].filter(([id]) => ids.has(id)));
+  const target = parityTargets[name]?.();
+  if (target === undefined) throw new RangeError(`no recorded run '${name}'`);
+  const results = chosen.length === 0 ? [] : await collect(runCases(target, { ...options, cases: chosen }));
+  const found = differences(name, recorded, results);
+  return { name, count: recorded.size, found, seconds: (performance.now() - started) / 1000 };
 }

@@ -25,6 +25,8 @@ export interface CaseResult {
   readonly duration: number;
   /** A wait or a limit decided, so that a slow machine may be to blame. */
   readonly timed: boolean;
+  /** Nothing at all came from the subject after the opening handshake, nor in it, until a limit ended the wait. */
+  readonly silent: boolean;
 }
 
 /** Whether a result is one that an implementation should not have: used for exit codes. */

@@ -7,6 +7,7 @@ import type { Case } from './case.ts';
 import { cases as allCases } from './cases/index.ts';
 import { type CaseResult, isSpotless } from './result.ts';
 import { selectCases } from './select.ts';
+import { SilenceGuard } from './silence.ts';
 import type { ActiveTarget, PassiveTarget, Target, TargetSettings } from './target.ts';
 
 export interface RunOptions {
@@ -34,6 +35,8 @@ const shortPause = 0.15;
 const passivePause = 0.5;
 /** How much longer the second try waits. */
 const patience = 4;
+/** Milliseconds: a limit of so many is not reached because a machine is busy. */
+const generous = 10_000;
 /** After so many second tries that changed nothing, there are no more. */
 const mostRetries = 6;
 
@@ -79,7 +82,7 @@ export function compareIds(a: string, b: string): number {
 
 function settingsFor(options: RunOptions, pauseScale: number): TargetSettings {
   const { seed = 1, timeScale = 1, full = false, messages = null } = options;
-  return { seed, timeScale, pauseScale: pauseScale * timeScale, messages: full ? 'full' : messages };
+  return { seed, timeScale, pauseScale: pauseScale * timeScale, longest: null, messages: full ? 'full' : messages };
 }
 
 async function runActive(target: ActiveTarget, selected: readonly Case[], options: RunOptions, queue: ResultQueue): Promise<void> {
@@ -88,6 +91,7 @@ async function runActive(target: ActiveTarget, selected: readonly Case[], option
     const first = settingsFor(options, target.virtual ? 1 : shortPause);
     const second: TargetSettings = { ...first, timeScale: first.timeScale * patience, pauseScale: first.timeScale };
     const stopped = (): boolean => queue.closed || options.signal?.aborted === true;
+    const guard = new SilenceGuard();
     let retries = mostRetries;
     let next = 0;
     const worker = async (): Promise<void> => {
@@ -95,9 +99,12 @@ async function runActive(target: ActiveTarget, selected: readonly Case[], option
         const test = selected[next];
         if (test === undefined || stopped()) return;
         next += 1;
-        let result = await target.run(test, first);
-        if (result.timed && !isSpotless(result) && !target.virtual && retries > 0 && !stopped()) {
+        let result = await target.run(test, guard.limit(first));
+        guard.note(result);
+        const decidedByTime = result.timed && !isSpotless(result) && !target.virtual;
+        if (decidedByTime && !tookItsTime(test, result, first) && retries > 0 && !guard.impatient && !stopped()) {
           const again = await target.run(test, second);
+          guard.note(again);
           if (again.verdict === result.verdict) retries -= 1;
           result = again;
         }
@@ -109,6 +116,11 @@ async function runActive(target: ActiveTarget, selected: readonly Case[], option
   } finally {
     await target.close();
   }
+}
+
+/** A long limit was used up. */
+function tookItsTime({ limit }: Case, { duration }: CaseResult, { timeScale }: TargetSettings): boolean {
+  return limit.ms >= generous && duration >= limit.ms * timeScale;
 }
 
 async function runPassive(target: PassiveTarget, selected: readonly Case[], options: RunOptions, queue: ResultQueue): Promise<void> {

@@ -15,6 +15,7 @@ import { type Record as CaseRecord, judge, type SeenEvent, sameEvents } from './
 import { bytesOf, empty, type Payload } from './payload.ts';
 import { seededNumbers, seedFor } from './random.ts';
 import type { CaseResult } from './result.ts';
+import { limitUnder } from './target.ts';
 
 export interface RunSettings {
   /** The subject's role. */
@@ -25,6 +26,8 @@ export interface RunSettings {
   readonly timeScale: number;
   /** Multiplies the pauses of a case, which a subject may not shorten: less than 1 saves time on a fast machine. */
   readonly pauseScale: number;
+  /** Milliseconds that no limit may exceed. Default: none. */
+  readonly longest?: number | null;
   /** The parameters agreed on; null without permessage-deflate. */
   readonly deflate: DeflateAgreement | null;
   /** Round trips of an exchange; null takes the case's short count. */
@@ -92,6 +95,7 @@ export class CaseRun implements ChannelEvents {
       transportError: null,
       unfinished: null,
       timed: false,
+      heard: false,
       duration: 0,
     };
     this.#decoder = new Decoder(role, deflate, {
@@ -117,7 +121,9 @@ export class CaseRun implements ChannelEvents {
   }
 
   data(bytes: Uint8Array): void {
-    if (!this.#over) this.#decoder.push(bytes);
+    if (this.#over) return;
+    this.#record.heard = true;
+    this.#decoder.push(bytes);
   }
 
   ended(error: string | null): void {
@@ -250,8 +256,8 @@ export class CaseRun implements ChannelEvents {
 
   #await(what: Awaited, ms: number): false {
     this.#flush();
-    const scale = what === 'silence' ? this.#settings.pauseScale : this.#settings.timeScale;
-    const timer = this.#after(ms * scale, () => {
+    const limit = what === 'silence' ? ms * this.#settings.pauseScale : this.#limit(ms);
+    const timer = this.#after(limit, () => {
       this.#awaiting = null;
       if (what === 'silence') return this.#advance();
       this.#giveUp(`no ${what} within ${ms} ms`);
@@ -337,7 +343,7 @@ export class CaseRun implements ChannelEvents {
     this.#clearTimers();
     if (!this.#closeSent && this.#midFrame === 0) this.#sendClose(code === null || code < 1000 || code > 4999 ? null : code, empty);
     if (this.#settings.role === 'client') this.#channel.end();
-    this.#after(closeLimit * this.#settings.timeScale, () => {
+    this.#after(this.#limit(closeLimit), () => {
       if (this.#settings.role === 'server') {
         record.clean = false;
         record.droppedByHarness = true;
@@ -349,12 +355,19 @@ export class CaseRun implements ChannelEvents {
 
   /* ---- the end ---- */
 
+  /** What a limit of the case is in this run. */
+  #limit(ms: number): number {
+    const { timeScale, longest = null } = this.#settings;
+    return limitUnder({ timeScale, longest }, ms);
+  }
+
   #startLimit(): void {
     if (this.#closeSent && !this.#closedByStep) return;
     const { ms, action } = this.#test.limit;
-    this.#after(ms * this.#settings.timeScale, () => {
+    const limit = this.#limit(ms);
+    this.#after(limit, () => {
       this.#record.timed = true;
-      this.#record.fault ??= `time limit of ${ms} ms`;
+      this.#record.fault ??= `time limit of ${limit} ms`;
       this.#echo = null;
       this.#startClose(action === 'fail' ? goingAway : null, empty);
     });
@@ -372,7 +385,7 @@ export class CaseRun implements ChannelEvents {
       this.#closeSent = true;
       this.#record.closedByHarness = true;
       this.#sendClose(code, reason);
-      this.#after(closeLimit * this.#settings.timeScale, () => {
+      this.#after(this.#limit(closeLimit), () => {
         this.#record.timed = true;
         this.#record.droppedByHarness = true;
         this.#finish();

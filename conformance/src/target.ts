@@ -10,7 +10,14 @@ export interface TargetSettings {
   readonly seed: number;
   readonly timeScale: number;
   readonly pauseScale: number;
+  /** Milliseconds that no limit may exceed; null for none. */
+  readonly longest: number | null;
   readonly messages: number | 'full' | null;
+}
+
+/** What a limit of so many milliseconds is under these settings. */
+export function limitUnder({ timeScale, longest }: Pick<TargetSettings, 'timeScale' | 'longest'>, ms: number): number {
+  return Math.min(ms * timeScale, longest ?? Number.POSITIVE_INFINITY);
 }
 
 export interface ActiveTarget {

@@ -46,9 +46,15 @@ function endOfAscii(bytes: Uint8Array, start: number): number {
   }
   const words = (bytes.length - i) >>> 2;
   if (words > 16) {
-    const view = new Uint32Array(bytes.buffer, bytes.byteOffset + i, words);
+    const view = new Int32Array(bytes.buffer, bytes.byteOffset + i, words);
     let word = 0;
-    while (word < words && ((view[word] as number) & 0x80808080) === 0) word += 1; // word < words
+    const fours = words - (words % 4);
+    // In bounds: word + 3 < fours <= words.
+    while (word < fours) {
+      const bits = (view[word] as number) | (view[word + 1] as number) | (view[word + 2] as number) | (view[word + 3] as number);
+      if ((bits & 0x80808080) !== 0) break;
+      word += 4;
+    }
     i += word * 4;
   }
   while (i < bytes.length && (bytes[i] as number) < 0x80) i += 1;

@@ -3,7 +3,7 @@
  */
 import { createHash } from 'node:crypto';
 import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
-import { cases, escaped, singleBytes, VirtualTime, whole } from '@ferrywire/conformance';
+import { type CaseResult, cases, escaped, singleBytes, VirtualTime, whole } from '@ferrywire/conformance';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { corpus, corpusWalker } from '../dist/corpus.js';
@@ -14,7 +14,9 @@ import { acceptKeyFor, answerDeflate, parseHead, readDeflateAnswer, readRequest 
 import { maskInto } from '../dist/mask.js';
 import { bytesOf } from '../dist/payload.js';
 import { seededNumbers } from '../dist/random.js';
+import { SilenceGuard } from '../dist/silence.js';
 import { splitterFor } from '../dist/split.js';
+import { limitUnder } from '../dist/target.js';
 import { splitCommand } from '../dist/targets/child-process.js';
 import { firstInvalidUtf8 } from '../dist/utf8.js';
 
@@ -69,6 +71,20 @@ describe('UTF-8', () => {
       }
     }
     expect(wrong).toEqual([]);
+  });
+
+  it('finds the one wrong byte of a long text, wherever it is', () => {
+    const place = fc.integer({ min: 0, max: 200 });
+    fc.assert(
+      fc.property(place, place, fc.integer({ min: 0, max: 3 }), fc.constantFrom(0x80, 0xc0, 0xff), (before, after, offset, byte) => {
+        const bytes = Buffer.alloc(offset + before + 1 + after, 0x61);
+        bytes[offset + before] = byte;
+        expect(firstInvalidUtf8(bytes.subarray(offset))).toBe(before);
+        bytes[offset + before] = 0x7f;
+        expect(firstInvalidUtf8(bytes.subarray(offset))).toBe(-1);
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 
@@ -126,6 +142,21 @@ describe('encoder and decoder', () => {
     const target = new Uint8Array(5);
     maskInto(Buffer.from('Hello'), target, 0, 0x37fa213d);
     expect(Buffer.from(target).toString('hex')).toBe('7f9f4d5158');
+  });
+
+  it('mask byte by byte what they mask in words, from and to any place', () => {
+    const place = fc.integer({ min: 0, max: 9 });
+    fc.assert(
+      fc.property(binary(), place, place, fc.integer({ min: 0, max: 0xffff_ffff }), (payload, from, offset, key) => {
+        const source = new Uint8Array(from + payload.length);
+        source.set(payload, from);
+        const target = new Uint8Array(offset + payload.length + 5).fill(0xaa);
+        maskInto(source.subarray(from), target, offset, key);
+        const expected = payload.map((byte, i) => byte ^ (key >>> (24 - 8 * (i % 4))));
+        expect([...target]).toEqual([...Array<number>(offset).fill(0xaa), ...expected, ...Array<number>(5).fill(0xaa)]);
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 
@@ -360,5 +391,35 @@ describe('small things', () => {
         }
       }),
     );
+  });
+});
+
+describe('patience', () => {
+  const result = (silent: boolean): CaseResult => ({
+    id: '1.1.1',
+    title: 'a case',
+    sections: [],
+    role: 'server',
+    verdict: 'FAILED',
+    behavior: 'FAILED',
+    behaviorClose: 'FAILED',
+    remoteCloseCode: null,
+    reason: 'nothing came',
+    duration: 1000,
+    timed: true,
+    silent,
+  });
+  const settings = { seed: 1, timeScale: 2, pauseScale: 1, longest: null, messages: null };
+
+  it('ends after twelve cases in a row without a word, and comes back with the first', () => {
+    const guard = new SilenceGuard();
+    for (let i = 0; i < 11; i += 1) guard.note(result(true));
+    expect([guard.impatient, guard.limit(settings).longest]).toEqual([false, null]);
+    guard.note(result(false));
+    for (let i = 0; i < 12; i += 1) guard.note(result(true));
+    expect([guard.impatient, guard.limit(settings).longest]).toEqual([true, 1000]);
+    expect([limitUnder(guard.limit(settings), 100_000), limitUnder(settings, 100_000)]).toEqual([1000, 200_000]);
+    guard.note(result(false));
+    expect([guard.impatient, guard.limit(settings)]).toEqual([false, settings]);
   });
 });

@@ -1,11 +1,6 @@
 /**
- * Targets over TCP and TLS, and the command: exit codes, selection, reports, and the paths of the Autobahn suite's fuzzing server.
+ * Targets over TCP and TLS, and the paths of the Autobahn suite's fuzzing server.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   type CaseResult,
   clientCommand,
@@ -18,60 +13,9 @@ import {
   TargetUnavailable,
 } from '@ferrywire/conformance';
 import { generate } from 'selfsigned';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
-import { runCommand } from '../dist/bin/commands.js';
-
-const peers = fileURLToPath(new URL('../peers/', import.meta.url));
-const node = JSON.stringify(process.execPath);
-const cleanUps: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-});
-
-function portOf(server: Server | WebSocketServer): number {
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
-/** A ws server that echoes; returns its URL. */
-async function echoServer(options: { deflate?: boolean } = {}): Promise<string> {
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: options.deflate ?? false });
-  server.on('connection', (socket) => {
-    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
-    socket.on('error', () => {});
-  });
-  await new Promise((resolve) => server.once('listening', resolve));
-  cleanUps.push(() => {
-    for (const client of server.clients) client.terminate();
-    server.close();
-  });
-  return `ws://127.0.0.1:${portOf(server)}`;
-}
-
-/** A TCP server of whatever kind; returns its URL. */
-async function tcpServer(onSocket: (socket: Socket) => void): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    onSocket(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanUps.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return `ws://127.0.0.1:${portOf(server)}`;
-}
-
-async function command(...args: string[]): Promise<{ code: number; out: string[]; err: string[] }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await runCommand(args, { out: (line) => out.push(line), err: (line) => err.push(line) });
-  return { code, out, err };
-}
+import { cleanUps, command, echoServer, node, peers, portOf, silentServer, tcpServer } from './servers.ts';
 
 describe('a server at a URL', () => {
   it('is run in parallel, results as they come, the same verdicts in any order', async () => {
@@ -136,6 +80,27 @@ describe('a server at a URL', () => {
     expect(results[0]?.reason).toContain('no complete HTTP head within 250 ms');
   });
 
+  it('that never says a word has its limits for some cases, and short ones after that', async () => {
+    const url = await silentServer();
+    const ids = ['1.1.*', '1.2.*', '9.5.1', '9.7.6', '12.1.1'];
+    const results = await collect(runCases(serverUrl(url), { include: ids, timeScale: 0.1 }));
+    expect(results).toHaveLength(19);
+    expect(results.every(({ verdict, silent }) => verdict === 'FAILED' && silent)).toBe(true);
+    // 100 s and 48 s by their own limits.
+    expect(results.find(({ id }) => id === '9.5.1')?.duration).toBeLessThan(2000);
+    expect(results.find(({ id }) => id === '9.7.6')?.reason).toContain('time limit of 50 ms');
+    // Nothing was agreed, but the closing handshake counts.
+    expect(results.find(({ id }) => id === '12.1.1')).toMatchObject({ behavior: 'UNIMPLEMENTED', behaviorClose: 'OK' });
+  });
+
+  it('without TLS is not there for a wss: URL', async () => {
+    const url = (await tcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')))).replace(
+      'ws:',
+      'wss:',
+    );
+    await expect(collect(runCases(serverUrl(url), { include: ['1.1.1'] }))).rejects.toThrow(/TLS: wrong version number/);
+  });
+
   it('that resets in the middle is a failure and no crash', async () => {
     const url = await tcpServer((socket) => {
       socket.once('data', () => socket.resetAndDestroy());
@@ -147,6 +112,8 @@ describe('a server at a URL', () => {
   it('is not looked for where none can be', async () => {
     expect(() => serverUrl('http://127.0.0.1')).toThrow(TypeError);
     expect(() => serverUrl('nonsense')).toThrow(TypeError);
+    expect(() => serverUrl('ws://127.0.0.1/#part')).toThrow(/fragment/);
+    expect(() => serverUrl('ws://me:secret@127.0.0.1/')).toThrow(/password/);
     const free = await tcpServer(() => {});
     await cleanUps.pop()?.();
     await expect(collect(runCases(serverUrl(free, { patience: 100 }), {}))).rejects.toThrow(TargetUnavailable);
@@ -272,102 +239,5 @@ describe('clients that connect', () => {
     expect(code).toBe(1001);
     await visit(`${url}/updateReports?agent=mute`);
     expect(await results).toMatchObject([{ id: '1.1.1', verdict: 'FAILED' }]);
-  });
-});
-
-describe('the command', () => {
-  it('lists ids, one a line, under a selection', async () => {
-    const all = await command('list');
-    expect([all.code, all.out.length, all.out[0], all.out[516]]).toEqual([0, 517, '1.1.1', '13.7.18']);
-    expect((await command('list', '--cases', '7.9.*', '--exclude', '7.9.1,7.9.2')).out).toEqual([
-      '7.9.3',
-      '7.9.4',
-      '7.9.5',
-      '7.9.6',
-      '7.9.7',
-      '7.9.8',
-      '7.9.9',
-    ]);
-  });
-
-  it('explains', async () => {
-    const { code, out } = await command('explain', '6.4.3', '2.5');
-    expect(code).toBe(0);
-    expect(out.join('\n')).toContain('send the header of a text frame (FIN 0) of 21 bytes');
-    expect(out.join('\n')).toContain('RFC 6455 5.5');
-  });
-
-  it('ends with 0 when all is as expected, with a summary and JSON', async () => {
-    const url = await echoServer();
-    const folder = mkdtempSync(join(tmpdir(), 'conform-'));
-    cleanUps.push(() => rmSync(folder, { recursive: true }));
-    const file = join(folder, 'report.json');
-    const { code, out } = await command('server', url, '--cases', '1.1.*,7.13.1,12.1.1', '--json', file, '--parallel', '3');
-    expect(code).toBe(0);
-    expect(out).toHaveLength(2);
-    expect(out[0]).toMatch(/^UNIMPLEMENTED 12\.1\.1 /);
-    expect(out[1]).toMatch(/^ws:\/\/127\.0\.0\.1:\d+\/: 10 cases in [\d.]+ s: 8 OK, 1 INFORMATIONAL, 1 UNIMPLEMENTED, 0 FAILED$/);
-    const report = JSON.parse(readFileSync(file, 'utf8'));
-    expect(report.runs[0]).toMatchObject({ role: 'server', counts: { OK: 8, INFORMATIONAL: 1, UNIMPLEMENTED: 1, FAILED: 0 } });
-    expect(report.runs[0].results['1.1.1']).toMatchObject({
-      verdict: 'OK',
-      behavior: 'OK',
-      behaviorClose: 'OK',
-      remoteCloseCode: 1000,
-      reason: null,
-    });
-    expect((await command('server', url, '--cases', '12.1.1', '--strict')).code).toBe(1);
-  });
-
-  it('ends with 1 when something failed, with a line for it', async () => {
-    const dropping = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-    cleanUps.push(() => dropping.close());
-    await new Promise((resolve) => dropping.once('listening', resolve));
-    dropping.on('connection', (socket) => socket.on('message', () => socket.terminate()));
-    const { code, out } = await command('server', `ws://127.0.0.1:${portOf(dropping)}`, '--cases', '1.1.1,7.1.2');
-    expect(code).toBe(1);
-    expect(out[0]).toMatch(/^FAILED +1\.1\.1 .*expected text empty; got nothing/);
-    expect(out.at(-1)).toMatch(/1 OK, 1 FAILED$/);
-  });
-
-  it('ends with 2 when nothing ran or the use is wrong, with one line why', async () => {
-    const wrong: readonly (readonly [string[], RegExp])[] = [
-      [[], /a command is needed/],
-      [['frobnicate'], /no command 'frobnicate'/],
-      [['server'], /takes a URL/],
-      [['server', 'http://x'], /ws: or wss:/],
-      [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /takes a URL/],
-      [['server', 'ws://127.0.0.1:1'], /no server at ws:\/\/127\.0\.0\.1:1/],
-      [['server', 'ws://127.0.0.1:1', '--cases', '99.*'], /no case matches 99\.\*/],
-      [['list', '--cases', 'x'], /no case matches x/],
-      [['list', '--cases', ''], /names no pattern/],
-      [['list', '--exclude', '*'], /every case is excluded/],
-      [['list', 'more'], /takes no 'more'/],
-      [['list', '--bogus'], /bogus/],
-      [['explain'], /takes the id/],
-      [['explain', '1.1.99'], /no case 1\.1\.99/],
-      [['client'], /--listen PORT/],
-      [['client', '--listen', '99999'], /--listen takes a whole number/],
-      [['client', '--listen', '0', '--idle', '1', '--cases', '1.1.1'], /no case ran/],
-      [['self', '--runtime', 'cobol'], /--runtime takes node or bun or deno/],
-      [['server', 'ws://127.0.0.1:1', '--full', '--messages', '2'], /exclude each other/],
-      [['server', 'ws://127.0.0.1:1', '--time-scale', '0'], /above 0/],
-      [['parity', 'nobody'], /no recorded run 'nobody'/],
-    ];
-    for (const [args, message] of wrong) {
-      const { code, err } = await command(...args);
-      expect(code, args.join(' ')).toBe(2);
-      expect(err, args.join(' ')).toHaveLength(1);
-      expect(err[0]).toMatch(message);
-    }
-  });
-
-  it('says what did not run', async () => {
-    const { code, out } = await command('client', '--command', `${node} "${peers}client.mjs" {url} quitter ws`, '--cases', '1.1.1');
-    expect([code, out.at(-1)]).toEqual([0, expect.stringMatching(/1 cases in .*: 1 OK, 0 FAILED$/)]);
-    const script = `const W = require('ws'); new W(process.argv[1] + '/runCase?case=1&agent=q').on('message', function (m) { this.send(String(m)) }).on('close', () => process.exit(0))`;
-    const early = await command('client', '--command', `${node} -e "${script}" {url}`, '--cases', '1.1.1,1.1.2');
-    expect(early.code).toBe(1);
-    expect(early.out.at(-1)).toBe('1 of 2 cases did not run');
   });
 });

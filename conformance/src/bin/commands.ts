@@ -1,7 +1,7 @@
 /**
  * What each command does. Nothing here ends the process: the exit code is returned.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Case } from '../case.ts';
 import { cases, extraCases } from '../cases/index.ts';
 import { explainCase } from '../describe.ts';
@@ -83,7 +83,8 @@ function selected({ include, exclude }: Options, output: Output): Case[] {
     include.some((pattern) => !/^f/i.test(pattern)) || include.length === 0 ? wanted : wanted.filter(({ id }) => id.startsWith('F'));
   const unknown = unmatchedPatterns(all, include);
   if (chosen.length === 0) throw new UsageError(unknown.length > 0 ? `no case matches ${unknown.join(', ')}` : 'every case is excluded');
-  if (unknown.length > 0) output.err(escaped(`no case matches ${unknown.join(', ')}`));
+  const useless = [...unknown, ...unmatchedPatterns([...cases, ...extraCases], exclude)];
+  if (useless.length > 0) output.err(escaped(`no case matches ${useless.join(', ')}`));
   return chosen;
 }
 
@@ -105,7 +106,8 @@ function serverTarget({ words, child, ca, insecure, http2 }: Options): Target {
   const [url, ...more] = words;
   if (more.length > 0 || (url === undefined) === (child === undefined))
     throw new UsageError("server takes a URL, or --command 'CMD {port}'");
-  if (child !== undefined) return serverCommand(child, { http2 });
+  if (!url?.startsWith('wss:') && (ca !== undefined || insecure)) throw new UsageError('--ca and --insecure are for a wss: URL');
+  if (child !== undefined) return serverCommand(withPlace(child, '{port}'), { http2 });
   try {
     const target = http2 ? http2Server : serverUrl;
     return target(url ?? '', { rejectUnauthorized: !insecure, ...(ca === undefined ? {} : { ca: readFileSync(ca) }) });
@@ -117,8 +119,15 @@ function serverTarget({ words, child, ca, insecure, http2 }: Options): Target {
 function clientTarget({ listen, child, host, keep, idle, http2 }: Options, output: Output): Target {
   if ((listen === undefined) === (child === undefined)) throw new UsageError("client takes --listen PORT, or --command 'CMD {url}'");
   const common = { http2, ...(host === undefined ? {} : { host }), ...(idle === undefined ? {} : { idle: idle * 1000 }) };
-  if (child !== undefined) return clientCommand(child, common);
+  if (child !== undefined && keep) throw new UsageError('--keep is for --listen');
+  if (child !== undefined) return clientCommand(withPlace(child, '{url}'), common);
   return clientListener({ port: listen ?? 0, keep, ...common, onListening: (url) => output.out(`listening on ${url}`) });
+}
+
+/** A command that is not told where to go would be waited for in vain. */
+function withPlace(template: string, usual: '{port}' | '{url}'): string {
+  if (!/\{(port|url)\}/.test(template)) throw new UsageError(`--command needs ${usual}`);
+  return template;
 }
 
 function runOptions(options: Options, chosen: readonly Case[], signal: AbortSignal): RunOptions {
@@ -134,22 +143,28 @@ function runOptions(options: Options, chosen: readonly Case[], signal: AbortSign
   };
 }
 
-async function runAll(targets: readonly Target[], options: Options, output: Output): Promise<number> {
+async function runAll(targets: readonly Target[], options: Options, standardOutput: Output): Promise<number> {
+  // A report that is asked for on the standard output is alone there.
+  const output = options.json === '-' ? { ...standardOutput, out: standardOutput.err } : standardOutput;
   const chosen = selected(options, output);
+  checkWritable(options.json);
+  // Some extra cases are for some places only.
+  const concerned = targets.filter((target) => casesFor(target, chosen).length > 0);
+  if (concerned.length === 0) throw new UsageError('none of these cases can run here');
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   const reports: Report[] = [];
   let code = allFine;
   try {
-    for (const target of targets) {
+    for (const target of concerned) {
       const report = await runOne(target, chosen, options, stop.signal, output);
       reports.push(report);
       code = Math.max(code, codeFor(report, casesFor(target, chosen), options, output));
     }
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-    if (reports.length > 0) writeJson(options.json, reports, output);
+    if (reports.length > 0) writeJson(options.json, reports, standardOutput);
   }
   return code;
 }
@@ -158,8 +173,10 @@ async function runOne(target: Target, chosen: readonly Case[], options: Options,
   const results = new Map<string, CaseResult>();
   const started = performance.now();
   for await (const result of runCases(target, runOptions(options, chosen, signal))) {
-    results.set(result.id, result);
-    if (!isSpotless(result)) output.out(resultLine(result));
+    // Clients may come one after the other: what went wrong once stays.
+    const before = results.get(result.id);
+    if (before === undefined || isSpotless(before)) results.set(result.id, result);
+    if (options.verbose || !isSpotless(result)) output.out(resultLine(result));
   }
   const report = makeReport(target.name, target.role, options.seed, performance.now() - started, [...results.values()]);
   output.out(summaryLine(report));
@@ -176,6 +193,16 @@ function codeFor(report: Report, chosen: readonly Case[], { strict }: Options, o
   if (missing > 0) output.out(`${missing} of ${chosen.length} cases did not run`);
   const bad = results.some((result) => isFailure(result) || (strict && !isSpotless(result)));
   return bad || missing > 0 ? somethingFailed : allFine;
+}
+
+/** Now, and not after the run. */
+function checkWritable(file: string | undefined): void {
+  if (file === undefined || file === '-') return;
+  try {
+    closeSync(openSync(file, 'a'));
+  } catch (error) {
+    throw new UsageError(`--json: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function writeJson(file: string | undefined, reports: readonly Report[], output: Output): void {

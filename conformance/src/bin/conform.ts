@@ -4,6 +4,13 @@
  */
 import { runCommand } from './commands.ts';
 
+// Whoever reads may stop early, as `head` does; the exit code still says how the run ended.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 process.exitCode = await runCommand(process.argv.slice(2), {
   out: (line) => {
     process.stdout.write(`${line}\n`);

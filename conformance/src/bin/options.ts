@@ -20,7 +20,7 @@ export const usage = `usage: ferrywire-conformance COMMAND [options]
   list                                 the ids, one a line
   explain ID...                        what a case does and expects
 
-  --cases PATTERNS     ids or patterns, separated by commas: 1.*,7.9.*
+  --cases PATTERNS     ids or patterns, separated by commas: 1.*,7.9.* (F.* are cases beyond the 517)
   --exclude PATTERNS   the same, left out
   --full               1000 messages in each case of 12.* and 13.*
   --messages N         N messages in each case of 12.* and 13.* (default 20)
@@ -28,7 +28,8 @@ export const usage = `usage: ferrywire-conformance COMMAND [options]
   --seed N             for masks and splits (default 1)
   --time-scale X       multiplies every time limit
   --strict             NON-STRICT and UNIMPLEMENTED fail too
-  --json FILE          writes the results; - is the standard output
+  --verbose            a line for every result, not only for those that are not OK
+  --json FILE          writes the results; - is the standard output (and the lines go to the standard error)
   --only WHERE         for self: in-process, tcp or http2
   --split bytes        for self: single bytes in process
   --role ROLE          for self: server or client only
@@ -51,6 +52,7 @@ export interface Options {
   readonly seed: number;
   readonly timeScale: number;
   readonly strict: boolean;
+  readonly verbose: boolean;
   readonly json: string | undefined;
   readonly runtime: 'node' | 'bun' | 'deno';
   readonly only: 'in-process' | 'tcp' | 'http2' | undefined;
@@ -67,14 +69,15 @@ export interface Options {
 }
 
 const spec = {
-  cases: { type: 'string' },
-  exclude: { type: 'string' },
+  cases: { type: 'string', multiple: true },
+  exclude: { type: 'string', multiple: true },
   full: { type: 'boolean', default: false },
   messages: { type: 'string' },
   parallel: { type: 'string' },
   seed: { type: 'string', default: '1' },
   'time-scale': { type: 'string', default: '1' },
   strict: { type: 'boolean', default: false },
+  verbose: { type: 'boolean', default: false },
   json: { type: 'string' },
   runtime: { type: 'string', default: 'node' },
   only: { type: 'string' },
@@ -90,6 +93,21 @@ const spec = {
   http2: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
+
+type OptionName = keyof typeof spec;
+
+const choice: readonly OptionName[] = ['cases', 'exclude'];
+const running: readonly OptionName[] = [...choice, 'full', 'messages', 'parallel', 'seed', 'time-scale', 'strict', 'verbose', 'json'];
+
+/** What each command takes; an option that would do nothing is wrong use. */
+const taken: Readonly<Record<string, readonly OptionName[]>> = {
+  self: [...running, 'runtime', 'only', 'split', 'role'],
+  server: [...running, 'command', 'ca', 'insecure', 'http2'],
+  client: [...running, 'command', 'listen', 'host', 'keep', 'idle', 'http2'],
+  parity: [...choice, 'seed', 'time-scale'],
+  list: choice,
+  explain: [],
+};
 
 function whole(name: string, text: string, least: number, most: number): number {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : -1;
@@ -109,25 +127,31 @@ function optional<T>(text: string | undefined, read: (text: string) => T): T | u
 
 /** Throws UsageError. The command is 'help' where help was asked for. */
 export function readOptions(args: readonly string[]): Options {
-  const { values, positionals } = parse(args);
-  const [command, ...words] = positionals;
+  const { values, positionals, tokens } = parse(args);
+  const [command = '', ...words] = positionals;
+  const allowed = taken[command];
+  for (const token of tokens) {
+    if (token.kind !== 'option' || token.name === 'help' || allowed === undefined) continue;
+    if (!allowed.some((name) => name === token.name)) throw new UsageError(`--${token.name} is not for ${command}; see --help`);
+  }
   const scale = Number(values['time-scale']);
   if (!(scale > 0 && scale <= 1000)) throw new UsageError(`--time-scale takes a number above 0, not '${values['time-scale']}'`);
   for (const name of ['cases', 'exclude'] as const) {
-    if (values[name] !== undefined && parsePatterns(values[name]).length === 0) throw new UsageError(`--${name} names no pattern`);
+    if (values[name]?.some((text) => parsePatterns(text).length === 0)) throw new UsageError(`--${name} names no pattern`);
   }
   if (values.full && values.messages !== undefined) throw new UsageError('--full and --messages exclude each other');
   return {
-    command: values.help ? 'help' : (command ?? ''),
+    command: values.help ? 'help' : command,
     words,
-    include: parsePatterns(values.cases ?? ''),
-    exclude: parsePatterns(values.exclude ?? ''),
+    include: (values.cases ?? []).flatMap(parsePatterns),
+    exclude: (values.exclude ?? []).flatMap(parsePatterns),
     full: values.full,
     messages: optional(values.messages, (text) => whole('messages', text, 1, 1_000_000)),
     parallel: optional(values.parallel, (text) => whole('parallel', text, 1, 256)),
     seed: whole('seed', values.seed, 0, 999_999_999),
     timeScale: scale,
     strict: values.strict,
+    verbose: values.verbose,
     json: values.json,
     runtime: oneOf('runtime', values.runtime, ['node', 'bun', 'deno']),
     only: optional(values.only, (text) => oneOf('only', text, ['in-process', 'tcp', 'http2'])),
@@ -144,9 +168,9 @@ export function readOptions(args: readonly string[]): Options {
   };
 }
 
-function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof spec; allowPositionals: true }>> {
+function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof spec; allowPositionals: true; tokens: true }>> {
   try {
-    return parseArgs({ args: [...args], options: spec, allowPositionals: true });
+    return parseArgs({ args: [...args], options: spec, allowPositionals: true, tokens: true });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new UsageError(message.split(/\. /)[0] ?? message);

@@ -20,6 +20,7 @@ import { answerDeflate, parseHead, readRequest, refusalFor } from '../handshake.
 import { seededNumbers } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
+import { SilenceGuard } from '../silence.ts';
 import { type PassiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
 import { judgeClient, pipelined } from './opening.ts';
 import { readHead } from './socket.ts';
@@ -66,7 +67,9 @@ class Listener {
   readonly #connections = new Set<Socket | ServerHttp2Session>();
   readonly #results = new Map<string, Map<string, CaseResult>>();
   readonly #waiting = new Map<string, ((result: CaseResult) => void)[]>();
+  readonly #silence = new SilenceGuard();
   #stop: () => void = () => {};
+  #over = false;
   #idleTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ClientListenerOptions, cases: readonly Case[], settings: TargetSettings, onResult: (result: CaseResult) => void) {
@@ -95,6 +98,7 @@ class Listener {
     try {
       await finished;
     } finally {
+      this.#over = true;
       clearTimeout(this.#idleTimer);
       signal?.removeEventListener('abort', this.#stop);
       for (const connection of this.#connections) connection.destroy();
@@ -105,7 +109,7 @@ class Listener {
   #stillAlive(): void {
     clearTimeout(this.#idleTimer);
     const { idle = 60_000 } = this.#options;
-    if (idle > 0) this.#idleTimer = setTimeout(this.#stop, idle);
+    if (idle > 0 && !this.#over) this.#idleTimer = setTimeout(this.#stop, idle);
   }
 
   #createServer(): Server {
@@ -189,7 +193,7 @@ class Listener {
   }
 
   #startRun(visitor: Visitor, test: Case, deflate: DeflateAgreement | null, agent: string): void {
-    const settings = { ...this.#settings, role: 'client', scheduler: realTime, deflate } as const;
+    const settings = { ...this.#silence.limit(this.#settings), role: 'client', scheduler: realTime, deflate } as const;
     const run = new CaseRun(test, settings, visitor.channel, (result) => this.#keep(agent, result));
     visitor.connect(run);
     run.start();
@@ -224,6 +228,7 @@ class Listener {
   }
 
   #keep(agent: string, result: CaseResult): void {
+    this.#silence.note(result);
     let known = this.#results.get(agent);
     if (known === undefined) {
       if (this.#results.size >= mostAgents) return;

@@ -10,8 +10,9 @@ import { readDeflateAnswer } from '../handshake.ts';
 import { handshakeFailed } from '../judge.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
-import { type ActiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
+import { type ActiveTarget, limitUnder, type TargetSettings, TargetUnavailable } from '../target.ts';
 import { parseServerUrl, type ServerUrlOptions, waitForServer } from './server-url.ts';
+import { NoAnswer } from './socket.ts';
 import { cancel, connectStream, streamChannel } from './stream.ts';
 
 const openingLimit = 5000;
@@ -105,18 +106,18 @@ class Sessions {
 
 async function runCase(url: URL, sessions: Sessions, test: Case, settings: TargetSettings): Promise<CaseResult> {
   const started = realTime.now();
-  const failed = (reason: string): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started);
+  const failed = (reason: string, silent = false): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started, silent);
   let stream: ClientHttp2Stream;
   let extensions: string | undefined;
   try {
-    const limit = openingLimit * settings.timeScale;
+    const limit = limitUnder(settings, openingLimit);
     const session = await sessions.get(limit);
     ({ stream, extensions } = await ask(session, url, test, limit).catch(async (error: unknown) => {
       if (!(error instanceof StreamReset) || !busy.includes(error.code)) throw error;
       return ask(await sessions.another(session, limit), url, test, limit);
     }));
   } catch (error) {
-    return failed(error instanceof Error ? error.message : String(error));
+    return failed(error instanceof Error ? error.message : String(error), error instanceof NoAnswer);
   }
   const deflate = readDeflateAnswer(extensions, test.deflate);
   if (typeof deflate === 'string') {
@@ -153,7 +154,7 @@ function ask(
       if (!stream.closed) stream.close(cancel);
       reject(error);
     };
-    const timer = setTimeout(() => fail(new Error(`no answer within ${limit} ms`)), limit);
+    const timer = setTimeout(() => fail(new NoAnswer(`no answer within ${limit} ms`)), limit);
     // A reset is told by 'close'.
     stream.on('error', () => {});
     // The runtime has listeners of its own, so ours is taken off by name.

@@ -39,6 +39,7 @@ function verdict(test: Case, role: Role, grade: Verdict, reason: string | null, 
     reason,
     duration: Math.round(duration),
     timed: false,
+    silent: false,
   };
 }
 

@@ -26,6 +26,9 @@ function find(name: string): string {
   return found;
 }
 
+/** Characters of the child's standard error that are kept. */
+const mostErrors = 4096;
+
 interface ChildReport {
   readonly runs: readonly { readonly results: Readonly<Record<string, Omit<CaseResult, 'id'>>> }[];
 }
@@ -44,9 +47,7 @@ export function otherRuntime(runtime: 'bun' | 'deno', role: Role, name: string, 
       const ids = cases.map(({ id }) => id).join(',');
       const own = ['self', '--only', 'in-process', '--role', role, '--json', '-', '--seed', String(settings.seed), '--cases', ids];
       const output = await childOutput(find(runtime), [...before[runtime], script, ...own, ...length, ...args], signal);
-      const start = output.search(/^\{$/m);
-      if (start === -1) throw new TargetUnavailable(`${runtime}: ${output.trim().split('\n').at(-1) ?? 'no output'}`);
-      const report: ChildReport = JSON.parse(output.slice(start));
+      const report: ChildReport = JSON.parse(output);
       for (const { results } of report.runs) for (const [id, rest] of Object.entries(results)) onResult({ id, ...rest });
     },
   };
@@ -55,12 +56,20 @@ export function otherRuntime(runtime: 'bun' | 'deno', role: Role, name: string, 
 function childOutput(command: string, args: readonly string[], signal: AbortSignal | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, DENO_NO_UPDATE_CHECK: '1' };
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env, ...(signal === undefined ? {} : { signal }) });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env, ...(signal === undefined ? {} : { signal }) });
     let output = '';
+    let errors = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text;
     });
+    // Its lines about single cases are in the report too; what counts is the last, where there is no report.
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors = (errors + text).slice(-mostErrors);
+    });
     child.once('error', (error) => reject(new TargetUnavailable(`${command}: ${error.message}`)));
-    child.once('close', () => resolve(output));
+    child.once('close', () => {
+      if (output !== '') resolve(output);
+      else reject(new TargetUnavailable(`${command}: ${errors.trim().split('\n').at(-1) || 'no report'}`));
+    });
   });
 }

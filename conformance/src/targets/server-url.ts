@@ -2,18 +2,18 @@
  * A server under test at a URL: one TCP or TLS connection per case, over the harness's own handshake.
  */
 import { Buffer } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Case } from '../case.ts';
 import { realTime } from '../channel.ts';
 import { checkResponse, parseHead, readDeflateAnswer, requestFor } from '../handshake.ts';
 import { handshakeFailed } from '../judge.ts';
+import { seededBytes, seedFor } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
-import { type ActiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
+import { type ActiveTarget, limitUnder, type TargetSettings, TargetUnavailable } from '../target.ts';
 import { headOf, judgeRefusal, pipelined } from './opening.ts';
-import { connectSocket, readHead, socketChannel } from './socket.ts';
+import { connectSocket, NoAnswer, readHead, socketChannel } from './socket.ts';
 
 export interface ServerUrlOptions {
   /** For wss: the authorities to trust, PEM; default those of the runtime. */
@@ -26,7 +26,7 @@ export interface ServerUrlOptions {
 
 const openingLimit = 5000;
 
-/** Throws TypeError for what is no absolute ws: or wss: URL. */
+/** Throws TypeError for what is no absolute ws: or wss: URL, or has parts that a WebSocket has no use for (RFC 6455 section 3). */
 export function parseServerUrl(text: string): URL {
   let url: URL;
   try {
@@ -35,6 +35,8 @@ export function parseServerUrl(text: string): URL {
     throw new TypeError(`not a URL: ${text}`);
   }
   if (url.protocol !== 'ws:' && url.protocol !== 'wss:') throw new TypeError(`a ws: or wss: URL is needed, not ${text}`);
+  if (text.includes('#')) throw new TypeError(`a fragment has no place in a WebSocket's URL: ${text}`);
+  if (url.username !== '' || url.password !== '') throw new TypeError('a user name or password in the URL would not be sent');
   return url;
 }
 
@@ -51,7 +53,8 @@ export function serverUrl(text: string, options: ServerUrlOptions = {}): ActiveT
   };
 }
 
-function dial(url: URL, options: ServerUrlOptions): Promise<Socket> {
+/** Rejects with NoAnswer when there is no connection (for wss no secure one) within the limit. */
+function dial(url: URL, options: ServerUrlOptions, limit: number): Promise<Socket> {
   const secure = url.protocol === 'wss:';
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const port = Number(url.port || (secure ? 443 : 80));
@@ -66,9 +69,16 @@ function dial(url: URL, options: ServerUrlOptions): Promise<Socket> {
     };
     const socket: Socket = secure ? connectTls(tls) : connectTcp({ host, port });
     socket.setNoDelay(true);
-    socket.once('error', reject);
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(new NoAnswer(`no ${secure ? 'TLS ' : ''}connection within ${limit} ms`)), limit);
+    socket.once('error', fail);
     socket.once(secure ? 'secureConnect' : 'connect', () => {
-      socket.off('error', reject);
+      clearTimeout(timer);
+      socket.off('error', fail);
       resolve(socket);
     });
   });
@@ -83,10 +93,10 @@ export async function waitForServer(url: URL, options: ServerUrlOptions): Promis
   const until = Date.now() + (options.patience ?? 2000);
   for (;;) {
     try {
-      (await dial(url, options)).destroy();
+      (await dial(url, options, openingLimit)).destroy();
       return;
     } catch (error) {
-      const message = error instanceof Error ? error.message || error.name : String(error);
+      const message = wordsOf(error);
       const refused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
       if (!refused || Date.now() >= until) throw new TargetUnavailable(`no server at ${url.href}: ${message}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -94,16 +104,26 @@ export async function waitForServer(url: URL, options: ServerUrlOptions): Promis
   }
 }
 
+/** What went wrong, in words: OpenSSL's own are the last part of a long line, and several addresses that refuse have none. */
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('reason' in error && typeof error.reason === 'string') return `TLS: ${error.reason}`;
+  if (error instanceof AggregateError && error.message === '') return wordsOf(error.errors[0]);
+  return error.message || error.name;
+}
+
 async function runCase(url: URL, options: ServerUrlOptions, test: Case, settings: TargetSettings): Promise<CaseResult> {
   const started = realTime.now();
-  const failed = (reason: string): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started);
+  const failed = (reason: string, silent = false): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started, silent);
   let socket: Socket;
   try {
-    socket = await dial(url, options);
+    socket = await dial(url, options, limitUnder(settings, openingLimit));
   } catch (error) {
-    return failed(error instanceof Error ? error.message || error.name : String(error));
+    return failed(wordsOf(error), error instanceof NoAnswer);
   }
-  const key = randomBytes(16).toString('base64');
+  const nonce = Buffer.alloc(16);
+  seededBytes(seedFor(settings.seed, `${test.id} key`))(nonce);
+  const key = nonce.toString('base64');
   const { opening } = test;
   const first = opening?.pipelined === true ? pipelined(test, 'server', settings.seed) : null;
   if (opening === null) socket.write(requestFor(url, key, test.deflate));
@@ -113,10 +133,10 @@ async function runCase(url: URL, options: ServerUrlOptions, test: Case, settings
   }
   let head: { text: string; rest: Uint8Array };
   try {
-    head = await readHead(socket, openingLimit * settings.timeScale);
+    head = await readHead(socket, limitUnder(settings, openingLimit));
   } catch (error) {
     if (opening?.expect === 'refused' && socket.readableEnded) return judgeRefusal(test, null, realTime.now() - started);
-    return failed(error instanceof Error ? error.message : String(error));
+    return failed(error instanceof Error ? error.message : String(error), error instanceof NoAnswer);
   }
   const parsed = parseHead(head.text);
   if (opening?.expect === 'refused') {

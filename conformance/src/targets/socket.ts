@@ -6,16 +6,23 @@ import type { Socket } from 'node:net';
 import type { Channel, ChannelEvents } from '../channel.ts';
 import { largestHead } from '../handshake.ts';
 
-/** The head's text without its last empty line, and the bytes behind it. Rejects when it does not come. */
+/** Not a single byte of an answer. */
+export class NoAnswer extends Error {}
+
+/** The head's text without its last empty line, and the bytes behind it. Rejects when it does not come, with NoAnswer when nothing does. */
 export function readHead(socket: Socket, timeoutMs: number): Promise<{ text: string; rest: Uint8Array }> {
   return new Promise((resolve, reject) => {
     let bytes = new Uint8Array(0);
-    const fail = (message: string): void => {
+    const failWith = (error: Error): void => {
       cleanUp();
       socket.destroy();
-      reject(new Error(message));
+      reject(error);
     };
-    const timer = setTimeout(() => fail(`no complete HTTP head within ${timeoutMs} ms`), timeoutMs);
+    const fail = (message: string): void => failWith(new Error(message));
+    const timer = setTimeout(() => {
+      const message = `no complete HTTP head within ${timeoutMs} ms`;
+      failWith(bytes.length === 0 ? new NoAnswer(message) : new Error(message));
+    }, timeoutMs);
     const onData = (chunk: Buffer): void => {
       const joined = new Uint8Array(bytes.length + chunk.length);
       joined.set(bytes);
