@@ -55,4 +55,5 @@ export const suites = [
   // Children of their own runtimes; all cases but those of megabytes (`npm run conform -- parity` has them too).
   { name: 'conformance parity', file: 'conformance/dist/suite/parity.suite.js', runtimes: ['node24'], timeout: 240 },
   { name: 'HTTP/2', file: 'adapters/node/test/http2.suite.mjs' },
+  { name: 'HttpListener', file: 'adapters/http-listener/test/http-listener.suite.mjs' },
 ];
