@@ -37,7 +37,7 @@ if (!existsSync(node)) {
 /** Tests that measure memory or time, or start processes, say nothing about a mutant that the others do not say sooner. */
 const LEFT_OUT = /memory|security|state-tables/;
 /** Time that the tests of one mutant take without it, at most: whoever judges survivors again has more. */
-const TIME_MS = values.again === undefined ? 1500 : 20_000;
+const TIME_MS = values.again === undefined ? 800 : 20_000;
 /** A slower test is never asked. */
 const SLOWEST_MS = values.again === undefined ? 700 : 5000;
 const PATIENCE_MS = 20_000;
@@ -117,6 +117,7 @@ console.log('mutation: finding out which test reaches what');
 /** @type {Test[]} */
 const tests = [];
 let { runner, hello } = await start();
+process.once('exit', () => runner.stop());
 for (const [index, { file, name, local }] of hello.tests.entries()) {
   const result = await runner.ask({ do: 'baseline', index }, 60_000);
   if (result === null) {
@@ -190,20 +191,24 @@ console.log(`mutation: ${wanted.length} of ${places.length} mutants, ${tests.len
 /** @type {(Place & { outcome: Outcome })[]} */
 const results = [];
 const isAlive = (/** @type {{ outcome: Outcome }} */ { outcome }) => outcome === 'survived' || outcome === 'unreached';
+/** Those that live, with their reasons. Written down as they come: a run takes long. */
+function survivors() {
+  const alive = results.filter(isAlive).map((result) => ({ ...result, reason: reasonFor(result) }));
+  if (values.out !== undefined) writeFileSync(values.out, JSON.stringify(alive, null, 1));
+  return alive;
+}
 for (const id of wanted) {
   const list = testsFor(id);
   const outcome = list.length === 0 ? 'unreached' : await (isStatic.has(id) ? judgeFresh : judge)(id, list);
   results.push({ ...placeOf(id), outcome });
-  if (results.length % 200 === 0)
-    console.log(`${results.length} of ${wanted.length}: ${results.filter((one) => !isAlive(one)).length} killed`);
+  if (results.length % 100 === 0) console.log(`${results.length} of ${wanted.length}: ${results.length - survivors().length} killed`);
 }
 runner.stop();
 
-const alive = results.filter(isAlive).map((result) => ({ ...result, reason: reasonFor(result) }));
+const alive = survivors();
 for (const { file, line, where, what, outcome, reason } of alive) {
   if (reason === null) console.log(`${outcome}: ${file}:${line} ${where}: ${what}`);
 }
-if (values.out !== undefined) writeFileSync(values.out, JSON.stringify(alive, null, 1));
 const killed = results.length - alive.length;
 const explained = alive.filter(({ reason }) => reason !== null).length;
 if (values.document) writeFileSync(join(root, 'docs/mutation.md'), documentOf(results, reasonFor));
