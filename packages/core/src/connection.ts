@@ -7,9 +7,8 @@
  */
 import type { CloseInfo } from './close.ts';
 import { isSendableCloseCode, serializeClosePayload, truncateReason } from './close.ts';
-import type { Clock, MessageKind, Millis, Protocol, Role, TransportDirective } from './common.ts';
-import { Content } from './content.ts';
-import type { ConnectionEvent } from './events.ts';
+import type { MessageKind, Millis, Protocol, Role, TransportDirective } from './common.ts';
+import type { ConnectionEvent, ConnectionSink } from './events.ts';
 import type { Extension } from './extension.ts';
 import { MAX_CONTROL_PAYLOAD } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -18,19 +17,18 @@ import { Lifecycle } from './lifecycle.ts';
 import { maskSource } from './masks.ts';
 import type { MessageWriter } from './message-writer.ts';
 import { checkBytes, checkData, describe, misuse } from './misuse.ts';
-import type { ConnectionOptions, Delivery } from './options.ts';
-import type { KeptPiece, QueuedEvent } from './outlet.ts';
+import type { ConnectionOptions } from './options.ts';
+import type { Filled, KeptPiece, QueuedEvent } from './outlet.ts';
 import { PullOutlet, PushOutlet } from './outlet.ts';
 import { recycle } from './output.ts';
-import type { Filled } from './payload.ts';
 import { InboundPipeline, OutboundPipeline } from './pipeline.ts';
 import type { PreparedMessage } from './prepared.ts';
 import { preparedOf } from './prepared.ts';
 import { Receiver } from './receiver.ts';
+import type { Settings } from './settings.ts';
 import { settingsOf } from './settings.ts';
 import { meaning } from './state.ts';
 import { Timers } from './timers.ts';
-import { Tracer } from './trace.ts';
 
 export type { MessageWriter } from './message-writer.ts';
 export type { PreparedMessage } from './prepared.ts';
@@ -67,20 +65,14 @@ const CLIENT_CODE = 'code 1010 may be sent by clients only (RFC 6455 section 7.4
 const NO_EXTENSIONS: readonly Extension[] = [];
 
 export class Connection implements Protocol {
-  readonly role: Role;
   readonly subprotocol: string | null;
   /** As negotiated, in the order of the response. */
   readonly extensions: readonly Extension[];
-  readonly #clock: Clock;
-  readonly #writer: FrameWriter;
+  readonly #settings: Settings;
   readonly #life: Lifecycle;
   readonly #receiver: Receiver;
   /** Null in push mode. */
   readonly #pull: PullOutlet | null;
-  readonly #delivery: Delivery;
-  readonly #ownsInput: boolean;
-  readonly #keepsInput: boolean;
-  readonly #maxKept: number;
   /** Input that was not parsed yet. */
   #held: InputQueue | null = null;
   #paused = false;
@@ -94,33 +86,20 @@ export class Connection implements Protocol {
   /** Throws TypeError or RangeError naming the option for what makes no sense. */
   constructor(options: ConnectionOptions) {
     const settings = settingsOf(options);
-    const { role, clock, sink, lenient } = options;
-    const delivery = options.delivery ?? 'message';
+    const { role, clock } = settings;
     const extensions = options.extensions === undefined || options.extensions.length === 0 ? NO_EXTENSIONS : [...options.extensions];
-    this.role = role;
     this.subprotocol = options.subprotocol ?? null;
     this.extensions = extensions;
-    this.#clock = clock;
-    this.#delivery = delivery;
-    this.#ownsInput = options.input === 'transferred';
-    this.#keepsInput = options.input !== 'reused';
-    this.#maxKept = settings.maxKept;
-    const tracer = options.onTrace === undefined ? null : new Tracer(options.onTrace, clock);
-    // Before the transforms, which may hold native memory: it throws for a timeout that makes no sense.
-    const timers = new Timers(options.timeouts, clock());
+    this.#settings = settings;
     const transforms = extensions.length > 0;
     const ready = (): void => this.wake();
     const outbound = transforms ? new OutboundPipeline(extensions, role, ready, clock) : null;
-    const pipeline = transforms ? new InboundPipeline(extensions, role, ready, clock) : null;
-    this.#pull = sink === undefined ? new PullOutlet(delivery === 'span') : null;
-    const outlet = sink === undefined ? (this.#pull as PullOutlet) : new PushOutlet(sink);
-    const content = new Content(options.kernels);
-    this.#writer = new FrameWriter(role === 'client' ? maskSource(options.random) : null, content, tracer);
-    const { maxMessageSize, maxFrameSize, maxFragments, maxPendingPongs, rsv } = settings;
-    const life = { role, clock, autoPong: options.autoPong !== false, autoClose: options.autoClose !== false, maxPendingPongs };
-    this.#life = new Lifecycle(life, this.#writer, outbound, timers, outlet, tracer);
-    const receiver = { role, delivery, maxMessageSize, maxFrameSize, maxFragments, rsv, content, lenient, pipeline, tracer };
-    this.#receiver = new Receiver(receiver, this.#life, outlet);
+    const inbound = transforms ? new InboundPipeline(extensions, role, ready, clock) : null;
+    this.#pull = options.sink === undefined ? new PullOutlet(settings.delivery === 'span') : null;
+    const outlet = this.#pull ?? new PushOutlet(options.sink as ConnectionSink);
+    const writer = new FrameWriter(settings, role === 'client' ? maskSource(options.random) : null);
+    this.#life = new Lifecycle(settings, writer, outbound, new Timers(settings, clock()), outlet);
+    this.#receiver = new Receiver(settings, inbound, this.#life, outlet);
     if (residents === null) makeResidents();
   }
 
@@ -136,7 +115,7 @@ export class Connection implements Protocol {
     const size = chunk.length;
     if (size === 0 || this.#over !== null) return;
     if (!this.#life.terminal) this.#bytesIn += size;
-    if (this.#life.timers.listens) this.#life.timers.heard(this.#clock());
+    if (this.#life.timers.listens) this.#life.timers.heard(this.#settings.clock());
     if (!this.#life.parses) return;
     const receiver = this.#receiver;
     if ((this.#pull?.lazy ?? this.#paused) || this.#holds || !receiver.hungry) {
@@ -146,7 +125,7 @@ export class Connection implements Protocol {
     }
     receiver.payload.refill(true);
     receiver.stop = false;
-    this.#parse(chunk, this.#ownsInput, false);
+    this.#parse(chunk, this.#settings.ownsInput, false);
   }
 
   /** The peer has ended its side (FIN, END_STREAM). Takes effect after input that is still held. */
@@ -162,12 +141,12 @@ export class Connection implements Protocol {
   }
 
   /** Meets what is due at `now` (default: the clock). Early and spurious calls are harmless. */
-  handleTimeout(now: Millis = this.#clock()): void {
+  handleTimeout(now: Millis = this.#settings.clock()): void {
     if (this.#life.terminal) return;
     if (this.#life.sender.waits) this.#life.sender.refill();
     const payload = this.#receiver.payload;
     if (payload.exhausted && !this.#paused && !this.#lazy) {
-      payload.refill();
+      payload.refill(false);
       this.#read();
     }
     this.#life.sync();
@@ -179,7 +158,7 @@ export class Connection implements Protocol {
   wake(): void {
     if (this.#life.terminal) return;
     this.#life.sender.wake();
-    this.#receiver.payload.refill();
+    this.#receiver.payload.refill(false);
     if (!this.#lazy) this.#read();
     this.#after();
   }
@@ -192,7 +171,7 @@ export class Connection implements Protocol {
   }
   #hold(bytes: Uint8Array): void {
     this.#held ??= new InputQueue();
-    this.#held.push(bytes, this.#keepsInput, this.#ownsInput);
+    this.#held.push(bytes, this.#settings.keepsInput, this.#settings.ownsInput);
   }
 
   /** One piece of input. What is left of it, because the application paused or threw, is held. */
@@ -308,7 +287,7 @@ export class Connection implements Protocol {
     const timers = this.#life.timers;
     const payload = this.#receiver.payload;
     const work = this.#life.sender.waits || (payload.exhausted && !this.#paused && !this.#lazy);
-    return work ? timers.now : timers.next();
+    return work ? timers.past : timers.next();
   }
 
   /* Events, pull mode. */
@@ -316,13 +295,13 @@ export class Connection implements Protocol {
   /** The next event, or null when more input is needed. Throws TypeError with a sink, and in delivery 'span' (`readInto`). */
   nextEvent(): ConnectionEvent | null {
     const pull = this.#pulls('nextEvent()');
-    if (this.#delivery === 'span') throw new TypeError("nextEvent() is not for delivery 'span': use readInto()");
+    if (this.#settings.delivery === 'span') throw new TypeError("nextEvent() is not for delivery 'span': use readInto()");
     return (pull.shift() ?? this.#advance(pull)) as ConnectionEvent | null;
   }
   /** `nextEvent` until it answers null. */
   events(): IterableIterator<ConnectionEvent> {
     this.#pulls('events()');
-    if (this.#delivery === 'span') throw new TypeError("events() is not for delivery 'span': use readInto()");
+    if (this.#settings.delivery === 'span') throw new TypeError("events() is not for delivery 'span': use readInto()");
     return this.#iterate();
   }
   *#iterate(): IterableIterator<ConnectionEvent> {
@@ -335,19 +314,18 @@ export class Connection implements Protocol {
    */
   readInto(target: Uint8Array): Filled | ConnectionEvent | null {
     const pull = this.#pulls('readInto()');
-    if (this.#delivery !== 'span') throw new TypeError("readInto() is for delivery 'span': use nextEvent()");
+    if (this.#settings.delivery !== 'span') throw new TypeError("readInto() is for delivery 'span': use nextEvent()");
     checkBytes(target, 'target');
     if (target.length === 0) throw new RangeError('target must have room for at least one byte');
     let event = pull.shift();
     if (event === null) {
-      const payload = this.#receiver.payload;
-      if (pull.lazy) payload.target = target;
+      if (pull.lazy) pull.target = target;
       try {
         event = this.#advance(pull);
-        if (payload.filled !== null) return payload.filled;
+        if (pull.filled !== null) return pull.filled;
       } finally {
-        payload.target = null;
-        payload.filled = null;
+        pull.target = null;
+        pull.filled = null;
       }
     }
     return event !== null && event.type === 'piece' ? copyPiece(event, target, pull) : (event as ConnectionEvent | null);
@@ -361,10 +339,10 @@ export class Connection implements Protocol {
   #advance(pull: PullOutlet): QueuedEvent | null {
     const payload = this.#receiver.payload;
     do {
-      payload.refill();
+      payload.refill(false);
       this.#read();
     } while (payload.exhausted && !payload.told);
-    return payload.filled === null ? pull.shift() : null;
+    return pull.filled === null ? pull.shift() : null;
   }
 
   /** A message's memory may be reused for a later one. The caller must not touch it any more. Optional. */
@@ -478,7 +456,7 @@ export class Connection implements Protocol {
     if (code === 1010 && this.role === 'server') throw new RangeError(CLIENT_CODE);
     if (!this.#life.close(code, reason ?? '', payload)) return false;
     if (this.#paused) this.#receiver.payload.restrict(null);
-    else if (this.#pull !== null) this.#receiver.payload.restrict(this.#maxKept);
+    else if (this.#pull !== null) this.#receiver.payload.restrict(this.#settings.maxKept);
     this.#paused = false;
     if (this.#pull !== null) this.#pull.lazy = false;
     this.#goOn();
@@ -498,6 +476,9 @@ export class Connection implements Protocol {
     this.#after();
   }
 
+  get role(): Role {
+    return this.#settings.role;
+  }
   get state(): ConnectionState {
     return meaning[this.#life.state].state;
   }
@@ -520,7 +501,7 @@ export class Connection implements Protocol {
       payloadIn: payload.bytes,
       payloadOut: sender.bytes,
       framesIn: frames,
-      framesOut: this.#writer.frames,
+      framesOut: sender.frames,
       messagesIn: payload.messages,
       messagesOut: sender.messages,
       messagesDiscarded: payload.discarded,

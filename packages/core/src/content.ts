@@ -1,6 +1,6 @@
 /**
  * The content of a message that lies whole in one piece of input: unmasked and decoded in one pass where possible
- * (RFC 6455 sections 5.3 and 5.6).
+ * (RFC 6455 sections 5.3 and 5.6). One object serves all connections with the same kernels.
  *
  * Input is written to only if it is ours. What is returned never shows memory of which it is less than half, so a kept message cannot pin
  * a large chunk of input.
@@ -24,7 +24,7 @@ export class Content {
   readonly #copy: Kernels['copyMasked'];
   readonly isUtf8: Kernels['isUtf8'];
   readonly allocate: Allocate;
-  /** The last memory that came back from the application. */
+  /** The last memory that came back from the application, of whichever connection. */
   #spare: Uint8Array | null = null;
 
   constructor(kernels: Kernels | undefined) {
@@ -33,6 +33,12 @@ export class Content {
     this.#copy = kernels?.copyMasked;
     this.isUtf8 = kernels?.isUtf8;
     this.allocate = kernels?.allocate ?? zeroed;
+  }
+  isMadeOf(kernels: Kernels | undefined): boolean {
+    const text = this.#decode === (kernels?.decodeUtf8 ?? decodeUtf8) && this.isUtf8 === kernels?.isUtf8;
+    return (
+      text && this.#mask === kernels?.applyMask && this.#copy === kernels?.copyMasked && this.allocate === (kernels?.allocate ?? zeroed)
+    );
   }
 
   /** As `copyMasked`. */
@@ -98,9 +104,6 @@ export class Content {
     const size = data.buffer.byteLength;
     if (data.byteOffset !== 0 || data.length * 2 < size || size < IN_PLACE_FROM || size > MOST_SPARE) return;
     if (this.#spare === null || this.#spare.length < size) this.#spare = new Uint8Array(data.buffer);
-  }
-  drop(): void {
-    this.#spare = null;
   }
 }
 

@@ -5,12 +5,11 @@
  * written by reference; a client's is copied and masked in one pass, or masked in place where the application gave it away.
  */
 
-import type { Content } from './content.ts';
 import { applyMask, copyMasked } from './mask.ts';
 import type { MaskSource } from './masks.ts';
 import { OutputQueue } from './output.ts';
 import { textEncoder } from './platform.ts';
-import type { Tracer } from './trace.ts';
+import type { Settings } from './settings.ts';
 import { PREVIEW_SIZE } from './trace.ts';
 
 export const REFERENCE_FROM = 16384;
@@ -22,16 +21,14 @@ const MOST_HEADER = 14;
 
 export class FrameWriter {
   readonly queue: OutputQueue = new OutputQueue();
+  readonly #settings: Settings;
   readonly #masks: MaskSource | null;
-  readonly #tracer: Tracer | null;
-  readonly #content: Content;
   frames = 0;
 
-  /** `masks`: null for servers. `content` masks what is large. */
-  constructor(masks: MaskSource | null, content: Content, tracer: Tracer | null) {
+  /** `masks`: null for servers. */
+  constructor(settings: Settings, masks: MaskSource | null) {
+    this.#settings = settings;
     this.#masks = masks;
-    this.#content = content;
-    this.#tracer = tracer;
   }
   get masked(): boolean {
     return this.#masks !== null;
@@ -58,8 +55,8 @@ export class FrameWriter {
     if (this.#masks !== null) {
       if (!own) {
         chunk = new Uint8Array(size);
-        this.#content.copy(payload, 0, size, chunk, 0, key, 0);
-      } else this.#content.unmask(payload, 0, size, key, 0);
+        this.#settings.content.copy(payload, 0, size, chunk, 0, key, 0);
+      } else this.#settings.content.unmask(payload, 0, size, key, 0);
     }
     queue.append(chunk);
     this.#trace(first, key, size, preview);
@@ -150,7 +147,7 @@ export class FrameWriter {
     queue.commit(this.#header(queue.bytes, at, first, size, key) - at);
     let phase = 0;
     for (const segment of segments) {
-      this.#content.unmask(segment, 0, segment.length, key, phase);
+      this.#settings.content.unmask(segment, 0, segment.length, key, phase);
       phase = (phase + segment.length) & 3;
       queue.append(segment);
     }
@@ -183,12 +180,12 @@ export class FrameWriter {
   /** Taken before masking. Null when nobody looks. */
   #preview(payload: Uint8Array, start: number, size: number): Uint8Array | null {
     // Not slice(): a Buffer's is a view, and what it shows may be masked in place.
-    return this.#tracer === null ? null : new Uint8Array(payload.subarray(start, start + Math.min(size, PREVIEW_SIZE)));
+    return this.#settings.tracer === null ? null : new Uint8Array(payload.subarray(start, start + Math.min(size, PREVIEW_SIZE)));
   }
   /** Last of all: the callback may send. */
   #trace(first: number, key: number, length: number, preview: Uint8Array | null): void {
     if (preview === null) return;
-    this.#tracer?.frame('out', {
+    this.#settings.tracer?.frame('out', {
       fin: first >= 0x80,
       rsv: (first >> 4) & 7,
       opcode: first & 15,

@@ -7,26 +7,26 @@
  */
 import type { CloseInfo } from './close.ts';
 import { isSendableCloseCode, serializeClosePayload, truncateReason } from './close.ts';
-import type { Clock, Millis, Role, TransportDirective } from './common.ts';
+import type { Millis, TransportDirective } from './common.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Outlet } from './outlet.ts';
 import type { OutboundPipeline } from './pipeline.ts';
 import type { ReceiverHost } from './receiver.ts';
 import type { SenderHost } from './sender.ts';
 import { Sender } from './sender.ts';
+import type { Settings } from './settings.ts';
 import type { LifecycleInput, LifecycleState } from './state.ts';
 import { advance, meaning } from './state.ts';
 import type { Timers } from './timers.ts';
-import type { Tracer } from './trace.ts';
 import type { Violation } from './violations.ts';
 import { violations, violationWith } from './violations.ts';
 
-export interface LifecycleConfig {
-  readonly role: Role;
-  readonly clock: Clock;
-  readonly autoPong: boolean;
-  readonly autoClose: boolean;
-  readonly maxPendingPongs: number;
+/** How it came to an end: what `EndInfo` is made from. Not there while a connection is as it should be. */
+class Closing {
+  sent: CloseInfo | null = null;
+  received: CloseInfo | null = null;
+  failure: Violation | null = null;
+  initiator: 'local' | 'remote' | null = null;
 }
 
 /** Bytes in the payload of a keepalive ping: a counter, by which its pong is known. */
@@ -36,38 +36,37 @@ const MOST_DEADLINES = 8;
 
 export class Lifecycle implements ReceiverHost, SenderHost {
   state: LifecycleState = 'open';
-  closeSent: CloseInfo | null = null;
-  closeReceived: CloseInfo | null = null;
   latency: Millis | null = null;
   /** Is input read? Set by the connection: pong and idle stand still while it is not. */
   reads = true;
   readonly sender: Sender;
   readonly timers: Timers;
-  readonly #config: LifecycleConfig;
+  readonly #settings: Settings;
   readonly #outlet: Outlet;
-  readonly #tracer: Tracer | null;
-  #failure: Violation | null = null;
-  #initiator: 'local' | 'remote' | null = null;
+  #ending: Closing | null = null;
   /** Has the transport stopped accepting output? */
   #stalled = false;
   #pings = 0;
   /** When the last keepalive ping was taken; null: it has been answered. */
   #pingTakenAt: Millis | null = null;
 
-  constructor(
-    config: LifecycleConfig,
-    writer: FrameWriter,
-    pipeline: OutboundPipeline | null,
-    timers: Timers,
-    outlet: Outlet,
-    tracer: Tracer | null,
-  ) {
-    this.#config = config;
-    this.sender = new Sender(writer, pipeline, config.maxPendingPongs, this);
+  constructor(settings: Settings, writer: FrameWriter, pipeline: OutboundPipeline | null, timers: Timers, outlet: Outlet) {
+    this.#settings = settings;
+    this.sender = new Sender(writer, pipeline, settings.maxPendingPongs, this);
     this.sender.open = meaning[this.state].sends;
     this.timers = timers;
     this.#outlet = outlet;
-    this.#tracer = tracer;
+  }
+
+  get closeSent(): CloseInfo | null {
+    return this.#ending === null ? null : this.#ending.sent;
+  }
+  get closeReceived(): CloseInfo | null {
+    return this.#ending === null ? null : this.#ending.received;
+  }
+  get #closing(): Closing {
+    this.#ending ??= new Closing();
+    return this.#ending;
   }
 
   get terminal(): boolean {
@@ -77,7 +76,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     return meaning[this.state].parses;
   }
   get directive(): TransportDirective {
-    const directive = meaning[this.state][this.#config.role];
+    const directive = meaning[this.state][this.#settings.role];
     // Not before the close frame is out, which may stand behind a message that is still being compressed.
     return directive === 'end' && this.sender.backlog ? 'open' : directive;
   }
@@ -86,20 +85,21 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     const before = this.state;
     this.state = advance(before, input);
     this.sender.open = meaning[this.state].sends;
-    if (this.#tracer !== null && this.state !== before) this.#tracer.note('state', `${before} -> ${this.state}`);
+    const { tracer } = this.#settings;
+    if (tracer !== null && this.state !== before) tracer.note('state', `${before} -> ${this.state}`);
   }
 
   /* What the peer does. */
 
   onPing(payload: Uint8Array): void {
-    if (this.#config.autoPong && this.sender.open) this.sender.autoPong(payload);
+    if (this.#settings.autoPong && this.sender.open) this.sender.autoPong(payload);
     this.#outlet.ping(payload);
   }
 
   onPong(payload: Uint8Array): void {
     let latency: Millis | null = null;
     if (this.#pingTakenAt !== null && payload.length === PING_SIZE && readCounter(payload) === this.#pings) {
-      latency = this.#config.clock() - this.#pingTakenAt;
+      latency = this.#settings.clock() - this.#pingTakenAt;
       this.latency = latency;
       this.#pingTakenAt = null;
     }
@@ -108,30 +108,32 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   /** RFC 6455 section 5.5.1: the reply echoes the code; the reason comes back too, since programs log what their own side reports. */
   onClose(info: CloseInfo): void {
-    this.closeReceived = info;
-    this.#initiator ??= 'remote';
+    const closing = this.#closing;
+    closing.received = info;
+    closing.initiator ??= 'remote';
     this.#move('receiveClose');
     this.timers.stopLiveness();
-    if (this.sender.open && this.#config.autoClose) {
+    if (this.sender.open && this.#settings.autoClose) {
       if (isSendableCloseCode(info.code)) this.#queueClose(info.code, info.reason);
       else this.#queueClose(undefined, '');
       this.#move('sendClose');
-      if (this.#stalled) this.timers.closing(this.#config.clock());
-    } else if (this.sender.open) this.timers.closing(this.#config.clock());
+      if (this.#stalled) this.timers.closing(this.#settings.clock());
+    } else if (this.sender.open) this.timers.closing(this.#settings.clock());
     this.#outlet.close(info);
   }
 
   /** RFC 6455 section 7.1.7: the close frame if one can still go out; then the transport is ended and input discarded. */
   onViolation(violation: Violation, reason: string = violation.message): void {
     if (advance(this.state, 'fail') === this.state) return;
-    this.#failure = violation;
-    this.#initiator ??= 'local';
+    const closing = this.#closing;
+    closing.failure = violation;
+    closing.initiator ??= 'local';
     this.sender.dropBacklog();
     // An extension may bring a violation of its own, with a code that is not for the wire.
     if (this.sender.open && isSendableCloseCode(violation.closeCode)) this.#queueClose(violation.closeCode, truncateReason(reason));
     this.#move('fail');
     this.timers.stopLiveness();
-    this.timers.closing(this.#config.clock());
+    this.timers.closing(this.#settings.clock());
   }
 
   /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4). */
@@ -141,7 +143,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
       return;
     }
     if (advance(this.state, 'eof') === this.state) return;
-    if (this.state !== 'closed') this.#failure ??= violations.WS_EOF;
+    if (this.state !== 'closed') this.#closing.failure ??= violations.WS_EOF;
     this.sender.dropBacklog();
     this.#move('eof');
     this.#end();
@@ -152,12 +154,13 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** `payload` fits the arguments. False: our close frame went out before, or can't any more. */
   close(code: number | undefined, reason: string, payload: Uint8Array): boolean {
     if (advance(this.state, 'sendClose') === this.state) return false;
-    this.closeSent = { code: code ?? 1005, reason };
-    this.#initiator ??= 'local';
+    const closing = this.#closing;
+    closing.sent = { code: code ?? 1005, reason };
+    closing.initiator ??= 'local';
     this.sender.close(payload);
     this.#move('sendClose');
     this.timers.stopLiveness();
-    if (this.#stalled) this.timers.closing(this.#config.clock());
+    if (this.#stalled) this.timers.closing(this.#settings.clock());
     return true;
   }
   fail(code: number, reason: string): void {
@@ -172,7 +175,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   }
 
   #queueClose(code: number | undefined, reason: string): void {
-    this.closeSent = { code: code ?? 1005, reason };
+    this.#closing.sent = { code: code ?? 1005, reason };
     this.sender.close(serializeClosePayload(code, reason));
   }
 
@@ -180,8 +183,9 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   #drop(cause: Violation): void {
     if (advance(this.state, 'abort') === this.state) return;
     if (this.state !== 'closed') {
-      this.#failure ??= cause;
-      if (cause === violations.WS_ABORTED) this.#initiator ??= 'local';
+      const closing = this.#closing;
+      closing.failure ??= cause;
+      if (cause === violations.WS_ABORTED) closing.initiator ??= 'local';
     }
     this.#move('abort');
     this.sender.drop();
@@ -190,16 +194,15 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   #end(): void {
     this.timers.stop();
-    const received = this.closeReceived;
-    const sent = this.closeSent;
+    const { sent, received, initiator, failure } = this.#closing;
     this.#outlet.end({
-      clean: received !== null && sent !== null && this.#failure === null,
+      clean: received !== null && sent !== null && failure === null,
       code: received?.code ?? 1006,
       reason: received?.reason ?? '',
       sent,
       received,
-      initiator: this.#initiator,
-      cause: this.#failure,
+      initiator,
+      cause: failure,
     });
   }
 
@@ -209,7 +212,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   onTaken(): void {
     const sender = this.sender;
     if (this.terminal || !(sender.closeQueued || sender.pingQueued)) return;
-    const now = this.#config.clock();
+    const now = this.#settings.clock();
     if (sender.closeQueued) this.timers.closing(now);
     if (sender.pingQueued) {
       this.#pingTakenAt = now;
@@ -221,15 +224,15 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** A peer that reads nothing must not keep a closing connection for ever. */
   onStalled(): void {
     this.#stalled = true;
-    if (this.closeSent !== null && !this.timers.closes) this.timers.closing(this.#config.clock());
+    if (this.closeSent !== null && !this.timers.closes) this.timers.closing(this.#settings.clock());
   }
   onDrained(): void {
     this.#stalled = false;
-    if (this.timers.closes) this.timers.closing(this.#config.clock());
+    if (this.timers.closes) this.timers.closing(this.#settings.clock());
   }
   /** Pong and idle count only while the peer could be heard and told. */
   sync(): void {
-    if (this.timers.counts) this.timers.still(!this.reads || this.sender.bufferedAmount > 0, this.#config.clock());
+    if (this.timers.counts) this.timers.still(!this.reads || this.sender.bufferedAmount > 0, this.#settings.clock());
   }
 
   /** Meets all deadlines that are due. */
@@ -237,7 +240,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     for (let i = 0; i < MOST_DEADLINES && !this.terminal; i++) {
       const due = this.timers.due(now);
       if (due === null) return;
-      this.#tracer?.note('timer', due);
+      this.#settings.tracer?.note('timer', due);
       if (due === 'closing') this.#drop(violations.WS_TIMEOUT_CLOSING);
       else if (due === 'keepalive') this.#keepalive(now);
       else this.onViolation(due === 'pong' ? violations.WS_TIMEOUT_PONG : violations.WS_TIMEOUT_IDLE);

@@ -15,6 +15,9 @@ export interface Outlet {
   readonly waiting: boolean;
   /** Of message data that waits to be pulled: bytes, or units of text. */
   readonly bytes: number;
+  /** Where `readInto` wants payload, and what it got. */
+  readonly target: Uint8Array | null;
+  filled: Filled | null;
   text(text: string): void;
   binary(data: Uint8Array): void;
   start(kind: MessageKind): void;
@@ -30,13 +33,25 @@ export interface Outlet {
 }
 
 export class PushOutlet implements Outlet {
-  readonly lazy = false;
-  readonly waiting = false;
-  readonly bytes = 0;
   readonly #sink: ConnectionSink;
 
   constructor(sink: ConnectionSink) {
     this.#sink = sink;
+  }
+  get lazy(): false {
+    return false;
+  }
+  get waiting(): false {
+    return false;
+  }
+  get bytes(): 0 {
+    return 0;
+  }
+  get target(): null {
+    return null;
+  }
+  get filled(): null {
+    return null;
   }
   text(text: string): void {
     this.#sink.onText?.(text);
@@ -70,6 +85,14 @@ export class PushOutlet implements Outlet {
   }
 }
 
+/** What `readInto` answers for payload. */
+export interface Filled {
+  readonly type: 'data';
+  readonly kind: MessageKind;
+  readonly count: number;
+  readonly endOfMessage: boolean;
+}
+
 /** A piece of a message that nobody could read into memory of their own: what `readInto` finds after `close()`. */
 export interface KeptPiece {
   readonly type: 'piece';
@@ -85,6 +108,8 @@ export class PullOutlet implements Outlet {
   readonly #span: boolean;
   #queue: QueuedEvent[] = [];
   #read = 0;
+  target: Uint8Array | null = null;
+  filled: Filled | null = null;
   #first = true;
   #ended = false;
   /** Bytes of message data in the queue. */

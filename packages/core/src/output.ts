@@ -17,6 +17,8 @@ interface Slab {
   /** Ranges that were taken and have not come back. */
   lent: number;
   busy: boolean;
+  /** In `free`. */
+  kept: boolean;
 }
 
 const slabs = new WeakMap<ArrayBufferLike, Slab>();
@@ -25,23 +27,31 @@ const free: Slab[] = [];
 function acquire(room: number): Slab {
   for (let i = free.length - 1; i >= 0; i--) {
     const slab = free[i] as Slab;
-    if (slab.bytes.length - slab.used >= room) {
-      free.splice(i, 1);
-      slab.busy = true;
-      return slab;
-    }
+    if (SLAB_SIZE - slab.used < room) continue;
+    // Nearly always it is the last.
+    if (i === free.length - 1) free.pop();
+    else free.splice(i, 1);
+    slab.kept = false;
+    slab.busy = true;
+    return slab;
   }
   const bytes = new Uint8Array(SLAB_SIZE);
-  const slab: Slab = { bytes, used: 0, lent: 0, busy: true };
+  const slab: Slab = { bytes, used: 0, lent: 0, busy: true, kept: false };
   slabs.set(bytes.buffer, slab);
   return slab;
+}
+
+function keep(slab: Slab): void {
+  if (slab.kept || free.length === MOST_FREE_SLABS) return;
+  slab.kept = true;
+  free.push(slab);
 }
 
 function release(slab: Slab): void {
   slab.busy = false;
   if (slab.lent === 0) slab.used = 0;
   else if (SLAB_SIZE - slab.used < SMALLEST_REST) return;
-  if (free.length < MOST_FREE_SLABS && !free.includes(slab)) free.push(slab);
+  keep(slab);
 }
 
 export class OutputQueue {
@@ -84,8 +94,9 @@ export class OutputQueue {
   #cut(): void {
     const slab = this.#slab;
     if (slab === null || slab.used === this.#from) return;
-    this.#chunks ??= [];
-    this.#chunks.push(new Uint8Array(slab.bytes.buffer, this.#from, slab.used - this.#from));
+    const chunk = new Uint8Array(slab.bytes.buffer, this.#from, slab.used - this.#from);
+    if (this.#chunks === null) this.#chunks = [chunk];
+    else this.#chunks.push(chunk);
     slab.lent++;
     this.#from = slab.used;
   }
@@ -115,5 +126,5 @@ export function recycle(chunk: Uint8Array): void {
   slab.lent--;
   if (slab.lent > 0 || slab.busy) return;
   slab.used = 0;
-  if (free.length < MOST_FREE_SLABS && !free.includes(slab)) free.push(slab);
+  keep(slab);
 }

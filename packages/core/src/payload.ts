@@ -9,36 +9,19 @@ import type { MessageKind } from './common.ts';
 import type { Content } from './content.ts';
 import { giveScratch, SCRATCH_SIZE, takeScratch } from './memory.ts';
 import { AssemblyOutput, InboundMessage } from './message.ts';
-import type { Delivery } from './options.ts';
 import type { Outlet } from './outlet.ts';
 import type { InboundPipeline } from './pipeline.ts';
 import { Piece } from './pipeline.ts';
+import type { Settings } from './settings.ts';
 import { TextCheck } from './text-check.ts';
 import { incompleteTail } from './utf8.ts';
 import type { Violation } from './violations.ts';
 import { isViolation, violations } from './violations.ts';
 
-export interface PayloadConfig {
-  readonly delivery: Delivery;
-  readonly maxMessageSize: number;
-  /** Null: follows from `maxMessageSize`. */
-  readonly maxFrameSize: number | null;
-  readonly content: Content;
-  readonly pipeline: InboundPipeline | null;
-}
-
 /** What is read of the input. `Receiver` is the only one. */
 export interface Cursor {
   /** Of `given` bytes only the first `used` were. To be called before anything is delivered. */
   rewind(given: number, used: number): void;
-}
-
-/** What `readInto` answers for payload. */
-export interface Filled {
-  readonly type: 'data';
-  readonly kind: MessageKind;
-  readonly count: number;
-  readonly endOfMessage: boolean;
 }
 
 /** Bytes of compressed input per step. */
@@ -53,79 +36,100 @@ const MOST_IDLE_STEPS = 64;
 const REFERENCE_FROM = 16384;
 const assemblyOutput: AssemblyOutput = new AssemblyOutput();
 
-export class PayloadReader {
-  readonly content: Content;
-  message: InboundMessage | null = null;
-  /** Unfragmented messages need nothing of this class but `wholeText` and `wholeBinary`. */
-  plain: boolean;
-  readonly maxWhole: number;
+/** The transforms of a connection that has any, and the work that is left of them. */
+class Work {
+  readonly pipeline: InboundPipeline;
   /** Is work left that needs no input? */
   unfinished = false;
   /** Is that work to go on only after `wake` or in the next turn? */
   waits = false;
-  /** Where `readInto` wants payload. */
-  target: Uint8Array | null = null;
-  filled: Filled | null = null;
+  budget = TURN;
+  idle = 0;
+  /** Follows what has been delivered. */
+  broken: Violation | null = null;
+
+  constructor(pipeline: InboundPipeline) {
+    this.pipeline = pipeline;
+  }
+}
+
+/** What becomes of data once the application has called `close()`. */
+interface Restriction {
+  /** Bytes that may wait in the outlet. */
+  readonly bound: number;
+  /** Is data thrown away and counted instead of delivered? */
+  discarding: boolean;
+}
+
+export class PayloadReader {
+  message: InboundMessage | null = null;
+  /** Unfragmented messages need nothing of this class but `wholeText` and `wholeBinary`. */
+  plain: boolean;
   messages = 0;
   discarded = 0;
   bytes = 0;
+  readonly #settings: Settings;
   readonly #outlet: Outlet;
-  readonly #delivery: Delivery;
-  readonly #max: number;
-  readonly #maxFrame: number | null;
-  readonly #pipeline: InboundPipeline | null;
-  /** Is data thrown away and counted instead of delivered? */
-  #discarding = false;
-  #bound = Number.POSITIVE_INFINITY;
-  /** Follows what has been delivered. */
-  #broken: Violation | null = null;
+  readonly #work: Work | null;
+  #restriction: Restriction | null = null;
   /** `endOfMessage` has been told. */
   #told = false;
-  #budget = TURN;
-  #idle = 0;
 
-  constructor(config: PayloadConfig, outlet: Outlet) {
-    this.content = config.content;
+  constructor(settings: Settings, pipeline: InboundPipeline | null, outlet: Outlet) {
+    this.#settings = settings;
     this.#outlet = outlet;
-    this.#delivery = config.delivery;
-    this.#max = config.maxMessageSize;
-    this.#maxFrame = config.maxFrameSize;
-    this.#pipeline = config.pipeline;
-    this.plain = config.delivery === 'message' && config.pipeline === null;
-    this.maxWhole = Math.min(this.#max, this.#maxFrame ?? this.#max);
+    this.#work = pipeline === null ? null : new Work(pipeline);
+    this.plain = settings.delivery === 'message' && pipeline === null;
+  }
+
+  get content(): Content {
+    return this.#settings.content;
+  }
+  /** Is work left that needs no input? */
+  get unfinished(): boolean {
+    return this.#work?.unfinished === true;
+  }
+  /** Is that work to go on only after `wake` or in the next turn? */
+  get waits(): boolean {
+    return this.#work?.waits === true;
   }
 
   /** Does parsing stop after each event, and is there one? */
   get told(): boolean {
-    return this.#outlet.lazy && (this.#outlet.waiting || this.filled !== null);
+    const outlet = this.#outlet;
+    return outlet.lazy && (outlet.waiting || outlet.filled !== null);
   }
 
   /** The most that the next data frame may declare. `message`: the one that it would continue. */
   maxFrameSize(message: InboundMessage | null, reserved: boolean): number {
-    if (message === null ? reserved : message.transformed) return this.#maxFrame ?? this.#max + Math.ceil(this.#max / 8) + 64;
-    const left = message === null ? this.#max : this.#max - message.size;
-    return this.#maxFrame === null || this.#maxFrame > left ? left : this.#maxFrame;
+    const { maxMessageSize, maxFrameSize } = this.#settings;
+    if (message === null ? reserved : message.transformed) return maxFrameSize ?? maxMessageSize + Math.ceil(maxMessageSize / 8) + 64;
+    const left = message === null ? maxMessageSize : maxMessageSize - message.size;
+    return maxFrameSize === null || maxFrameSize > left ? left : maxFrameSize;
   }
 
   /** From now on at most `bound` bytes of data wait in the outlet (null: none), and the rest is discarded and counted. */
   restrict(bound: number | null): void {
-    if (bound === null) this.#discarding = true;
-    else this.#bound = bound;
+    this.#restriction = { bound: bound ?? 0, discarding: bound === null };
     this.plain = false;
   }
-  /** A new turn: step budgets start again. `fresh`: for new input. */
-  refill(fresh = false): void {
-    this.#budget = TURN;
-    this.waits = false;
-    this.#pipeline?.time.start(fresh);
+  /** A new turn: step budgets start again. `fresh`: for new input; else for work that is left. */
+  refill(fresh: boolean): void {
+    const work = this.#work;
+    if (work === null) return;
+    work.budget = TURN;
+    work.waits = false;
+    work.pipeline.time.start(fresh);
   }
   /** Has this turn's share of work been done? */
   get exhausted(): boolean {
-    return this.waits && this.#budget <= 0;
+    return this.#work?.waits === true && this.#work.budget <= 0;
   }
   #keeps(size: number): boolean {
-    if (!this.#discarding && this.#bound !== Number.POSITIVE_INFINITY && this.#outlet.bytes + size > this.#bound) this.#discarding = true;
-    return !this.#discarding;
+    const restriction = this.#restriction;
+    if (restriction === null) return true;
+    if (this.#outlet.bytes + size > restriction.bound) restriction.discarding = true;
+    return !restriction.discarding;
   }
 
   /* Messages that lie whole in the input. */
@@ -146,7 +150,7 @@ export class PayloadReader {
   }
   get wholeHere(): boolean {
     const message = this.message;
-    return this.#delivery === 'message' && message !== null && message.frames === 1 && !message.transformed;
+    return this.#settings.delivery === 'message' && message !== null && message.frames === 1 && !message.transformed;
   }
   /** The message under way, which has one frame. False: text that is not UTF-8. */
   whole(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
@@ -164,20 +168,26 @@ export class PayloadReader {
   #count(size: number): void {
     this.messages++;
     this.bytes += size;
-    if (this.#discarding) this.discarded++;
+    if (this.#restriction?.discarding === true) this.discarded++;
   }
 
   /* Messages in pieces. */
 
   begin(kind: MessageKind, rsv: number): InboundMessage {
-    const transformed = this.#pipeline?.begin(kind, rsv) ?? false;
+    const transformed = this.#work?.pipeline.begin(kind, rsv) ?? false;
     const check = kind === 'text' ? new TextCheck(this.content.isUtf8) : null;
     this.#told = false;
-    this.message = new InboundMessage(kind, transformed, check, this.#delivery === 'chunk' && kind === 'text', this.content.allocate);
+    this.message = new InboundMessage(
+      kind,
+      transformed,
+      check,
+      this.#settings.delivery === 'chunk' && kind === 'text',
+      this.content.allocate,
+    );
     return this.message;
   }
   start(kind: MessageKind): void {
-    if (this.#delivery !== 'message' && this.#keeps(0)) this.#outlet.start(kind);
+    if (this.#settings.delivery !== 'message' && this.#keeps(0)) this.#outlet.start(kind);
   }
 
   /**
@@ -196,12 +206,12 @@ export class PayloadReader {
     cursor: Cursor,
   ): Violation | null {
     const message = this.message as InboundMessage;
-    if (message.transformed) return this.#transform(message, bytes, start, end, key, phase, last, cursor);
+    if (message.transformed) return this.#transform(this.#work as Work, message, bytes, start, end, key, phase, last, cursor);
     if (start === end) return null;
-    if (this.#delivery === 'message')
+    if (this.#settings.delivery === 'message')
       return this.#assemble(message, bytes, start, end, key, phase, own, last ? left : Number.POSITIVE_INFINITY);
     if (message.carry !== null) return this.#text(message, message.carry, bytes, start, end, key, phase, last, cursor);
-    const target = this.target;
+    const { target } = this.#outlet;
     if (target === null && (key === 0 || own)) {
       this.content.unmask(bytes, start, end, key, phase);
       return this.#deliver(message, bytes, start, end, last, cursor);
@@ -261,9 +271,9 @@ export class PayloadReader {
   #piece(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean): void {
     const complete = last && (message.check === null || message.check.end());
     message.size += end - start;
-    if (this.target !== null) {
+    if (this.#outlet.target !== null) {
       this.#told = complete;
-      this.filled = { type: 'data', kind: message.kind, count: end - start, endOfMessage: complete };
+      this.#outlet.filled = { type: 'data', kind: message.kind, count: end - start, endOfMessage: complete };
     } else if (this.#keeps(end - start)) this.#outlet.piece(message.kind, bytes, start, end, complete);
   }
 
@@ -309,6 +319,7 @@ export class PayloadReader {
   /* Messages that extensions decode. */
 
   #transform(
+    work: Work,
     message: InboundMessage,
     bytes: Uint8Array,
     start: number,
@@ -318,10 +329,10 @@ export class PayloadReader {
     last: boolean,
     cursor: Cursor,
   ): Violation | null {
-    if (this.#broken !== null) return this.#broken;
-    if (this.#budget <= 0) {
-      this.unfinished = true;
-      this.waits = true;
+    if (work.broken !== null) return work.broken;
+    if (work.budget <= 0) {
+      work.unfinished = true;
+      work.waits = true;
       cursor.rewind(end - start, 0);
       return null;
     }
@@ -332,12 +343,13 @@ export class PayloadReader {
     const input = masked ? takeScratch() : bytes;
     const from = masked ? 0 : start;
     if (masked) this.content.copy(bytes, start, start + slice, input, 0, key, phase);
-    const violation = this.#decode(message, input, from, from + slice, given, last && slice === given, cursor);
+    const violation = this.#decode(work, message, input, from, from + slice, given, last && slice === given, cursor);
     if (masked) giveScratch(input);
     return violation;
   }
 
   #decode(
+    work: Work,
     message: InboundMessage,
     input: Uint8Array,
     start: number,
@@ -346,37 +358,40 @@ export class PayloadReader {
     ending: boolean,
     cursor: Cursor,
   ): Violation | null {
-    const room = this.#max - message.size + 1;
-    if (this.#delivery === 'message') {
-      assemblyOutput.open(message, Math.min(room, this.#budget));
-      const problem = this.#push(input, start, end, given, ending, assemblyOutput, 0, cursor);
+    const room = this.#settings.maxMessageSize - message.size + 1;
+    if (this.#settings.delivery === 'message') {
+      assemblyOutput.open(message, Math.min(room, work.budget));
+      const problem = this.#push(work, input, start, end, given, ending, assemblyOutput, 0, cursor);
       // What has to wait for the peer keeps no scratch; and which fault comes first is for the check to say.
-      if (problem !== null || message.size > this.#max || this.waits || (!this.unfinished && !ending)) assemblyOutput.spill();
+      if (problem !== null || message.size > this.#settings.maxMessageSize || work.waits || (!work.unfinished && !ending))
+        assemblyOutput.spill();
       const { invalid } = assemblyOutput;
       assemblyOutput.close();
       if (invalid) return violations.WS_INVALID_UTF8;
-      if (message.size > this.#max) return violations.WS_MESSAGE_TOO_BIG;
+      if (message.size > this.#settings.maxMessageSize) return violations.WS_MESSAGE_TOO_BIG;
       return problem;
     }
-    const memory = this.target ?? takeScratch();
-    const piece = new Piece(memory, Math.min(room, this.target?.length ?? PIECE) + message.carried);
+    const memory = this.#outlet.target ?? takeScratch();
+    const piece = new Piece(memory, Math.min(room, this.#outlet.target?.length ?? PIECE) + message.carried);
     for (let i = 0; i < message.carried; i++) memory[i] = (message.carry as Uint8Array)[i] as number;
     piece.used = message.carried;
-    const problem = this.#push(input, start, end, given, ending, piece, message.carried, cursor);
+    const problem = this.#push(work, input, start, end, given, ending, piece, message.carried, cursor);
     const over = piece.used - message.carried === room;
     const violation = this.#deliverPiece(
+      work,
       message,
       memory,
       over ? piece.used - 1 : piece.used,
       over ? violations.WS_MESSAGE_TOO_BIG : problem,
       cursor,
     );
-    if (this.target === null) giveScratch(memory);
+    if (this.#outlet.target === null) giveScratch(memory);
     return violation;
   }
 
   /** One step of the transforms, with `used` bytes in `out` before. Returns what they found wrong. */
   #push(
+    work: Work,
     input: Uint8Array,
     start: number,
     end: number,
@@ -386,63 +401,58 @@ export class PayloadReader {
     used: number,
     cursor: Cursor,
   ): Violation | null {
-    const pipeline = this.#pipeline as InboundPipeline;
+    const { pipeline } = work;
     const result = pipeline.push(input, start, end, ending, out);
     if (isViolation(result)) return result;
     const { consumed, status } = result;
     const count = out.used - used;
-    this.#budget = pipeline.time.isUp(count > 0 ? count : consumed) ? 0 : this.#budget - count;
+    work.budget = pipeline.time.isUp(count > 0 ? count : consumed) ? 0 : work.budget - count;
     const whole = consumed === end - start;
-    this.waits = status === 'pending';
-    this.unfinished = status !== 'need' || !whole || (ending && !pipeline.finished);
-    this.#idle = consumed > 0 || count > 0 || this.waits ? 0 : this.#idle + 1;
-    if (this.unfinished && this.#idle > MOST_IDLE_STEPS)
+    work.waits = status === 'pending';
+    work.unfinished = status !== 'need' || !whole || (ending && !pipeline.finished);
+    work.idle = consumed > 0 || count > 0 || work.waits ? 0 : work.idle + 1;
+    if (work.unfinished && work.idle > MOST_IDLE_STEPS)
       throw new Error('an extension asked for more steps without using or giving anything');
     cursor.rewind(given, consumed);
     return null;
   }
 
-  #deliverPiece(message: InboundMessage, memory: Uint8Array, used: number, problem: Violation | null, cursor: Cursor): Violation | null {
+  #deliverPiece(
+    work: Work,
+    message: InboundMessage,
+    memory: Uint8Array,
+    used: number,
+    problem: Violation | null,
+    cursor: Cursor,
+  ): Violation | null {
     const start = message.carried;
     const bad = message.check === null ? -1 : message.check.push(memory, start, used);
     const to = bad === -1 ? used : bad;
     const broken = bad === -1 ? problem : violations.WS_INVALID_UTF8;
-    const last = broken === null && this.#ended;
+    const last = broken === null && ended(work);
     if (message.carry !== null) {
       message.size += to - start;
       const text = this.#codePoints(message, message.carry, memory, to);
       if (text === '' && broken !== null) return broken;
-      this.#break(broken, cursor);
+      breakOff(work, broken, cursor);
       if (text !== '' || last) this.#textPiece(text, last && message.carried === 0);
       return null;
     }
     if (to === start && broken !== null) return broken;
-    this.#break(broken, cursor);
+    breakOff(work, broken, cursor);
     if (to > start) this.#piece(message, memory, start, to, last);
     return null;
   }
-  /** What was decoded before the fault is delivered first; the next step fails. */
-  #break(violation: Violation | null, cursor: Cursor): void {
-    this.#broken = violation;
-    if (violation === null) return;
-    this.unfinished = true;
-    // The frame is not done with, though its input may be.
-    cursor.rewind(0, 0);
-  }
-  get #ended(): boolean {
-    return !this.unfinished && (this.#pipeline as InboundPipeline).finished;
-  }
-
   /** The end of the message. */
   finish(): Violation | null {
     const message = this.message as InboundMessage;
     if (message.check !== null && !message.check.end()) return violations.WS_INVALID_UTF8;
     this.message = null;
     const { kind, size } = message;
-    if (this.#delivery !== 'message') {
+    if (this.#settings.delivery !== 'message') {
       this.#count(size);
-      if (this.target !== null) {
-        if (!this.#told) this.filled = { type: 'data', kind, count: 0, endOfMessage: true };
+      if (this.#outlet.target !== null) {
+        if (!this.#told) this.#outlet.filled = { type: 'data', kind, count: 0, endOfMessage: true };
       } else if (this.#keeps(0)) this.#outlet.finish(kind);
       return null;
     }
@@ -464,9 +474,22 @@ export class PayloadReader {
   /** The connection is over: nothing is kept. */
   drop(): void {
     this.message = null;
-    this.unfinished = false;
-    this.waits = false;
-    this.#broken = null;
-    this.content.drop();
+    const work = this.#work;
+    if (work === null) return;
+    work.unfinished = false;
+    work.waits = false;
+    work.broken = null;
   }
+}
+
+/** What was decoded before the fault is delivered first; the next step fails. */
+function breakOff(work: Work, violation: Violation | null, cursor: Cursor): void {
+  work.broken = violation;
+  if (violation === null) return;
+  work.unfinished = true;
+  // The frame is not done with, though its input may be.
+  cursor.rewind(0, 0);
+}
+function ended(work: Work): boolean {
+  return !work.unfinished && work.pipeline.finished;
 }

@@ -11,9 +11,12 @@ import { checkPartialClosePayload, parseClosePayload } from './close.ts';
 import type { Role } from './common.ts';
 import type { FrameHeader, LenientFlags } from './frame.ts';
 import { checkFrameHeader, createFrameHeader, decodeFrameHeader, MAX_HEADER_SIZE, Opcode } from './frame.ts';
+import type { FrameInProgress } from './frame-in-progress.ts';
+import { giveFrame, takeFrame } from './frame-in-progress.ts';
 import type { Outlet } from './outlet.ts';
-import type { PayloadConfig } from './payload.ts';
 import { PayloadReader } from './payload.ts';
+import type { InboundPipeline } from './pipeline.ts';
+import type { Settings } from './settings.ts';
 import type { FragmentationState } from './state.ts';
 import { fragmentation, frameClass } from './state.ts';
 import type { Tracer } from './trace.ts';
@@ -29,15 +32,6 @@ export interface ReceiverHost {
   onClose(info: CloseInfo): void;
 }
 
-export interface ReceiverConfig extends PayloadConfig {
-  readonly role: Role;
-  readonly maxFragments: number;
-  readonly lenient: LenientFlags | undefined;
-  /** The RSV bits of all extensions. */
-  readonly rsv: number;
-  readonly tracer: Tracer | null;
-}
-
 /** The next byte is one of a header, of a data frame's payload, of a control frame's; or the message's end is to be told. */
 const HEADER = 0;
 const PAYLOAD = 1;
@@ -46,8 +40,7 @@ const FINISH = 3;
 
 /** Of the frame being judged: shared by all connections, since nothing happens between filling it in and reading it. */
 const header: FrameHeader = createFrameHeader();
-const NO_LENIENCY: LenientFlags = {};
-const context = { role: 'server' as Role, allowedRsv: 0, messageOpen: false, maxFrameSize: 0, lenient: NO_LENIENCY };
+const context = { role: 'server' as Role, allowedRsv: 0, messageOpen: false, maxFrameSize: 0, lenient: {} as LenientFlags };
 const MOST_SHORT_LENGTH = 125;
 const EMPTY = new Uint8Array(0);
 
@@ -58,64 +51,52 @@ export class Receiver {
   stop = false;
   frames = 0;
   readonly payload: PayloadReader;
+  readonly #settings: Settings;
   readonly #host: ReceiverHost;
-  readonly #role: Role;
-  readonly #maskBit: 0 | 0x80;
-  readonly #maxFragments: number;
-  readonly #lenient: LenientFlags;
-  readonly #rsv: number;
-  readonly #tracer: Tracer | null;
   #phase = HEADER;
   #state: FragmentationState = 'idle';
-  /** The bytes of a header that is not complete. */
-  #stash: Uint8Array | null = null;
-  #stashed = 0;
-  #opcode = 0;
-  #fin = false;
-  #key = 0;
-  #size = 0;
-  /** Bytes of the frame's payload that have been used. */
-  #offset = 0;
-  #control: Uint8Array = EMPTY;
+  /** Null between frames, and while frames are of the common kind. */
+  #frame: FrameInProgress | null = null;
 
-  constructor(config: ReceiverConfig, host: ReceiverHost, outlet: Outlet) {
+  constructor(settings: Settings, pipeline: InboundPipeline | null, host: ReceiverHost, outlet: Outlet) {
+    this.#settings = settings;
     this.#host = host;
-    this.#role = config.role;
-    this.#maskBit = config.role === 'server' ? 0x80 : 0;
-    this.#maxFragments = config.maxFragments;
-    this.#lenient = config.lenient ?? NO_LENIENCY;
-    this.#rsv = config.rsv;
-    this.#tracer = config.tracer;
-    this.payload = new PayloadReader(config, outlet);
+    this.payload = new PayloadReader(settings, pipeline, outlet);
   }
 
   /** Would more input lead to anything? False while something is left to do without any. */
   get hungry(): boolean {
-    return this.#phase !== FINISH && !this.payload.unfinished && !(this.#phase === PAYLOAD && this.#offset === this.#size);
+    if (this.#phase === FINISH || this.payload.unfinished) return false;
+    const frame = this.#frame;
+    return frame === null || this.#phase !== PAYLOAD || frame.offset !== frame.size;
   }
 
   /** Uses `bytes[start, end)` until they are used up or `stop` is set. `own`: they may be written to. */
   run(bytes: Uint8Array, start: number, end: number, own: boolean): void {
     this.position = start;
-    while (!this.stop) {
-      switch (this.#phase) {
-        case HEADER:
-          if (this.#stashed === 0 && this.payload.plain && this.#state === 'idle' && this.#tracer === null) {
-            this.#wholeFrames(bytes, end, own);
-            if (this.stop) return;
-          }
-          if (this.position === end || !this.#header(bytes, end)) return;
-          break;
-        case PAYLOAD:
-          if (!this.#data(bytes, end, own)) return;
-          break;
-        case CONTROL:
-          if (!this.#controlPayload(bytes, end)) return;
-          break;
-        default:
-          if (!this.#finish()) return;
+    while (!this.stop && this.#advance(bytes, end, own));
+    const frame = this.#frame;
+    if (frame === null || this.#phase !== HEADER || frame.stashed > 0) return;
+    this.#frame = null;
+    giveFrame(frame);
+  }
+
+  /** Up to the end of a phase. False: it needs more input, or is waiting, or was refused. */
+  #advance(bytes: Uint8Array, end: number, own: boolean): boolean {
+    if (this.#phase === HEADER) {
+      if (this.payload.plain && this.#state === 'idle' && (this.#frame === null || this.#frame.stashed === 0)) {
+        if (this.#settings.tracer === null) this.#wholeFrames(bytes, end, own);
+        if (this.stop) return false;
       }
+      return this.position < end && this.#header(bytes, end);
     }
+    if (this.#phase === PAYLOAD) return this.#data(bytes, end, own);
+    return this.#phase === CONTROL ? this.#controlPayload(bytes, end) : this.#finish();
+  }
+  /** The frame under way. */
+  get #current(): FrameInProgress {
+    this.#frame ??= takeFrame();
+    return this.#frame;
   }
 
   /**
@@ -126,9 +107,8 @@ export class Receiver {
     // not covered: said by a table that only a test changes.
     if (fragmentation.idle.whole !== 'idle') return;
     const payload = this.payload;
-    const maskBit = this.#maskBit;
+    const { maskBit, maxWhole: max } = this.#settings;
     const headerSize = maskBit === 0 ? 2 : 6;
-    const max = payload.maxWhole;
     let at = this.position;
     while (end - at >= headerSize) {
       const first = bytes[at] as number;
@@ -170,37 +150,35 @@ export class Receiver {
 
   /** One header. False: it needs more input, or was refused. */
   #header(bytes: Uint8Array, end: number): boolean {
+    const frame = this.#current;
     let size: number;
-    if (this.#stashed === 0) {
+    if (frame.stashed === 0) {
       const at = this.position;
       size = decodeFrameHeader(bytes, at, end, header);
       if (size === 0) {
-        const stash = new Uint8Array(MAX_HEADER_SIZE);
-        for (let i = at; i < end; i++) stash[i - at] = bytes[i] as number;
-        this.#stash = stash;
-        this.#stashed = end - at;
+        frame.stash ??= new Uint8Array(MAX_HEADER_SIZE);
+        for (let i = at; i < end; i++) frame.stash[i - at] = bytes[i] as number;
+        frame.stashed = end - at;
         this.position = end;
       } else this.position = at + size;
     } else {
-      const stash = this.#stash as Uint8Array;
+      const stash = frame.stash as Uint8Array;
       size = 0;
       while (size === 0 && this.position < end) {
-        stash[this.#stashed++] = bytes[this.position++] as number;
-        size = decodeFrameHeader(stash, 0, this.#stashed, header);
+        stash[frame.stashed++] = bytes[this.position++] as number;
+        size = decodeFrameHeader(stash, 0, frame.stashed, header);
         if (size === 0 && this.#judge() !== null) break;
       }
-      if (size > 0) {
-        this.#stash = null;
-        this.#stashed = 0;
-      }
+      if (size > 0) frame.stashed = 0;
     }
     const violation = this.#judge();
     if (violation !== null) {
-      if (this.#tracer !== null) this.#traceHeader(this.#tracer, violation);
+      const { tracer } = this.#settings;
+      if (tracer !== null) traceHeader(tracer, violation);
       this.#fail(violation);
       return false;
     }
-    return size > 0 && this.#begin();
+    return size > 0 && this.#begin(frame);
   }
 
   /**
@@ -214,11 +192,12 @@ export class Receiver {
     if (data) next = fragmentation[this.#state][frameClass(opcode, header.fin)];
     const refused = next !== 'idle' && next !== 'message';
     const message = this.payload.message;
-    context.role = this.#role;
-    context.allowedRsv = this.#rsv;
+    const { role, rsv, lenient } = this.#settings;
+    context.role = role;
+    context.allowedRsv = rsv;
     context.messageOpen = opcode === Opcode.Continuation ? !refused : refused;
     context.maxFrameSize = this.payload.maxFrameSize(opcode === Opcode.Continuation ? message : null, header.rsv !== 0);
-    context.lenient = this.#lenient;
+    context.lenient = lenient;
     const violation = checkFrameHeader(header, context);
     // A close frame has no payload or at least a code (section 5.5.1): its length alone shows the fault.
     if (violation === null) return opcode === Opcode.Close && header.payloadLength === 1 ? violations.WS_CLOSE_PAYLOAD : null;
@@ -227,75 +206,81 @@ export class Receiver {
   }
 
   /** The header is complete and legal. */
-  #begin(): boolean {
+  #begin(frame: FrameInProgress): boolean {
     const opcode = header.opcode;
     this.frames++;
-    this.#opcode = opcode;
-    this.#fin = header.fin;
-    this.#key = header.maskKey | 0;
-    this.#size = header.payloadLength;
-    this.#offset = 0;
+    frame.opcode = opcode;
+    frame.fin = header.fin;
+    frame.key = header.maskKey | 0;
+    frame.size = header.payloadLength;
+    frame.offset = 0;
     const rsv = header.rsv;
-    if (this.#tracer !== null) this.#startTrace();
+    if (this.#settings.tracer !== null) startTrace(frame);
     if (opcode > Opcode.Binary) {
       this.#phase = CONTROL;
-      this.#control = new Uint8Array(this.#size);
+      frame.control = new Uint8Array(frame.size);
       return true;
     }
-    this.#state = fragmentation[this.#state][frameClass(opcode, this.#fin)] as FragmentationState;
+    this.#state = fragmentation[this.#state][frameClass(opcode, frame.fin)] as FragmentationState;
     this.#phase = PAYLOAD;
     const payload = this.payload;
     const first = opcode !== Opcode.Continuation;
     const message = first || payload.message === null ? payload.begin(opcode === Opcode.Text ? 'text' : 'binary', rsv) : payload.message;
     message.frames++;
-    if (message.frames > this.#maxFragments || (!message.transformed && this.#size > payload.maxFrameSize(message, false))) {
-      this.#fail(message.frames > this.#maxFragments ? violations.WS_TOO_MANY_FRAGMENTS : violations.WS_MESSAGE_TOO_BIG);
+    const tooMany = message.frames > this.#settings.maxFragments;
+    if (tooMany || (!message.transformed && frame.size > payload.maxFrameSize(message, false))) {
+      this.#fail(tooMany ? violations.WS_TOO_MANY_FRAGMENTS : violations.WS_MESSAGE_TOO_BIG);
       return false;
     }
-    if (first) payload.start(message.kind);
+    if (first) {
+      payload.start(message.kind);
+      if (payload.told) this.stop = true;
+    }
     return true;
   }
 
   /** Payload of a data frame. False: it needs more input, or is waiting, or was refused. */
   #data(bytes: Uint8Array, end: number, own: boolean): boolean {
     const payload = this.payload;
-    const left = this.#size - this.#offset;
+    const frame = this.#current;
+    const left = frame.size - frame.offset;
     const start = this.position;
     const available = end - start < left ? end - start : left;
     if (available === 0 && left > 0 && !payload.unfinished) return false;
-    if (this.#tracer !== null) this.#tracePayload(bytes, start, start + available);
+    if (frame.trace !== null) this.#tracePayload(frame, bytes, start, start + available);
     // The whole rest is used unless `step` says otherwise; set first, since it calls back.
-    const last = this.#fin && available === left;
-    this.#offset += available;
+    const last = frame.fin && available === left;
+    const offset = frame.offset;
+    frame.offset += available;
     this.position = start + available;
-    if (this.#offset === this.#size) this.#phase = this.#fin ? FINISH : HEADER;
-    const offset = this.#offset - available;
+    if (frame.offset === frame.size) this.#phase = frame.fin ? FINISH : HEADER;
     if (offset === 0 && last && payload.wholeHere) {
       this.#phase = HEADER;
-      this.#endTrace();
-      if (!payload.whole(bytes, start, start + available, this.#key, own)) {
+      this.#endTrace(frame);
+      if (!payload.whole(bytes, start, start + available, frame.key, own)) {
         this.#fail(violations.WS_INVALID_UTF8);
         return false;
       }
       if (payload.told) this.stop = true;
       return true;
     }
-    const violation = payload.step(bytes, start, start + available, this.#key, offset & 3, own, last, left, this);
+    const violation = payload.step(bytes, start, start + available, frame.key, offset & 3, own, last, left, this);
     if (violation !== null) {
       this.#fail(violation);
       return false;
     }
-    if (this.#offset === this.#size) this.#endTrace();
+    if (frame.offset === frame.size) this.#endTrace(frame);
     if (payload.told) this.stop = true;
     return !payload.waits;
   }
 
   /** `PayloadReader` uses only the first `used` of the bytes that it was given. Called before it calls back. */
   rewind(given: number, used: number): void {
-    this.#offset -= given - used;
+    const frame = this.#current;
+    frame.offset -= given - used;
     this.position -= given - used;
-    if (this.#offset < this.#size || this.payload.unfinished) this.#phase = PAYLOAD;
-    else this.#phase = this.#fin ? FINISH : HEADER;
+    if (frame.offset < frame.size || this.payload.unfinished) this.#phase = PAYLOAD;
+    else this.#phase = frame.fin ? FINISH : HEADER;
   }
 
   #finish(): boolean {
@@ -310,33 +295,34 @@ export class Receiver {
   }
 
   #controlPayload(bytes: Uint8Array, end: number): boolean {
-    const control = this.#control;
+    const frame = this.#current;
+    const { control, offset } = frame;
     const start = this.position;
-    const count = Math.min(this.#size - this.#offset, end - start);
-    const content = this.payload.content;
-    content.copy(bytes, start, start + count, control, this.#offset, this.#key, this.#offset & 3);
-    this.#offset += count;
+    const count = Math.min(frame.size - offset, end - start);
+    this.#settings.content.copy(bytes, start, start + count, control, offset, frame.key, offset & 3);
+    frame.offset = offset + count;
     this.position = start + count;
-    const complete = this.#offset === this.#size;
-    if (this.#opcode === Opcode.Close) return this.#closePayload(complete, count);
+    const complete = frame.offset === frame.size;
+    if (frame.opcode === Opcode.Close) return this.#closePayload(frame, complete, count);
     if (!complete) return false;
-    this.#endControl();
-    if (this.#opcode === Opcode.Ping) this.#host.onPing(control);
+    this.#endControl(frame);
+    if (frame.opcode === Opcode.Ping) this.#host.onPing(control);
     else this.#host.onPong(control);
     if (this.payload.told) this.stop = true;
     return true;
   }
 
   /** A close frame's payload is judged byte by byte too (RFC 6455 section 5.5.1). */
-  #closePayload(complete: boolean, count: number): boolean {
-    const control = this.#control;
+  #closePayload(frame: FrameInProgress, complete: boolean, count: number): boolean {
+    const { control } = frame;
+    const { lenient } = this.#settings;
     if (!complete) {
-      const violation = count === 0 ? null : checkPartialClosePayload(control, this.#offset, this.#lenient);
+      const violation = count === 0 ? null : checkPartialClosePayload(control, frame.offset, lenient);
       if (violation !== null) this.#fail(violation);
       return false;
     }
-    this.#endControl();
-    const info = parseClosePayload(control, this.#lenient);
+    this.#endControl(frame);
+    const info = parseClosePayload(control, lenient);
     if (isViolation(info)) {
       this.#fail(info);
       return false;
@@ -347,51 +333,38 @@ export class Receiver {
     return false;
   }
 
-  #endControl(): void {
+  #endControl(frame: FrameInProgress): void {
     this.#phase = HEADER;
-    const control = this.#control;
-    this.#control = EMPTY;
-    if (this.#trace === null) return;
-    this.#trace.preview = control;
-    this.#endTrace();
+    if (frame.trace === null) return;
+    frame.trace.preview = frame.control;
+    this.#endTrace(frame);
   }
 
   /* The wire log. Off the hot path: nobody traces without asking for it. */
 
-  #trace: {
-    fin: boolean;
-    rsv: number;
-    opcode: number;
-    masked: boolean;
-    maskKey: number;
-    length: number;
-    lengthBytes: 0 | 2 | 8;
-    preview: Uint8Array;
-  } | null = null;
-  #previewed = 0;
-
-  #startTrace(): void {
-    const { fin, rsv, opcode, masked, maskKey, payloadLength, lengthBytes } = header;
-    const preview = new Uint8Array(opcode > Opcode.Binary ? 0 : Math.min(payloadLength, PREVIEW_SIZE));
-    this.#trace = { fin, rsv, opcode, masked, maskKey, length: payloadLength, lengthBytes, preview };
-    this.#previewed = 0;
-  }
-  #tracePayload(bytes: Uint8Array, start: number, end: number): void {
-    const trace = this.#trace;
-    if (trace === null || this.#offset !== this.#previewed) return;
-    const count = Math.min(end - start, trace.preview.length - this.#previewed);
+  #tracePayload(frame: FrameInProgress, bytes: Uint8Array, start: number, end: number): void {
+    const { trace, previewed } = frame;
+    if (trace === null || frame.offset !== previewed) return;
+    const count = Math.min(end - start, trace.preview.length - previewed);
     if (count <= 0) return;
-    this.payload.content.copy(bytes, start, start + count, trace.preview, this.#previewed, this.#key, this.#previewed & 3);
-    this.#previewed += count;
+    this.#settings.content.copy(bytes, start, start + count, trace.preview, previewed, frame.key, previewed & 3);
+    frame.previewed += count;
   }
-  #endTrace(): void {
-    const trace = this.#trace;
+  #endTrace(frame: FrameInProgress): void {
+    const { trace } = frame;
     if (trace === null) return;
-    this.#trace = null;
-    this.#tracer?.frame('in', trace);
+    frame.trace = null;
+    this.#settings.tracer?.frame('in', trace);
   }
-  #traceHeader(tracer: Tracer, violation: Violation): void {
-    const { fin, rsv, opcode, masked, maskKey, payloadLength, lengthBytes } = header;
-    tracer.frame('in', { fin, rsv, opcode, masked, maskKey, length: payloadLength, lengthBytes, preview: EMPTY }, violation.message);
-  }
+}
+
+function startTrace(frame: FrameInProgress): void {
+  const { fin, rsv, opcode, masked, maskKey, payloadLength, lengthBytes } = header;
+  const preview = new Uint8Array(opcode > Opcode.Binary ? 0 : Math.min(payloadLength, PREVIEW_SIZE));
+  frame.trace = { fin, rsv, opcode, masked, maskKey, length: payloadLength, lengthBytes, preview };
+  frame.previewed = 0;
+}
+function traceHeader(tracer: Tracer, violation: Violation): void {
+  const { fin, rsv, opcode, masked, maskKey, payloadLength, lengthBytes } = header;
+  tracer.frame('in', { fin, rsv, opcode, masked, maskKey, length: payloadLength, lengthBytes, preview: EMPTY }, violation.message);
 }

@@ -1,22 +1,75 @@
 /**
  * A connection's options, checked once and with defaults filled in: what is wrong is found before a peer is there.
  */
+import type { Clock, Role } from './common.ts';
+import { Content } from './content.ts';
 import type { LenientFlags } from './frame.ts';
 import { describe } from './misuse.ts';
-import type { ConnectionOptions, Limits } from './options.ts';
+import type { ConnectionOptions, Delivery, Kernels, Limits } from './options.ts';
+import type { Periods } from './timers.ts';
+import { periodsOf } from './timers.ts';
+import { Tracer } from './trace.ts';
 
 const MIB = 1_048_576;
 
-export interface Settings {
+export interface Settings extends Periods {
+  readonly role: Role;
+  /** In the second byte of each frame that is received. */
+  readonly maskBit: 0 | 0x80;
+  readonly clock: Clock;
+  readonly delivery: Delivery;
+  /** May input be written to? */
+  readonly ownsInput: boolean;
+  /** May input be kept by reference? */
+  readonly keepsInput: boolean;
+  readonly autoPong: boolean;
+  readonly autoClose: boolean;
   readonly maxMessageSize: number;
+  /** Null: follows from `maxMessageSize`. */
   readonly maxFrameSize: number | null;
+  /** The most that a message of one frame may have. */
+  readonly maxWhole: number;
   readonly maxPendingPongs: number;
   readonly maxFragments: number;
   /** Bytes of messages kept for an application that has called `close()` and not pulled them. */
   readonly maxKept: number;
   /** The RSV bits of all extensions. */
   readonly rsv: number;
+  readonly lenient: LenientFlags;
+  readonly tracer: Tracer | null;
+  readonly content: Content;
 }
+
+const NO_LENIENCY: LenientFlags = {};
+let latest: Settings | null = null;
+
+/** Connections with the same options share one object: a server holds thousands of them, idle (bench: `memory`). */
+function shared(settings: Settings, kernels: Kernels | undefined): Settings {
+  // What is for one connection is not kept for longer than that lives.
+  if (settings.tracer !== null || settings.lenient !== NO_LENIENCY) return settings;
+  const known = latest;
+  const same = known?.content.isMadeOf(kernels) === true && COMPARED.every((name) => settings[name] === known[name]);
+  if (!same) latest = settings;
+  return same ? known : settings;
+}
+const COMPARED = [
+  'role',
+  'clock',
+  'delivery',
+  'ownsInput',
+  'keepsInput',
+  'autoPong',
+  'autoClose',
+  'maxMessageSize',
+  'maxFrameSize',
+  'maxPendingPongs',
+  'maxFragments',
+  'rsv',
+  'closing',
+  'keepalive',
+  'pong',
+  'idle',
+] as const satisfies readonly (keyof Settings)[];
 
 /** Throws TypeError or RangeError naming the option. */
 export function settingsOf(options: ConnectionOptions): Settings {
@@ -35,14 +88,30 @@ export function settingsOf(options: ConnectionOptions): Settings {
   const limits: Limits = options.limits ?? {};
   const pieces = options.delivery === 'chunk' || options.delivery === 'span';
   const maxMessageSize = limit(limits.maxMessageSize, pieces ? Number.POSITIVE_INFINITY : MIB, 0, 'maxMessageSize');
-  return {
+  const maxFrameSize = limits.maxFrameSize === undefined ? null : limit(limits.maxFrameSize, 0, 0, 'maxFrameSize');
+  const { role, clock, kernels } = options;
+  const settings: Settings = {
+    role,
+    maskBit: role === 'server' ? 0x80 : 0,
+    clock,
+    delivery: options.delivery ?? 'message',
+    ownsInput: options.input === 'transferred',
+    keepsInput: options.input !== 'reused',
+    autoPong: options.autoPong !== false,
+    autoClose: options.autoClose !== false,
     maxMessageSize,
-    maxFrameSize: limits.maxFrameSize === undefined ? null : limit(limits.maxFrameSize, 0, 0, 'maxFrameSize'),
+    maxFrameSize,
+    maxWhole: maxFrameSize === null ? maxMessageSize : Math.min(maxMessageSize, maxFrameSize),
     maxPendingPongs: limit(limits.maxPendingPongs, 64, 1, 'maxPendingPongs'),
     maxFragments: limit(limits.maxFragments, MIB, 1, 'maxFragments'),
     maxKept: maxMessageSize === Number.POSITIVE_INFINITY ? MIB : maxMessageSize,
     rsv: rsvOf(options),
+    lenient: options.lenient === undefined ? NO_LENIENCY : { ...options.lenient },
+    tracer: options.onTrace === undefined ? null : new Tracer(options.onTrace, clock),
+    content: new Content(kernels),
+    ...periodsOf(options.timeouts),
   };
+  return shared(settings, kernels);
 }
 
 function oneOf(value: unknown, allowed: readonly string[], name: string): void {
