@@ -36,10 +36,11 @@ if (!existsSync(node)) {
 }
 /** Tests that measure memory or time, or start processes, say nothing about a mutant that the others do not say sooner. */
 const LEFT_OUT = /memory|security|state-tables/;
-/** Time that the tests of one mutant take without it, at most: whoever judges survivors again has more. */
-const TIME_MS = values.again === undefined ? 800 : 20_000;
+/** CPU time that the tests of one mutant take without it, at most; one that survived before gets more. */
+const TIME_MS = 800;
+const MORE_TIME_MS = 4000;
 /** A slower test is never asked. */
-const SLOWEST_MS = values.again === undefined ? 700 : 5000;
+const SLOWEST_MS = 1000;
 const PATIENCE_MS = 20_000;
 
 const folder = join(root, 'packages/core/test');
@@ -54,14 +55,19 @@ const dist = mkdtempSync(join(root, 'tmp/mutation-'));
 process.once('exit', () => rmSync(dist, { recursive: true, force: true }));
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(signal, () => process.exit(130));
 
-/** @typedef {{ file: string, line: number, where: string, what: string }} Place */
+/** @typedef {{ file: string, line: number, where: string, what: string, nth: number }} Place `nth`: of the same changes in the same function. */
 /** The place of mutant `id` is at `id - 1`. @type {Place[]} */
 const places = [];
 for (const file of readdirSync(join(root, 'packages/core/dist')).filter((entry) => entry.endsWith('.js'))) {
   const text = readFileSync(join(root, 'packages/core/dist', file), 'utf8');
   const { code, mutants } = mutate(file, text, places.length + 1);
-  for (const { at, what, where } of mutants) {
-    places.push({ file, line: text.slice(0, at).split('\n').length, where, what: what.replace(/\s+/g, ' ').slice(0, 160) });
+  /** @type {Map<string, number>} */
+  const seen = new Map();
+  for (const { at, what: change, where } of mutants) {
+    const what = change.replace(/\s+/g, ' ').slice(0, 160);
+    const nth = seen.get(where + what) ?? 0;
+    seen.set(where + what, nth + 1);
+    places.push({ file, line: text.slice(0, at).split('\n').length, where, what, nth });
   }
   writeFileSync(join(dist, file), code);
 }
@@ -134,10 +140,14 @@ const random = randomFrom(Number(values.seed));
 let wanted = Array.from(places.keys(), (index) => index + 1);
 const placeOf = (/** @type {number} */ id) => /** @type {Place} */ (places[id - 1]);
 if (values.file !== undefined) wanted = wanted.filter((id) => placeOf(id).file === `${values.file}.js`);
+/** @typedef {'killed' | 'without end' | 'survived' | 'unreached'} Outcome */
+/** @typedef {Place & { outcome: Outcome }} Result */
+const isAlive = (/** @type {{ outcome: Outcome }} */ { outcome }) => outcome === 'survived' || outcome === 'unreached';
+/** What a run before found: who was killed stays so, and who lives for a reason. @type {Map<string, Result>} */
+const before = new Map();
+const keyOf = (/** @type {Place} */ { file, where, what, nth }) => JSON.stringify([file, where, what, nth]);
 if (values.again !== undefined) {
-  const key = (/** @type {Place} */ { file, where, what }) => JSON.stringify([file, where, what]);
-  const before = new Set(JSON.parse(readFileSync(values.again, 'utf8')).map(key));
-  wanted = wanted.filter((id) => before.has(key(placeOf(id))));
+  for (const result of /** @type {Result[]} */ (JSON.parse(readFileSync(values.again, 'utf8')))) before.set(keyOf(result), result);
 }
 if (values.sample !== undefined) {
   const keyed = wanted.map((id) => ({ id, key: random.next() })).sort((a, b) => a.key - b.key);
@@ -146,21 +156,33 @@ if (values.sample !== undefined) {
 
 /** How many mutants a test has killed: what killed one kills its neighbours. @type {Map<Test, number>} */
 const kills = new Map();
-/** Tests that reach a mutant, the likeliest to kill it first, as many as there is time for. @param {number} id */
-function testsFor(id) {
+/**
+ * Tests that reach a mutant, as many as there is time for: by turns the one that has killed most for its time, and the one that reaches least
+ * else, which is likely to be about it.
+ *
+ * @param {number} id
+ * @param {number} time
+ */
+function testsFor(id, time) {
   const reaching = isStatic.has(id) ? tests : tests.filter(({ hits }) => hits.has(id));
   const merit = (/** @type {Test} */ test) => ((kills.get(test) ?? 0) + 0.1) / (0.2 + test.ms);
+  const byMerit = [...reaching].sort((a, b) => merit(b) - merit(a) || a.index - b.index);
+  const byFocus = [...reaching].sort((a, b) => a.hits.size - b.hits.size || a.index - b.index);
+  /** @type {Set<Test>} */
+  const chosen = new Set();
   let ms = 0;
-  return [...reaching]
-    .sort((a, b) => merit(b) - merit(a) || a.index - b.index)
-    .filter((test) => {
-      ms += test.ms;
-      return ms <= TIME_MS;
-    });
+  for (const [index, test] of byMerit.entries()) {
+    for (const next of [test, byFocus[index]]) {
+      if (next === undefined || chosen.has(next)) continue;
+      ms += next.ms;
+      if (ms > time) return [...chosen];
+      chosen.add(next);
+    }
+  }
+  return [...chosen];
 }
 const chosenOf = (/** @type {Test} */ { index, steps, isFull }) => ({ index, steps, isFull });
 
-/** @typedef {'killed' | 'without end' | 'survived' | 'unreached'} Outcome */
 /** @param {number} id @param {readonly Test[]} list @returns {Promise<Outcome>} */
 async function judgeFresh(id, list) {
   const byFile = groupBy(list, ({ file }) => file);
@@ -173,7 +195,7 @@ async function judgeFresh(id, list) {
 /** @param {number} id @param {readonly Test[]} list @returns {Promise<Outcome>} */
 async function judge(id, list) {
   for (let attempt = 0; ; attempt++) {
-    const answer = await runner.ask({ do: 'kill', id, chosen: list.map(chosenOf) }, PATIENCE_MS + 4 * TIME_MS);
+    const answer = await runner.ask({ do: 'kill', id, chosen: list.map(chosenOf) }, PATIENCE_MS + 4 * MORE_TIME_MS);
     if (answer !== null && !answer.isSpoiled) {
       const killer = list[answer.killer];
       if (killer !== undefined) kills.set(killer, (kills.get(killer) ?? 0) + 1);
@@ -188,20 +210,32 @@ async function judge(id, list) {
 }
 
 console.log(`mutation: ${wanted.length} of ${places.length} mutants, ${tests.length} tests`);
-/** @type {(Place & { outcome: Outcome })[]} */
+/** @type {Result[]} */
 const results = [];
-const isAlive = (/** @type {{ outcome: Outcome }} */ { outcome }) => outcome === 'survived' || outcome === 'unreached';
-/** Those that live, with their reasons. Written down as they come: a run takes long. */
+/** Written down as they come: a run takes long. */
 function survivors() {
-  const alive = results.filter(isAlive).map((result) => ({ ...result, reason: reasonFor(result) }));
-  if (values.out !== undefined) writeFileSync(values.out, JSON.stringify(alive, null, 1));
-  return alive;
+  if (values.out !== undefined) writeFileSync(values.out, JSON.stringify(results, null, 1));
+  return results.filter(isAlive).map((result) => ({ ...result, reason: reasonFor(result) }));
 }
-for (const id of wanted) {
-  const list = testsFor(id);
+let judged = 0;
+/** @param {number} id @param {number} time */
+async function judgeOne(id, time) {
+  const list = testsFor(id, time);
   const outcome = list.length === 0 ? 'unreached' : await (isStatic.has(id) ? judgeFresh : judge)(id, list);
   results.push({ ...placeOf(id), outcome });
-  if (results.length % 100 === 0) console.log(`${results.length} of ${wanted.length}: ${results.length - survivors().length} killed`);
+  if (++judged % 100 === 0) console.log(`${results.length} of ${wanted.length}: ${results.length - survivors().length} killed`);
+}
+/** @type {number[]} */
+const anew = [];
+for (const id of wanted) {
+  const known = before.get(keyOf(placeOf(id)));
+  if (known === undefined) anew.push(id);
+  else if (!isAlive(known) || reasonFor(known) !== null) results.push({ ...placeOf(id), outcome: known.outcome });
+}
+for (const id of anew) await judgeOne(id, TIME_MS);
+for (const id of wanted) {
+  const known = before.get(keyOf(placeOf(id)));
+  if (known !== undefined && isAlive(known) && reasonFor(known) === null) await judgeOne(id, MORE_TIME_MS);
 }
 runner.stop();
 

@@ -51,6 +51,11 @@ async function run(index, { steps, isFull }) {
   // A test may catch everything, this too.
   return { wrong: left < 0 ? 'did not end' : wrong, steps: steps - left };
 }
+/** Of this process, in milliseconds: what else the machine does makes no difference. */
+const cpuTime = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
 const numbers = (/** @type {Uint8Array} */ hits) => [...hits.keys()].filter((id) => hits[id] === 1);
 
 /** @typedef {{ index: number, steps: number, isFull: boolean }} Chosen */
@@ -75,9 +80,9 @@ const answers = {
     let isFull = false;
     for (;;) {
       takeHits();
-      const started = performance.now();
+      const started = cpuTime();
       const { wrong, steps } = await run(index, { steps: MANY, isFull });
-      const ms = performance.now() - started;
+      const ms = cpuTime() - started;
       if (wrong === null || isFull) return { wrong, ms, steps, isFull, hits: numbers(takeHits()) };
       isFull = true;
     }
