@@ -40,7 +40,7 @@ export const suites = [
   ...adapterSuites('deno', ['deno']),
   ...adapterSuites('streams'),
   ...adapterSuites('node-http2').filter(({ name }) => /contract|conformance|errors/.test(name)),
-  { name: 'conformance in process', file: 'conformance/dist/suite/in-process.suite.js', timeout: 420 },
+  { name: 'conformance in process', file: 'conformance/dist/suite/in-process.suite.js', timeout: 600 },
   // Endpoints of each runtime as children; the adapters' own suites have the harness on every runtime.
   ...['node', 'bun', 'deno'].map(
     (runtime) =>

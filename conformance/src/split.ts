@@ -31,11 +31,29 @@ export function splitterFor(split: Split): Splitter {
     const edges = [0, ...places, bytes.length];
     return edges.slice(1).flatMap((end, i) => (end > (edges[i] ?? 0) ? [bytes.subarray(edges[i], end)] : []));
   };
-  return (bytes, message = bytes.length) => (split.how === 'bytes' && message <= split.upTo ? singles(bytes) : cut(bytes, message));
+  return (bytes, message = bytes.length) => (split.how === 'bytes' && message <= split.upTo ? new Singles(bytes) : cut(bytes, message));
 }
 
-function* singles(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let i = 0; i < bytes.length; i += 1) yield bytes.subarray(i, i + 1);
+/** No generator, and no `subarray` of what may be a Buffer: there are a hundred million of these in a run. */
+class Singles implements IterableIterator<Uint8Array> {
+  readonly #bytes: Uint8Array;
+  #next = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  next(): IteratorResult<Uint8Array, undefined> {
+    const { buffer, byteOffset, length } = this.#bytes;
+    if (this.#next === length) return { done: true, value: undefined };
+    const value = new Uint8Array(buffer, byteOffset + this.#next, 1);
+    this.#next += 1;
+    return { done: false, value };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
 }
 
 /** Bytes of the largest message that a case sends (of a text from a corpus, its characters). */
