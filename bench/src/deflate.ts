@@ -44,7 +44,7 @@ async function measureRow(options: MeasureOptions, direction: Direction, size: n
       judge(overWs, goalOf(options.runtime, direction, size)),
       figure(overBare),
       judge(overBare, bareGoal(options.runtime)),
-      `${figure(median(connection))} us`,
+      `${figure(median(connection))} us, ${figure(medianRatio(connection, bare))} x bare`,
     ];
   } finally {
     await Promise.all(children.map((child) => child.stop()));
