@@ -56,11 +56,16 @@ export const stateMutants: readonly Mutant[] = [
     ["middle: 'WS_UNEXPECTED_CONTINUATION'", "middle: 'message'", 'RFC 6455 5.4', '5.*,F.3.*'],
   ]),
   ...mutantsOf('lifecycle.js', [
-    ['if (this.#config.autoPong && this.sender.open)', 'if (this.#config.autoPong && !this.sender.open)', 'RFC 6455 5.5.2', '2.*'],
-    ['if (this.#config.autoPong && this.sender.open)', 'if (!this.#config.autoPong && this.sender.open)', 'RFC 6455 5.5.2', '2.*'],
-    ['if (this.sender.open && this.#config.autoClose)', 'if (this.sender.open && !this.#config.autoClose)', 'RFC 6455 5.5.1', '7.*'],
-    ['if (this.sender.open && this.#config.autoClose)', 'if (!this.sender.open && this.#config.autoClose)', 'RFC 6455 5.5.1', '7.*,F.6.*'],
-    ['if (this.sender.open && this.#config.autoClose)', 'if (this.#config.autoClose)', 'RFC 6455 5.5.1', '7.*,F.6.*'],
+    ['if (this.#settings.autoPong && this.sender.open)', 'if (this.#settings.autoPong && !this.sender.open)', 'RFC 6455 5.5.2', '2.*'],
+    ['if (this.#settings.autoPong && this.sender.open)', 'if (!this.#settings.autoPong && this.sender.open)', 'RFC 6455 5.5.2', '2.*'],
+    ['if (this.sender.open && this.#settings.autoClose)', 'if (this.sender.open && !this.#settings.autoClose)', 'RFC 6455 5.5.1', '7.*'],
+    [
+      'if (this.sender.open && this.#settings.autoClose)',
+      'if (!this.sender.open && this.#settings.autoClose)',
+      'RFC 6455 5.5.1',
+      '7.*,F.6.*',
+    ],
+    ['if (this.sender.open && this.#settings.autoClose)', 'if (this.#settings.autoClose)', 'RFC 6455 5.5.1', '7.*,F.6.*'],
     ['if (isSendableCloseCode(info.code))', 'if (!isSendableCloseCode(info.code))', 'RFC 6455 5.5.1', '7.*'],
     [
       'if (this.sender.open && isSendableCloseCode(violation.closeCode))',
@@ -105,7 +110,9 @@ export const stateMutants: readonly Mutant[] = [
     ['if (pongs.length >= this.#maxPongs)', 'if (pongs.length >= 9)', 'RFC 6455 5.5.2', '2.*'],
     ['if (pongs === null)', 'if (pongs !== null)', 'RFC 6455 5.5.2', '2.*'],
     ['queue.size === 0 ? null : queue.take()', 'queue.size !== 0 ? null : queue.take()', 'RFC 6455 5.5.1', 'F.5.*'],
-    ['opcode === 0 ? 0 : this.#rsv << 4', 'opcode !== 0 ? 0 : this.#rsv << 4', 'RFC 7692 7.2', '12.1.8'],
+  ]),
+  ...mutantsOf('backlog.js', [
+    ['(opcode === 0 ? 0 : this.#rsv << 4)', '(opcode !== 0 ? 0 : this.#rsv << 4)', 'RFC 7692 7.2', '12.1.8'],
     ["status === 'need' && last &&", "status === 'need' && !last &&", 'RFC 7692 7.2', '12.1.8'],
   ]),
 ];
