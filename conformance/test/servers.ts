@@ -53,15 +53,15 @@ export async function tcpServer(onSocket: (socket: Socket) => void): Promise<str
 }
 
 /** Accepts every handshake, and says nothing more; returns its URL. */
-export function silentServer(): Promise<string> {
+export function silentServer(onData: (socket: Socket, bytes: Buffer) => void = () => {}): Promise<string> {
   return tcpServer((socket) => {
+    socket.on('data', (bytes) => onData(socket, bytes));
     socket.once('data', (head) => {
       const key = /^Sec-WebSocket-Key: (.+)\r$/m.exec(head.toString('latin1'))?.[1];
       const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
       socket.write(
         `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
       );
-      socket.resume();
     });
   });
 }

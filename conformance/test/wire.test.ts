@@ -1,6 +1,7 @@
 /**
  * Targets over TCP and TLS, and the paths of the Autobahn suite's fuzzing server.
  */
+import type { Socket } from 'node:net';
 import {
   type CaseResult,
   clientCommand,
@@ -91,6 +92,22 @@ describe('a server at a URL', () => {
     expect(results.find(({ id }) => id === '9.7.6')?.reason).toContain('time limit of 50 ms');
     // Nothing was agreed, but the closing handshake counts.
     expect(results.find(({ id }) => id === '12.1.1')).toMatchObject({ behavior: 'UNIMPLEMENTED', behaviorClose: 'OK' });
+  });
+
+  it('gets the same bytes for the same seed, keys and masks included, and others for another', async () => {
+    let connections = new Map<Socket, Buffer[]>();
+    const url = await silentServer((socket, bytes) => {
+      connections.set(socket, [...(connections.get(socket) ?? []), bytes]);
+    });
+    const bytesOf = async (seed: number): Promise<string[]> => {
+      connections = new Map();
+      await collect(runCases(serverUrl(url), { include: ['1.1.2', '2.2', '5.3'], seed, timeScale: 0.1 }));
+      return [...new Set([...connections.values()].map((parts) => Buffer.concat(parts).toString('latin1')))].sort();
+    };
+    const [first, again, other] = [await bytesOf(1), await bytesOf(1), await bytesOf(2)];
+    expect(first).toHaveLength(3);
+    expect(again).toEqual(first);
+    expect(other.filter((bytes) => first.includes(bytes))).toEqual([]);
   });
 
   it('without TLS is not there for a wss: URL', async () => {
