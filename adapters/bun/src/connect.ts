@@ -7,11 +7,10 @@ import { requireBun, runtime } from './runtime.ts';
 import { bunTls, type TlsOptions } from './tls.ts';
 import { BunTransport, type Socket, socketHandlers } from './transport.ts';
 
-export type ConnectOptions = kit.DialOptions &
-  kit.DialPlace & {
-    /** `ca`, `cert`, `key`, `rejectUnauthorized`. Needs a `wss:` URL. */
-    readonly tls?: TlsOptions;
-  };
+export interface ConnectOptions extends kit.DialOptions, kit.DialPlace {
+  /** `ca`, `cert`, `key`, `rejectUnauthorized`. Needs a `wss:` URL. */
+  readonly tls?: TlsOptions;
+}
 
 /**
  * Connects, and resolves once the WebSocket is open. Messages that came right behind the server's answer reach `options.handlers` first.

@@ -7,11 +7,10 @@ import { requireBun, runtime } from './runtime.ts';
 import { bunTls, type TlsOptions } from './tls.ts';
 import { BunTransport, type Socket, socketHandlers } from './transport.ts';
 
-export type ListenOptions = kit.ServerOptions &
-  kit.PlaceOptions & {
-    /** Present = TLS. */
-    readonly tls?: TlsOptions;
-  };
+export interface ListenOptions extends kit.ServerOptions, kit.PlaceOptions {
+  /** Present = TLS. */
+  readonly tls?: TlsOptions;
+}
 
 /**
  * Listens, and resolves once connections can come in.
