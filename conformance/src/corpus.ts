@@ -107,39 +107,34 @@ export function corpus(name: CorpusName): Uint8Array {
   return bytes;
 }
 
+const placesOf = new Map<CorpusName, Uint32Array>();
+
+/** Where each code point of a text begins, and where the last one ends. Made once: every case of a group walks the same text. */
+function codePoints(name: CorpusName): Uint32Array {
+  let places = placesOf.get(name);
+  if (places === undefined) {
+    const bytes = corpus(name);
+    const all = new Uint32Array(bytes.length + 1);
+    let count = 0;
+    for (let i = 0; i < bytes.length; i += 1) if (((bytes[i] as number) & 0xc0) !== 0x80) all[count++] = i; // i < length
+    all[count] = bytes.length;
+    places = all.subarray(0, count + 1);
+    placesOf.set(name, places);
+  }
+  return places;
+}
+
 /** Successive slices that walk round the corpus: `size` bytes, or for text `size` code points. */
 export function corpusWalker(name: CorpusName, kind: 'text' | 'binary', size: number): () => Uint8Array {
   const bytes = corpus(name);
+  const places = kind === 'text' ? codePoints(name) : null;
+  const units = places === null ? bytes.length : places.length - 1;
   let position = 0;
-  if (kind === 'binary') {
-    return () => {
-      if (position + size > bytes.length) position = 0;
-      const slice = bytes.subarray(position, position + size);
-      position += size;
-      return slice;
-    };
-  }
   return () => {
-    for (;;) {
-      const end = codePointEnd(bytes, position, size);
-      if (end === -1) {
-        position = 0;
-        continue;
-      }
-      const slice = bytes.subarray(position, end);
-      position = end;
-      return slice;
-    }
+    if (position + size > units) position = 0;
+    const end = position + size;
+    const slice = places === null ? bytes.subarray(position, end) : bytes.subarray(places[position], places[end]);
+    position = end;
+    return slice;
   };
-}
-
-/** Where `count` code points after `start` end, or -1 when the corpus ends before. */
-function codePointEnd(bytes: Uint8Array, start: number, count: number): number {
-  let position = start;
-  for (let i = 0; i < count; i += 1) {
-    if (position >= bytes.length) return -1;
-    position += 1;
-    while (position < bytes.length && ((bytes[position] as number) & 0xc0) === 0x80) position += 1;
-  }
-  return position;
 }
