@@ -78,26 +78,20 @@ export class Assembly {
   /** Takes a range of memory that is ours by reference. Beware: all of that memory is kept. */
   adopt(bytes: Uint8Array, start: number, end: number): void {
     const size = end - start;
-    if (this.#current !== null && this.#used > 0) this.#segments.push(this.#current.subarray(0, this.#used));
+    if (this.#current !== null) this.#segments.push(this.#current.subarray(0, this.#used));
     this.#current = null;
-    this.#used = 0;
     this.#segments.push(new Uint8Array(bytes.buffer, bytes.byteOffset + start, size));
     this.size += size;
   }
 
-  /** All bytes, in memory of which they are at least half. The assembly is empty afterwards. */
+  /** All bytes, in memory of which they are at least half. The last call. */
   join(): Uint8Array {
     const current = this.#current;
     const segments = this.#segments;
-    const size = this.size;
-    if (current !== null && this.#used > 0) segments.push(this.#used === current.length ? current : current.subarray(0, this.#used));
-    this.#current = null;
-    this.#segments = [];
-    this.#used = 0;
-    this.size = 0;
-    const only = segments[0];
-    if (segments.length === 1 && only !== undefined && only.length * 2 >= only.buffer.byteLength) return only;
-    const joined = this.#allocate(size);
+    if (current !== null) segments.push(this.#used === current.length ? current : current.subarray(0, this.#used));
+    const only = segments.length === 1 ? segments[0] : undefined;
+    if (only !== undefined && only.length * 2 >= only.buffer.byteLength) return only;
+    const joined = this.#allocate(this.size);
     let at = 0;
     for (const segment of segments) {
       joined.set(segment, at);
