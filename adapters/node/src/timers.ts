@@ -13,8 +13,14 @@ export { Entry, type NativeTimers, SharedTimers } from '@ferrywire/driver/adapte
 
 const { bun, deno, node } = process.versions;
 const asciiFrom = deno !== undefined ? 512 : bun === undefined && Number.parseInt(node, 10) < 22 ? 16_384 : Number.POSITIVE_INFINITY;
-const uncleared = bun === undefined && deno === undefined && Number.parseInt(node, 10) !== 24;
-const made = runtimeOf(buffer, nodeTimers, { small: bun === undefined, asciiFrom, uncleared, cut: deno !== undefined });
+const uncleared = deno === undefined && (bun !== undefined || Number.parseInt(node, 10) !== 24);
+const made = runtimeOf(buffer, nodeTimers, {
+  small: bun === undefined,
+  asciiFrom,
+  uncleared,
+  wasm: bun === undefined,
+  cut: deno !== undefined,
+});
 
 export const runtime: Runtime = made;
 

@@ -27,7 +27,7 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: Ke
     }),
     kernels: {
       ...textKernels(buffer, choice),
-      ...maskKernels(),
+      ...(choice.wasm === false ? {} : maskKernels()),
       ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel() : {}),
     },
   };
