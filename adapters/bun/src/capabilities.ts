@@ -1,6 +1,4 @@
-/**
- * What this adapter can do on Bun.
- */
+/** What this adapter can do on Bun. */
 import { defaultCodec } from '@ferrywire/deflate';
 import { zlibCodec } from '@ferrywire/deflate/zlib';
 import type { Capabilities } from '@ferrywire/driver';

@@ -33,15 +33,12 @@ async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }
   const { promise: agreed, resolve: settle } = Promise.withResolvers<Error | null>();
   const socket = {
     ...socketHandlers,
-    handshake(_: Socket, success: boolean, error: Error | null): void {
-      settle(success ? null : (error ?? new Error('the TLS handshake failed')));
-    },
+    handshake: (_: Socket, success: boolean, error: Error | null): void => settle(success ? null : (error ?? new Error('TLS failed'))),
     close(closing: Socket, error?: Error): void {
       settle(error ?? new Error('closed before TLS was agreed on'));
       socketHandlers.close(closing, error);
     },
-    // The promise of Bun.connect says the same.
-    connectError(): void {},
+    connectError(): void {}, // the promise of Bun.connect says the same
   };
   const secured = secure ? { tls: bunTls(tls, { serverName: servername ?? host }) as Bun.TLSOptions } : {};
   const shared = { socket, data: undefined, allowHalfOpen: true, ...secured };

@@ -31,10 +31,7 @@ export async function listen(options: ListenOptions = {}): Promise<kit.RefListen
     ...socketHandlers,
     // Before TLS is agreed on, so that the opening deadline covers it.
     open(accepted: Socket): void {
-      if (stopped) {
-        accepted.terminate();
-        return;
-      }
+      if (stopped) return void accepted.terminate();
       accepted.setNoDelay(true);
       const transport = new BunTransport(accepted, secure);
       transport.join(endpoints.serve(transport, settings, transport));

@@ -1,6 +1,4 @@
-/**
- * The WHATWG classes of `@ferrywire/websocket`, bound to this adapter's `connect`.
- */
+/** The WHATWG classes of `@ferrywire/websocket`, bound to this adapter's `connect`. */
 import { WebSocket as BaseSocket, WebSocketStream as BaseStream, type Connector, connectorOver } from '@ferrywire/websocket';
 import { connect } from './connect.ts';
 
