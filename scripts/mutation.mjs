@@ -79,7 +79,7 @@ class Runner {
     this.child = fork(fileURLToPath(new URL('./mutation/worker.mjs', import.meta.url)), {
       execPath: node,
       execArgv: ['--expose-gc', '--no-warnings', '--import', hooks],
-      env: { ...process.env, MUTANT: String(mutant), CORE_DIST: dist },
+      env: { ...process.env, MUTANT: String(mutant), CORE_DIST: dist, NODE_COMPILE_CACHE: join(dist, 'compiled') },
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     this.child.on('error', () => this.stop());
@@ -194,19 +194,23 @@ async function judgeFresh(id, list) {
 }
 /** @param {number} id @param {readonly Test[]} list @returns {Promise<Outcome>} */
 async function judge(id, list) {
-  for (let attempt = 0; ; attempt++) {
-    const answer = await runner.ask({ do: 'kill', id, chosen: list.map(chosenOf) }, PATIENCE_MS + 4 * MORE_TIME_MS);
-    if (answer !== null && !answer.isSpoiled) {
-      const killer = list[answer.killer];
-      if (killer !== undefined) kills.set(killer, (kills.get(killer) ?? 0) + 1);
-      return killer === undefined ? 'survived' : 'killed';
-    }
-    runner.stop();
-    ({ runner } = await start());
-    // In a new process nothing was spoiled before; what fails there without the mutant was spoiled by it.
-    if (answer === null) return 'without end';
-    if (attempt > 0) return 'killed';
+  const ask = (/** @type {readonly Test[]} */ own) =>
+    runner.ask({ do: 'kill', id, chosen: own.map(chosenOf) }, PATIENCE_MS + 4 * MORE_TIME_MS);
+  let answer = await ask(list);
+  const killer = list[answer?.killer ?? -1];
+  if (answer !== null && !answer.isSpoiled) {
+    if (killer !== undefined) kills.set(killer, (kills.get(killer) ?? 0) + 1);
+    return killer === undefined ? 'survived' : 'killed';
   }
+  runner.stop();
+  ({ runner } = await start());
+  if (answer === null || killer === undefined) return 'without end';
+  // In a new process nothing was spoiled before: what fails there fails because of the mutant.
+  answer = await ask([killer]);
+  if (answer !== null && !answer.isSpoiled) return answer.killer >= 0 ? 'killed' : judge(id, list);
+  runner.stop();
+  ({ runner } = await start());
+  return 'killed';
 }
 
 console.log(`mutation: ${wanted.length} of ${places.length} mutants, ${tests.length} tests`);

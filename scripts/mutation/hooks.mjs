@@ -2,7 +2,8 @@
  * For `--import`, on a Node that strips types: the core's sources are those in `CORE_DIST`, a copy with all mutants in it, and `vitest` and
  * `fast-check` are the shims.
  */
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +46,15 @@ Object.assign(globalThis, {
   },
 });
 
+/** Kept beside the copy: a process that is started for one mutant should not do it again. @param {string} file */
+function stripped(file) {
+  const kept = join(process.env.CORE_DIST ?? '', `${createHash('sha1').update(file).digest('hex')}.stripped`);
+  if (existsSync(kept)) return readFileSync(kept, 'utf8');
+  const source = stripTypeScriptTypes(readFileSync(file, 'utf8'));
+  writeFileSync(kept, source);
+  return source;
+}
+
 registerHooks({
   resolve(specifier, context, next) {
     const url = shims[specifier];
@@ -52,9 +62,7 @@ registerHooks({
   },
   load(url, context, next) {
     const [, file] = /\/packages\/core\/dist\/([\w-]+\.js)$/.exec(url) ?? [];
-    if (url.endsWith('.ts')) {
-      return { format: 'module', source: stripTypeScriptTypes(readFileSync(fileURLToPath(url), 'utf8')), shortCircuit: true };
-    }
+    if (url.endsWith('.ts')) return { format: 'module', source: stripped(fileURLToPath(url)), shortCircuit: true };
     if (file === undefined) return next(url, context);
     return { format: 'module', source: readFileSync(join(process.env.CORE_DIST ?? '', file), 'utf8'), shortCircuit: true };
   },
