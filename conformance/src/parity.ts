@@ -148,6 +148,12 @@ async function compare(name: string, options: RunOptions): Promise<Comparison> {
   const target = parityTargets[name]?.();
   if (target === undefined) throw new RangeError(`no recorded run '${name}'`);
   const results = chosen.length === 0 ? [] : await collect(runCases(target, { ...options, cases: chosen }));
-  const found = differences(name, recorded, results);
+  let found = differences(name, recorded, results);
+  if (found.some((difference) => !isExplained(difference))) {
+    // A reset overtakes a close frame now and then: what differs by chance does not differ twice.
+    const doubtful = chosen.filter(({ id }) => found.some((difference) => difference.id === id));
+    const again = await collect(runCases(target, { ...options, cases: doubtful }));
+    found = differences(name, new Map([...recorded].filter(([id]) => doubtful.some((test) => test.id === id))), again);
+  }
   return { name, count: recorded.size, found, seconds: (performance.now() - started) / 1000 };
 }

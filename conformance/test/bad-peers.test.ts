@@ -103,6 +103,11 @@ describe('a server', () => {
     expect(failures(results)).toHaveLength(53);
   });
 
+  it('that agrees to no compression and then is silent has failed, whatever its grades are', async () => {
+    const results = await run('silent', 'server', ['12.1.1']);
+    expect(results.get('12.1.1')).toMatchObject({ verdict: 'FAILED', behavior: 'UNIMPLEMENTED', behaviorClose: 'OK' });
+  });
+
   it('that asks for its deadline for ever is stopped', async () => {
     const results = await run('stuck', 'server', ['6.4.1']);
     expect(results.get('6.4.1')?.verdict).toBe('FAILED');

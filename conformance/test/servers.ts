@@ -53,9 +53,9 @@ export async function tcpServer(onSocket: (socket: Socket) => void): Promise<str
 }
 
 /** Accepts every handshake, and says nothing more; returns its URL. */
-export function silentServer(onData: (socket: Socket, bytes: Buffer) => void = () => {}): Promise<string> {
+export function silentServer(): Promise<string> {
   return tcpServer((socket) => {
-    socket.on('data', (bytes) => onData(socket, bytes));
+    socket.resume();
     socket.once('data', (head) => {
       const key = /^Sec-WebSocket-Key: (.+)\r$/m.exec(head.toString('latin1'))?.[1];
       const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');

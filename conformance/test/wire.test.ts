@@ -1,7 +1,7 @@
 /**
  * Targets over TCP and TLS, and the paths of the Autobahn suite's fuzzing server.
  */
-import type { Socket } from 'node:net';
+import { connect } from 'node:net';
 import {
   type CaseResult,
   clientCommand,
@@ -83,26 +83,29 @@ describe('a server at a URL', () => {
 
   it('that never says a word has its limits for some cases, and short ones after that', async () => {
     const url = await silentServer();
-    const ids = ['1.1.*', '1.2.*', '9.5.1', '9.7.6', '12.1.1'];
-    const results = await collect(runCases(serverUrl(url), { include: ids, timeScale: 0.1 }));
-    expect(results).toHaveLength(19);
-    expect(results.every(({ verdict, silent }) => verdict === 'FAILED' && silent)).toBe(true);
-    // 100 s and 48 s by their own limits.
-    expect(results.find(({ id }) => id === '9.5.1')?.duration).toBeLessThan(2000);
-    expect(results.find(({ id }) => id === '9.7.6')?.reason).toContain('time limit of 50 ms');
-    // Nothing was agreed, but the closing handshake counts.
-    expect(results.find(({ id }) => id === '12.1.1')).toMatchObject({ behavior: 'UNIMPLEMENTED', behaviorClose: 'OK' });
+    const include = ['1.1.1', '1.1.2', '1.1.3', '1.1.4', '1.1.5', '2.*', '9.1.6', '9.7.6'];
+    const results = await collect(runCases(serverUrl(url), { include, timeScale: 0.4 }));
+    expect(results.filter(({ verdict, silent }) => verdict === 'FAILED' && silent)).toHaveLength(18);
+    // 100 s and 480 s by their own limits.
+    for (const slow of ['9.1.6', '9.7.6']) expect(results.find(({ id }) => id === slow)?.reason).toMatch(/(limit of|within) 200 ms/);
   });
 
   it('gets the same bytes for the same seed, keys and masks included, and others for another', async () => {
-    let connections = new Map<Socket, Buffer[]>();
-    const url = await silentServer((socket, bytes) => {
-      connections.set(socket, [...(connections.get(socket) ?? []), bytes]);
+    const echo = new URL(await echoServer());
+    let connections: Buffer[][] = [];
+    const url = await tcpServer((socket) => {
+      const bytes: Buffer[] = [];
+      connections.push(bytes);
+      const upstream = connect(Number(echo.port), '127.0.0.1').on('error', () => {});
+      socket.on('data', (chunk) => bytes.push(chunk));
+      socket.pipe(upstream).pipe(socket);
     });
     const bytesOf = async (seed: number): Promise<string[]> => {
-      connections = new Map();
-      await collect(runCases(serverUrl(url), { include: ['1.1.2', '2.2', '5.3'], seed, timeScale: 0.1 }));
-      return [...new Set([...connections.values()].map((parts) => Buffer.concat(parts).toString('latin1')))].sort();
+      connections = [];
+      const results = await collect(runCases(serverUrl(url), { include: ['1.1.2', '2.2', '5.3'], seed }));
+      expect(results.map(({ verdict }) => verdict)).toEqual(['OK', 'OK', 'OK']);
+      // The first connection only looks whether anybody listens; a second try sends the same.
+      return [...new Set(connections.slice(1).map((parts) => Buffer.concat(parts).toString('latin1')))].sort();
     };
     const [first, again, other] = [await bytesOf(1), await bytesOf(1), await bytesOf(2)];
     expect(first).toHaveLength(3);
