@@ -149,6 +149,33 @@ describe('what arrives after close()', () => {
   });
 });
 
+describe('input that waits', () => {
+  it.each(['shared', 'reused', 'transferred'] as const)('%s: is read later as it was, in pieces of every size', (input) => {
+    for (const role of roles) {
+      const harness = open({ role, input });
+      const { peer, connection } = harness;
+      connection.pause();
+      const sizes = [1, 255, 256, 257, 4095, 4096, 5000, 70_000, 3, 65_536];
+      for (const [index, size] of sizes.entries()) {
+        const chunk = Uint8Array.from(peer.binary(pattern(size, index)));
+        harness.receive(new Uint8Array(0), chunk);
+        // Its memory is the host's own again.
+        if (input === 'reused') chunk.fill(0xff);
+        // A small part of a large buffer.
+        const wide = new Uint8Array(40_000);
+        const frame = peer.binary(pattern(5000, index));
+        wide.set(frame, 100);
+        harness.receive(wide.subarray(100, 100 + frame.length));
+        if (input === 'reused') wide.fill(0xff);
+      }
+      expect(harness.seen).toEqual([]);
+      connection.resume();
+      const expected = sizes.flatMap((size, index) => [pattern(size, index), pattern(5000, index)]);
+      expect(harness.of('binary').map(({ data }) => digest(data))).toEqual(expected.map(digest));
+    }
+  });
+});
+
 describe('the trace', () => {
   it.each(roles)('%s: shows the first 125 bytes however they came, and no more', (role) => {
     for (const step of [1, 50, 100, 200, 1000]) {
