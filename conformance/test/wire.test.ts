@@ -97,7 +97,7 @@ describe('a server at a URL', () => {
       const bytes: Buffer[] = [];
       connections.push(bytes);
       const upstream = connect(Number(echo.port), '127.0.0.1').on('error', () => {});
-      socket.on('data', (chunk) => bytes.push(chunk));
+      socket.on('data', (chunk: Buffer) => bytes.push(chunk));
       socket.pipe(upstream).pipe(socket);
     });
     const bytesOf = async (seed: number): Promise<string[]> => {
