@@ -13,6 +13,9 @@ const { activate, takeHits, allow } = /** @type {any} */ (globalThis).__mutants;
 const TIMES = 8;
 const MORE = 300_000;
 const MANY = 1e12;
+/** A test that takes more without a mutant is too slow to be asked thousands of times. */
+const MOST = 4e6;
+const LONGEST_WAIT_MS = 3000;
 /** Properties whose test is about how many runs do what need them all. */
 const FULL_RUNS = 1000;
 const FEW_RUNS = 30;
@@ -29,6 +32,20 @@ async function begin() {
 /** @returns {import('./vitest-shim.mjs').Test[]} */
 const tests = () => /** @type {any} */ (globalThis).__tests ?? [];
 
+/** What waits for something that never comes takes no steps. @param {Promise<unknown>} done */
+async function inTime(done) {
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error('did not end in time')), LONGEST_WAIT_MS);
+  });
+  try {
+    await Promise.race([done, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * @param {number} index
  * @param {{ steps: number, isFull: boolean }} limits
@@ -42,7 +59,8 @@ async function run(index, { steps, isFull }) {
   allow(steps);
   try {
     for (const before of test.before) await before();
-    await test.body();
+    const done = test.body();
+    if (done instanceof Promise) await inTime(done);
   } catch (error) {
     wrong = error instanceof Error ? error.message : String(error);
   }
@@ -81,9 +99,10 @@ const answers = {
     for (;;) {
       takeHits();
       const started = cpuTime();
-      const { wrong, steps } = await run(index, { steps: MANY, isFull });
+      const { wrong, steps } = await run(index, { steps: MOST, isFull });
       const ms = cpuTime() - started;
-      if (wrong === null || isFull) return { wrong, ms, steps, isFull, hits: numbers(takeHits()) };
+      const isSlow = steps > MOST;
+      if (wrong === null || isSlow || isFull) return { wrong, ms, steps, isSlow, isFull, hits: numbers(takeHits()) };
       isFull = true;
     }
   },
