@@ -32,9 +32,9 @@ export interface AsyncBytes<Read = unknown> {
   readonly copies?: boolean;
 }
 
-/** Buffers that writes go through, by size; shared by all transports. */
-const SIZES = [4096, 20_480, 65_536] as const;
-const LARGEST = 65_536;
+/** Buffers that writes go through, by size; shared by all transports. A message of 16 or 64 KiB fits one with its header. */
+const SIZES = [4096, 20_480, 69_632] as const;
+const LARGEST = 69_632;
 const spare: Uint8Array[][] = SIZES.map(() => []);
 /** Bytes of each size that are kept. */
 const KEPT = 1_048_576;
