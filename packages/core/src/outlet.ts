@@ -41,6 +41,7 @@ export class PushOutlet implements Outlet {
   get lazy(): false {
     return false;
   }
+  // not covered: asked of a lazy outlet only.
   get waiting(): false {
     return false;
   }
@@ -50,6 +51,7 @@ export class PushOutlet implements Outlet {
   get target(): null {
     return null;
   }
+  // not covered: asked of a lazy outlet only.
   get filled(): null {
     return null;
   }

@@ -232,10 +232,8 @@ export class Receiver {
       this.#fail(tooMany ? violations.WS_TOO_MANY_FRAGMENTS : violations.WS_MESSAGE_TOO_BIG);
       return false;
     }
-    if (first) {
-      payload.start(message.kind);
-      if (payload.told) this.stop = true;
-    }
+    // In pull mode a start is told with the first piece, so parsing goes on.
+    if (first) payload.start(message.kind);
     return true;
   }
 

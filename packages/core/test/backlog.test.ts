@@ -98,6 +98,33 @@ describe.each(roles)('a turn of a %s', (role) => {
     }
   });
 
+  it.each([
+    [0, 7],
+    [10, 4],
+  ])('ends so for messages that are done at once: %i ms each, room for %i', (ms, room) => {
+    const plain = doubling({ wants: () => false }).outbound(role, () => {});
+    const slow: OutboundTransform = {
+      ...plain,
+      begin: () => 4,
+      push(input, start, end, _fin, out) {
+        harness.now += ms;
+        out.write(input, start, end);
+        return { consumed: end - start, status: 'need' };
+      },
+    };
+    const harness: Harness = open({ role, extensions: [extension('slow', 4, identity, slow)], timeouts: QUIET });
+    const due = (): boolean => (harness.connection.nextTimeout() ?? Number.POSITIVE_INFINITY) <= harness.now;
+    for (let count = 0; count < room; count++) {
+      harness.connection.sendBinary(pattern(20_000, count));
+      expect([count, due()]).toEqual([count, false]);
+    }
+    harness.connection.sendBinary(pattern(20_000, room));
+    expect(due()).toBe(true);
+    expect(sentMessages(harness.frames())).toHaveLength(room);
+    expect(turns(harness)).toBe(1);
+    expect(sentMessages(harness.frames()).map(({ payload }) => digest(payload))).toEqual([digest(pattern(20_000, room))]);
+  });
+
   it('ends so for what is received, too', () => {
     for (const [ms, first, later] of [
       [0, 12, 0],

@@ -43,6 +43,25 @@ describe('calls from inside a callback', () => {
   });
 });
 
+it.each(roles)('%s: many connections may be in the middle of a frame, and none sees anything of another', (role) => {
+  const harnesses = Array.from({ length: 20 }, () => open({ role }));
+  for (let round = 0; round < 2; round++) {
+    const wires = harnesses.map(({ peer }, index) => concat(peer.ping(`ping ${index}`), peer.binary(pattern(200 + index, index + round))));
+    for (const step of [1, 4, 9, 150]) {
+      for (const [index, harness] of harnesses.entries()) {
+        const wire = wires[index] as Uint8Array;
+        harness.receive(wire.slice(0, step));
+        wires[index] = wire.slice(step);
+      }
+    }
+    for (const [index, harness] of harnesses.entries()) {
+      harness.receive(wires[index] as Uint8Array);
+      expect(harness.of('binary').map(({ data }) => digest(data))[round]).toBe(digest(pattern(200 + index, index + round)));
+      expect(harness.of('ping').map(({ data }) => Buffer.from(data).toString())[round]).toBe(`ping ${index}`);
+    }
+  }
+});
+
 describe('transforms', () => {
   it.each(roles)('%s: whoever pulls gets a message that takes several turns to decode', (role) => {
     const size = 5 << 20;

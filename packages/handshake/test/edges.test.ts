@@ -119,6 +119,19 @@ describe('moments between', () => {
       expect(client.connection === null).toBe(status === 404);
     }
   });
+  it('the connection remains alone once nothing of the handshake is held, queued or to be written', () => {
+    const server = serverIn();
+    server.receiveData(bytes(goodRequest()));
+    server.receiveData(textFrame('held', true));
+    expect(server.remains).toBeNull();
+    server.nextEvent();
+    server.accept();
+    expect(server.remains).toBeNull();
+    server.takeOutput();
+    expect(server.remains).toBeNull();
+    expect([...server.events()].map((event) => event.type)).toEqual(['open', 'message']);
+    expect(server.remains).toBe(server.connection);
+  });
   it('an end that was held back behind the request comes after it, to a sink too', () => {
     const seen: string[] = [];
     const server = serverIn({
