@@ -250,7 +250,7 @@ for (const { file, line, where, what, outcome, reason } of alive) {
 }
 const killed = results.length - alive.length;
 const explained = alive.filter(({ reason }) => reason !== null).length;
-if (values.document) writeFileSync(join(root, 'docs/mutation.md'), documentOf(results, reasonFor));
+if (values.document) writeFileSync(join(root, 'docs/mutation.md'), documentOf(results, reasonFor, places.length));
 const share = ((100 * killed) / results.length).toFixed(1);
 console.log(`${killed} of ${results.length} mutants killed (${share} %), ${explained} survive with a reason`);
 console.log(`${killed + explained} passed, ${alive.length - explained} failed`);

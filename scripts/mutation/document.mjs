@@ -21,8 +21,9 @@ const code = (/** @type {string} */ text) => `\`\` ${text.replaceAll('|', '\\|')
 /**
  * @param {readonly Result[]} results
  * @param {(result: Result) => string | null} reasonFor
+ * @param {number} total How many changes there are.
  */
-export function documentOf(results, reasonFor) {
+export function documentOf(results, reasonFor, total) {
   const files = [...new Set(results.map(({ file }) => file))];
   const killed = results.filter((result) => !isAlive(result)).length;
   const rows = files.map((file) => {
@@ -37,8 +38,8 @@ export function documentOf(results, reasonFor) {
   });
   return `# Mutation testing of the core
 
-Written by \`npm run mutation -- --document\`: ${results.length} changes of the core's compiled sources, of which its tests notice ${killed}
-(${((100 * killed) / results.length).toFixed(1)} %). The suites of memory, of time and of whole processes are not asked.
+Written by \`npm run mutation -- --document\`: of ${total} changes of the core's compiled sources ${results.length} were tried, and its tests notice
+${killed} of them (${((100 * killed) / results.length).toFixed(1)} %). The suites of memory, of time and of whole processes are not asked.
 
 | file | changes | noticed | not |
 | --- | --- | --- | --- |

@@ -37,6 +37,19 @@ describe('transforms', () => {
     expect(sent.map(({ rsv, payload }) => [rsv, digest(payload)])).toEqual([0, 1, 2].map(() => [0, digest(mine)]));
   });
 
+  it.each(roles)('%s: text that it leaves alone keeps its bytes until they are taken, of any size', (role) => {
+    for (const size of [100, 16_383, 16_384, 20_000, 21_845, 30_000]) {
+      const harness = open({ role, extensions: [doubling({ wants: () => false })] });
+      const texts = ['x', 'y', 'z'].map((unit) => unit.repeat(size));
+      for (const text of texts) harness.connection.sendText(text);
+      expect(sentMessages(harness.frames()).map(({ payload }) => Buffer.from(payload).toString() === texts.shift())).toEqual([
+        true,
+        true,
+        true,
+      ]);
+    }
+  });
+
   it.each(roles)('%s: the first fragment says that the size is not known, however large it is', (role) => {
     for (const size of [10, 100_000]) {
       const made = doubling();
@@ -114,7 +127,14 @@ describe('prepared messages', () => {
         const harness = open({ role: 'server', tracing: true, extensions: [doubling({ cacheKey: 'k' })] });
         expect(harness.connection.sendPrepared(message)).toBe(true);
         for (const { rsv, payload } of sentMessages(drained(harness))) sent.push(`${rsv} ${digest(payload)}`);
-        for (const { frame } of harness.trace) seen.push(frame?.length);
+        for (const { frame } of harness.trace) {
+          expect(frame).toMatchObject({ fin: true, rsv: 4, opcode: 2, masked: false, maskKey: 0 });
+          seen.push(frame?.length);
+        }
+        // Nothing of it stays behind.
+        expect(harness.connection.bufferedAmount).toBe(0);
+        harness.connection.sendText('next');
+        expect(sentMessages(drained(harness))).toHaveLength(1);
       }
       const payload = doubled(pattern(size));
       expect(sent).toEqual([1, 2, 3].map(() => `4 ${digest(payload)}`));
