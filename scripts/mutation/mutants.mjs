@@ -49,7 +49,7 @@ export function mutate(path, source, first) {
   /** @type {{ start: number, end: number, name: string }[]} */
   const functions = [];
   /** @param {number} at */
-  const whereOf = (at) => functions.findLast(({ start, end }) => at >= start && at < end)?.name ?? '';
+  const whereOf = (at) => functions.filter(({ start, end }) => at >= start && at < end).at(-1)?.name ?? '';
   /** @param {number} at @param {string} what */
   const number = (at, what) => first + mutants.push({ at, what, where: whereOf(at) }) - 1;
   const text = (/** @type {Node} */ part) => source.slice(part.start, part.end);

@@ -99,7 +99,7 @@ it('S16 wss: TLS stays when the first address of a name does not answer and the 
   const wire: Buffer[] = [];
   const relay = createServer((socket) => {
     const behind = dialPort({ port: listener.port, host: '127.0.0.1' });
-    socket.on('data', (chunk) => void wire.push(chunk)).pipe(behind);
+    socket.on('data', (chunk: Buffer) => void wire.push(chunk)).pipe(behind);
     behind.pipe(socket);
     for (const side of [socket, behind]) side.on('error', () => {});
   });

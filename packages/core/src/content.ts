@@ -7,7 +7,7 @@
  */
 import { applyMask, copyMasked } from './mask.ts';
 import type { Allocate } from './memory.ts';
-import { copyToSlab, giveScratch, messageMemory, SCRATCH_SIZE, takeScratch, zeroed } from './memory.ts';
+import { copyForText, copyToSlab, giveScratch, messageMemory, SCRATCH_SIZE, takeScratch, textMemory, zeroed } from './memory.ts';
 import type { Kernels } from './options.ts';
 import { decodeUtf8 } from './utf8.ts';
 
@@ -68,6 +68,8 @@ export class Content {
       this.unmask(bytes, start, end, key, 0);
       return this.#decode(bytes, start, end);
     }
+    const at = copyForText(bytes, start, end, key);
+    if (at >= 0) return this.#decode(textMemory, at, at + size);
     if (size > SCRATCH_SIZE) {
       const memory = new Uint8Array(size);
       this.copy(bytes, start, end, memory, 0, key, 0);

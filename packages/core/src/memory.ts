@@ -54,39 +54,69 @@ export function messageMemory(size: number, allocate: Allocate): Uint8Array {
   return new Uint8Array(slabBuffer, at, size);
 }
 
+/** Can a loop over words copy this? */
+function isShort(bytes: Uint8Array, start: number, size: number): boolean {
+  return size > ON_HEAP && size <= WORDS_UP_TO && bytes.byteOffset + start + size <= WORDS_UNTIL;
+}
+
 /**
  * `bytes[start, end)`, unmasked, in new memory; null for sizes that are not cut from the slab. The copy lies in memory as the original does,
- * relative to words, so that one loop over words copies and unmasks (bench: `parse`, 125 B and 1 KiB).
+ * relative to words, so that one loop over words copies and unmasks (bench: `parse`, 125 B).
  */
 export function copyToSlab(bytes: Uint8Array, start: number, end: number, key: number, allocate: Allocate): Uint8Array | null {
   const size = end - start;
+  if (!isShort(bytes, start, size)) return null;
+  const to = cut(size, (bytes.byteOffset + start) & 3, allocate);
+  copyWords(bytes, start, size, key, slab, slabWords, to);
+  return new Uint8Array(slabBuffer, to, size);
+}
+
+/** Short text is copied here to be decoded, which happens before anything else can. */
+const textWords = new Int32Array((WORDS_UP_TO >> 2) + 2);
+export const textMemory: Uint8Array = new Uint8Array(textWords.buffer);
+
+/** The same into `textMemory`: returns where the text begins there, -1 for sizes that do not go by words. */
+export function copyForText(bytes: Uint8Array, start: number, end: number, key: number): number {
+  const size = end - start;
+  if (!isShort(bytes, start, size)) return -1;
+  const to = (bytes.byteOffset + start) & 3;
+  copyWords(bytes, start, size, key, textMemory, textWords, to);
+  return to;
+}
+
+/** `target` and `targetWords` show the same buffer from its first byte; `to` is as far from a word as the source. */
+function copyWords(
+  bytes: Uint8Array,
+  start: number,
+  size: number,
+  key: number,
+  target: Uint8Array,
+  targetWords: Int32Array,
+  to: number,
+): void {
   const from = bytes.byteOffset + start;
-  if (size <= ON_HEAP || size > WORDS_UP_TO || from + size > WORDS_UNTIL) return null;
-  const to = cut(size, from & 3, allocate);
   const wordEnd = (from + size) >> 2;
   const words = wordsOf(bytes.buffer, wordEnd);
   let at = 0;
   let rotated = key;
   while (((from + at) & 3) !== 0) {
     rotated = (rotated << 8) | (rotated >>> 24);
-    slab[to + at] = (bytes[start + at] as number) ^ rotated;
+    target[to + at] = (bytes[start + at] as number) ^ rotated;
     at++;
   }
-  // not covered: the other order needs a big-endian machine.
   const inMemory = littleEndian ? (rotated << 24) | ((rotated & 0xff00) << 8) | ((rotated >>> 8) & 0xff00) | (rotated >>> 24) : rotated | 0;
   let source = (from + at) >> 2;
-  let target = (to + at) >> 2;
+  let next = (to + at) >> 2;
   for (const last = wordEnd - 4; source <= last; source += 4) {
-    slabWords[target] = (words[source] as number) ^ inMemory;
-    slabWords[target + 1] = (words[source + 1] as number) ^ inMemory;
-    slabWords[target + 2] = (words[source + 2] as number) ^ inMemory;
-    slabWords[target + 3] = (words[source + 3] as number) ^ inMemory;
-    target += 4;
+    targetWords[next] = (words[source] as number) ^ inMemory;
+    targetWords[next + 1] = (words[source + 1] as number) ^ inMemory;
+    targetWords[next + 2] = (words[source + 2] as number) ^ inMemory;
+    targetWords[next + 3] = (words[source + 3] as number) ^ inMemory;
+    next += 4;
   }
-  for (; source < wordEnd; source++) slabWords[target++] = (words[source] as number) ^ inMemory;
+  for (; source < wordEnd; source++) targetWords[next++] = (words[source] as number) ^ inMemory;
   for (at = (wordEnd << 2) - from; at < size; at++) {
     rotated = (rotated << 8) | (rotated >>> 24);
-    slab[to + at] = (bytes[start + at] as number) ^ rotated;
+    target[to + at] = (bytes[start + at] as number) ^ rotated;
   }
-  return new Uint8Array(slabBuffer, to, size);
 }
