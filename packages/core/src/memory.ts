@@ -104,6 +104,7 @@ function copyWords(
     target[to + at] = (bytes[start + at] as number) ^ rotated;
     at++;
   }
+  // not covered: the other order needs a big-endian machine.
   const inMemory = littleEndian ? (rotated << 24) | ((rotated & 0xff00) << 8) | ((rotated >>> 8) & 0xff00) | (rotated >>> 24) : rotated | 0;
   let source = (from + at) >> 2;
   let next = (to + at) >> 2;

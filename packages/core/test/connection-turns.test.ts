@@ -178,3 +178,52 @@ describe('what a call is given', () => {
     }
   });
 });
+
+describe.each(roles)('what a %s says of its own end', (role) => {
+  it('fail() gives the reason that it was given, or the words of the table', () => {
+    for (const [reason, message] of [
+      ['', 'failed by the application'],
+      [undefined, 'failed by the application'],
+      ['no such room', 'no such room'],
+    ] as const) {
+      const harness = open({ role });
+      harness.connection.fail(4001, reason);
+      harness.connection.receiveEof();
+      expect(harness.end.cause).toMatchObject({ code: 'WS_FAILED_LOCALLY', closeCode: 4001, message });
+      expect(harness.end).toMatchObject({ clean: false, code: 1006, initiator: 'local', sent: { code: 4001, reason: reason ?? '' } });
+    }
+  });
+  it('is clean with both close frames and nothing wrong, and else it is not', () => {
+    const only = open({ role });
+    only.connection.close(1000);
+    only.connection.receiveEof();
+    expect(only.end).toMatchObject({ clean: false, sent: { code: 1000 }, received: null });
+    const theirs = open({ role, autoClose: false });
+    theirs.receive(theirs.peer.close(1000));
+    theirs.connection.receiveEof();
+    expect(theirs.end).toMatchObject({ clean: false, sent: null, received: { code: 1000 } });
+    const both = open({ role });
+    both.connection.close(1000);
+    both.receive(both.peer.close(1001));
+    both.connection.receiveEof();
+    expect(both.end).toMatchObject({ clean: true, code: 1001, cause: null });
+  });
+  it('keepalive pings count up, each with its own payload, and only the pong of the last is taken for its answer', () => {
+    const harness = open({ role, timeouts: { keepalive: 1000, pong: 5000 } });
+    const pings: Uint8Array[] = [];
+    for (let count = 0; count < 300; count++) {
+      harness.advance(1000);
+      const [ping, ...more] = harness.frames();
+      expect([ping?.header.opcode, ping?.payload.length, more.length]).toEqual([9, 4, 0]);
+      pings.push(ping?.payload as Uint8Array);
+      harness.now += 7;
+      const before = pings[count - 1];
+      if (before !== undefined) harness.receive(harness.peer.pong(before));
+      harness.receive(harness.peer.pong(pings[count]));
+      expect(harness.of('pong').at(-1)?.latency).toBe(7);
+      if (before !== undefined) expect(harness.of('pong').at(-2)?.latency).toBeNull();
+    }
+    expect(new Set(pings.map((payload) => Buffer.from(payload).readUInt32BE())).size).toBe(300);
+    expect(Buffer.from(pings[299] as Uint8Array).readUInt32BE() - Buffer.from(pings[0] as Uint8Array).readUInt32BE()).toBe(299);
+  });
+});
