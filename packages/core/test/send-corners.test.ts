@@ -143,6 +143,30 @@ describe('prepared messages', () => {
   });
 });
 
+describe.each(roles)('the trace of what a %s sends', (role) => {
+  it.each([
+    [0, 0],
+    [125, 0],
+    [126, 2],
+    [65_535, 2],
+    [65_536, 8],
+    [70_000, 8],
+  ])('%i bytes: %i more for the length', (size, lengthBytes) => {
+    const harness = open({ role, tracing: true });
+    harness.connection.sendBinary(pattern(size));
+    harness.connection.sendText('x'.repeat(size));
+    const frames = harness.trace.flatMap(({ frame }) => frame ?? []);
+    expect(frames).toMatchObject(
+      [2, 1].map((opcode) => ({ opcode, length: size, lengthBytes, fin: true, rsv: 0, masked: role === 'client' })),
+    );
+    expect(digest(frames[0]?.preview ?? new Uint8Array())).toBe(digest(pattern(Math.min(size, 125))));
+    expect(harness.frames().map(({ header }) => [header.payloadLength, header.maskKey])).toEqual(
+      frames.map(({ maskKey }) => [size, maskKey]),
+    );
+    expect(harness.connection.stats.framesOut).toBe(2);
+  });
+});
+
 describe('reasons', () => {
   it.each([
     ['a', 200, 123],
