@@ -191,8 +191,8 @@ export class PayloadReader {
   }
 
   /**
-   * Takes payload of the current frame, masked with `key` from `phase` on. `last`: it ends the message. `left`: bytes that the frame still
-   * declares, these included.
+   * Takes payload of the current frame, masked with `key` from `phase` on. `last`: it ends the message. `left`: bytes that the
+   * message still brings, these included; Infinity while that is not known.
    */
   step(
     bytes: Uint8Array,
@@ -208,8 +208,7 @@ export class PayloadReader {
     const message = this.message as InboundMessage;
     if (message.transformed) return this.#transform(this.#work as Work, message, bytes, start, end, key, phase, last, cursor);
     if (start === end) return null;
-    if (this.#settings.delivery === 'message')
-      return this.#assemble(message, bytes, start, end, key, phase, own, last ? left : Number.POSITIVE_INFINITY);
+    if (this.#settings.delivery === 'message') return this.#assemble(message, bytes, start, end, key, phase, own, left);
     if (message.carry !== null) return this.#text(message, message.carry, bytes, start, end, key, phase, last, cursor);
     const { target } = this.#outlet;
     if (target === null && (key === 0 || own)) {

@@ -262,7 +262,8 @@ export class Receiver {
       if (payload.told) this.stop = true;
       return true;
     }
-    const violation = payload.step(bytes, start, start + available, frame.key, offset & 3, own, last, left, this);
+    const rest = frame.fin ? left : Number.POSITIVE_INFINITY;
+    const violation = payload.step(bytes, start, start + available, frame.key, offset & 3, own, last, rest, this);
     if (violation !== null) {
       this.#fail(violation);
       return false;
