@@ -38,7 +38,7 @@ export class Assembly {
       return wanted;
     }
     if (current !== null) this.#segments.push(current);
-    this.#current = this.#allocate(Math.max(wanted, Math.min(LARGEST_SEGMENT, Math.max(FIRST_SEGMENT, this.size))));
+    this.#current = new Uint8Array(Math.max(wanted, Math.min(LARGEST_SEGMENT, Math.max(FIRST_SEGMENT, this.size))));
     this.#used = 0;
     return wanted;
   }

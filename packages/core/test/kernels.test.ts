@@ -67,7 +67,7 @@ describe('kernels of a server', () => {
     ['x', 25, ['decodeUtf8 25']],
     ['ä', 12, ['decodeUtf8 24']],
     ['x', 383, ['decodeUtf8 383']],
-    ['x', 384, ['copyMasked 384', 'decodeUtf8 384']],
+    ['x', 385, ['copyMasked 385', 'decodeUtf8 385']],
     ['x', 70_000, ['copyMasked 70000', 'decodeUtf8 70000']],
   ])('text of %j times %i', (unit, count, expected) => {
     for (const input of ['shared', 'transferred'] as const) {
