@@ -545,6 +545,7 @@ describe('the helpers of these tests', () => {
       for (let a = 0; a < size; a++) for (let b = 0; b < size; b++) sum ^= a * b;
       expect(sum).not.toBe(-1);
     };
-    expect(growth(squared(8000), squared(4000), 2.2)).toBeGreaterThan(2.2);
+    // Four times the size is 16 times the work: no noise of the machine hides that.
+    expect(growth(squared(8000), squared(2000), 2.2)).toBeGreaterThan(2.2);
   });
 });
