@@ -1,56 +1,71 @@
 /**
  * The memory of one message under assembly. It grows with what arrived and never with a length that was only declared
- * (RFC 6455 section 10.4; faye/websocket-driver-node#26). At most twice the payload is held.
+ * (RFC 6455 section 10.4; faye/websocket-driver-node#26). At most twice the payload and 64 KiB are held.
+ *
+ * Once half of a message is there, memory for the whole is made and the rest goes where it stays; what came before waits in segments. Large
+ * segments are scratch, used again and again: memory that was never touched costs more than copying out of it (bench: `parse`, 1 MiB).
  */
-
-import type { Allocate } from './memory.ts';
+import { giveScratch, SCRATCH_SIZE, takeScratch } from './memory.ts';
 
 const FIRST_SEGMENT = 512;
-const LARGEST_SEGMENT = 1 << 20;
+
+/** Where memory for a whole message comes from. `Content` is one. */
+export interface MessageMemory {
+  /** At least `size` bytes shown as exactly that many, which the caller fills. */
+  memory(size: number): Uint8Array;
+}
 
 export class Assembly {
-  readonly #allocate: Allocate;
+  readonly #source: MessageMemory;
+  /** Full, or ended by bytes kept by reference. */
   #segments: Uint8Array[] = [];
   #current: Uint8Array | null = null;
   #used = 0;
   /** Bytes held. */
   size = 0;
 
-  constructor(allocate: Allocate) {
-    this.#allocate = allocate;
+  constructor(source: MessageMemory) {
+    this.#source = source;
   }
 
   /**
    * Room for up to `wanted` bytes, at least one: write to `target` from `offset` on, then `commit`. `expected` is what the message is still
-   * to bring, Infinity when that is not known. Once half of it is there, memory for the whole is made, so that nothing is joined at the
-   * end; before that memory follows what arrived.
+   * to bring, Infinity when that is not known.
    */
   reserve(wanted: number, expected: number): number {
     const current = this.#current;
     if (current !== null && this.#used < current.length) return Math.min(wanted, current.length - this.#used);
     const whole = this.size + expected;
     if ((this.size + wanted) * 2 >= whole) {
-      const all = this.#allocate(whole);
+      const all = this.#source.memory(whole);
       this.#joinInto(all);
-      this.#segments = [];
       this.#current = all;
       this.#used = this.size;
       return wanted;
     }
     if (current !== null) this.#segments.push(current);
-    this.#current = new Uint8Array(Math.max(wanted, Math.min(LARGEST_SEGMENT, Math.max(FIRST_SEGMENT, this.size))));
+    // Scratch only where what arrived fills half of it.
+    const next = Math.max(wanted, FIRST_SEGMENT, this.size);
+    this.#current = next * 2 >= SCRATCH_SIZE ? takeScratch() : new Uint8Array(next);
     this.#used = 0;
-    return wanted;
+    return Math.min(wanted, this.#current.length);
   }
 
+  /** All bytes so far, into memory that has room for them. */
   #joinInto(target: Uint8Array): void {
     let at = 0;
     for (const segment of this.#segments) {
       target.set(segment, at);
       at += segment.length;
+      release(segment);
     }
-    // Full, or there would have been room.
-    if (this.#current !== null) target.set(this.#current, at);
+    const current = this.#current;
+    if (current !== null) {
+      target.set(this.#used === current.length ? current : current.subarray(0, this.#used), at);
+      release(current);
+    }
+    this.#segments = [];
+    this.#current = null;
   }
 
   /** Where reserved room is. Only valid after `reserve`. */
@@ -86,17 +101,22 @@ export class Assembly {
 
   /** All bytes, in memory of which they are at least half. The last call. */
   join(): Uint8Array {
-    const current = this.#current;
-    const segments = this.#segments;
-    if (current !== null) segments.push(this.#used === current.length ? current : current.subarray(0, this.#used));
-    const only = segments.length === 1 ? segments[0] : undefined;
-    if (only !== undefined && only.length * 2 >= only.buffer.byteLength) return only;
-    const joined = this.#allocate(this.size);
-    let at = 0;
-    for (const segment of segments) {
-      joined.set(segment, at);
-      at += segment.length;
-    }
+    const only = this.#only;
+    if (only !== null && only.length * 2 >= only.buffer.byteLength) return only;
+    const joined = this.#source.memory(this.size);
+    this.#joinInto(joined);
     return joined;
   }
+  /** All bytes, if they are in one piece. */
+  get #only(): Uint8Array | null {
+    const current = this.#current;
+    if (this.#segments.length === 0) return current === null || this.#used === current.length ? current : current.subarray(0, this.#used);
+    return this.#segments.length === 1 && current === null ? (this.#segments[0] as Uint8Array) : null;
+  }
+}
+
+/** Scratch goes back. What was kept by reference and has its size is as good. */
+function release(segment: Uint8Array): void {
+  if (segment.byteOffset !== 0 || segment.buffer.byteLength !== SCRATCH_SIZE) return;
+  giveScratch(segment.length === SCRATCH_SIZE ? segment : new Uint8Array(segment.buffer));
 }

@@ -4,6 +4,7 @@
  * A message that is transformed becomes one frame. Transforms work in steps: what a step budget or an asynchronous codec leaves undone waits
  * here with everything queued behind it, the close frame too.
  */
+import type { MessageMemory } from './assembly.ts';
 import { Assembly } from './assembly.ts';
 import type { MessageKind } from './common.ts';
 import type { TransformOutput } from './extension.ts';
@@ -53,8 +54,10 @@ function lasting(scratch: Uint8Array): Uint8Array {
   return scratch.length < REFERENCE_FROM ? scratch : new Uint8Array(scratch);
 }
 
+const fresh: MessageMemory = { memory: zeroed };
+
 class Gather implements TransformOutput {
-  readonly assembly: Assembly = new Assembly(zeroed);
+  readonly assembly: Assembly = new Assembly(fresh);
   room = ROOM;
 
   write(bytes: Uint8Array, start: number, end: number): void {

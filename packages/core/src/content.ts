@@ -7,7 +7,7 @@
  */
 import { applyMask, copyMasked } from './mask.ts';
 import type { Allocate } from './memory.ts';
-import { copyForText, copyToSlab, giveScratch, messageMemory, SCRATCH_SIZE, takeScratch, textMemory, zeroed } from './memory.ts';
+import { copiedText, copyForText, copyToSlab, cutFromSlab, FROM_SLAB, giveScratch, ON_HEAP, SCRATCH_SIZE, takeScratch, zeroed } from './memory.ts';
 import type { Kernels } from './options.ts';
 import { decodeUtf8 } from './utf8.ts';
 
@@ -20,6 +20,7 @@ const IN_PLACE_FROM = 4096;
 
 export class Content {
   readonly #decode: (bytes: Uint8Array, start: number, end: number) => string | null;
+  readonly #decodeAscii: (bytes: Uint8Array, start: number, end: number) => string | null;
   readonly #mask: Kernels['applyMask'];
   readonly #copy: Kernels['copyMasked'];
   readonly isUtf8: Kernels['isUtf8'];
@@ -29,13 +30,15 @@ export class Content {
 
   constructor(kernels: Kernels | undefined) {
     this.#decode = kernels?.decodeUtf8 ?? decodeUtf8;
+    this.#decodeAscii = kernels?.decodeAscii ?? this.#decode;
     this.#mask = kernels?.applyMask;
     this.#copy = kernels?.copyMasked;
     this.isUtf8 = kernels?.isUtf8;
     this.allocate = kernels?.allocate ?? zeroed;
   }
   isMadeOf(kernels: Kernels | undefined): boolean {
-    const text = this.#decode === (kernels?.decodeUtf8 ?? decodeUtf8) && this.isUtf8 === kernels?.isUtf8;
+    const decode = kernels?.decodeUtf8 ?? decodeUtf8;
+    const text = this.#decode === decode && this.#decodeAscii === (kernels?.decodeAscii ?? decode) && this.isUtf8 === kernels?.isUtf8;
     return (
       text && this.#mask === kernels?.applyMask && this.#copy === kernels?.copyMasked && this.allocate === (kernels?.allocate ?? zeroed)
     );
@@ -68,17 +71,15 @@ export class Content {
       this.unmask(bytes, start, end, key, 0);
       return this.#decode(bytes, start, end);
     }
-    const at = copyForText(bytes, start, end, key);
-    if (at >= 0) return this.#decode(textMemory, at, at + size);
-    if (size > SCRATCH_SIZE) {
-      const memory = new Uint8Array(size);
-      this.copy(bytes, start, end, memory, 0, key, 0);
-      return this.#decode(memory, 0, size);
+    if (copyForText(bytes, start, end, key)) {
+      const { bytes: copied, start: at, isAscii } = copiedText;
+      return isAscii ? this.#decodeAscii(copied, at, at + size) : this.#decode(copied, at, at + size);
     }
-    const scratch = takeScratch();
-    this.copy(bytes, start, end, scratch, 0, key, 0);
-    const text = this.#decode(scratch, 0, size);
-    giveScratch(scratch);
+    const isLarge = size > SCRATCH_SIZE;
+    const memory = isLarge ? this.memory(size) : takeScratch();
+    this.copy(bytes, start, end, memory, 0, key, 0);
+    const text = this.#decode(memory, 0, size);
+    if (!isLarge) giveScratch(memory);
     return text;
   }
 
@@ -90,18 +91,19 @@ export class Content {
     }
     const cut = copyToSlab(bytes, start, end, key, this.allocate);
     if (cut !== null) return cut;
-    const memory = this.memory(size);
+    const memory = size > ON_HEAP && size <= FROM_SLAB ? cutFromSlab(size, this.allocate) : this.memory(size);
     this.copy(bytes, start, end, memory, 0, key, 0);
     return memory;
   }
 
-  /** Memory for a message of `size` bytes: what came back, if it fits and is at most twice as large. */
+  /** Memory for `size` bytes that is at most twice as large: what came back, if it fits. */
   memory(size: number): Uint8Array {
     const spare = this.#spare;
-    if (spare === null || size > spare.length || size * 2 < spare.length) return messageMemory(size, this.allocate);
+    if (spare === null || size > spare.length || size * 2 < spare.length) return this.allocate(size);
     this.#spare = null;
     return spare.length === size ? spare : new Uint8Array(spare.buffer, 0, size);
   }
+  /** Memory that nobody uses any more, for the next message. */
   recycle(data: Uint8Array): void {
     const size = data.buffer.byteLength;
     if (data.byteOffset !== 0 || data.length * 2 < size || size < IN_PLACE_FROM || size > MOST_SPARE) return;

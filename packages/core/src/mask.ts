@@ -60,7 +60,7 @@ function maskWords(bytes: Uint8Array, start: number, end: number, key: number): 
     (bytes[at++] as number) ^= key;
   }
   const wordEnd = (base + end) >> 2;
-  const words = wordsOf(bytes.buffer, wordEnd);
+  const words = wordsOf(bytes, wordEnd);
   // not covered: no machine at hand is big-endian.
   const inMemory = littleEndian ? swapOctets(key) : key | 0;
   let word = (base + at) >> 2;

@@ -2,13 +2,13 @@
  * Memory of the receiver: scratch for bytes that live until a call returns, and the memory of binary messages.
  *
  * Scratch is taken and given back, since a callback may feed another connection. If a callback throws, the piece is not given back, and the
- * next taker makes a new one. Beware: binary messages of 65 to 2048 bytes are cut from a slab of 8 KiB, because an `ArrayBuffer` of their own
+ * next taker makes a new one. Up to 512 KiB of it wait, which is what messages of 1 MiB pass through (`assembly.ts`). Beware: binary messages of 65 to 2048 bytes are cut from a slab of 8 KiB, because an `ArrayBuffer` of their own
  * costs four times as much to make; such a message keeps up to 8 KiB alive (bench: `parse`, 125 B).
  */
 import { littleEndian, WORDS_UNTIL, wordsOf } from './views.ts';
 
 export const SCRATCH_SIZE = 65536;
-const MOST_SCRATCH = 4;
+const MOST_SCRATCH = 8;
 const scratches: Uint8Array[] = [];
 
 export function takeScratch(): Uint8Array {
@@ -19,8 +19,8 @@ export function giveScratch(bytes: Uint8Array): void {
 }
 
 /** Up to here V8 keeps the bytes of a typed array in the object, where it is built to. */
-const ON_HEAP = 64;
-const FROM_SLAB = 2048;
+export const ON_HEAP = 64;
+export const FROM_SLAB = 2048;
 const SLAB = 8192;
 /** Beyond, a native copy and a kernel are faster than a loop. */
 const WORDS_UP_TO = 384;
@@ -46,17 +46,15 @@ function cut(size: number, alignment: number, allocate: Allocate): number {
   return at;
 }
 
-/** New memory of exactly `size` bytes, which the caller fills. */
-export function messageMemory(size: number, allocate: Allocate): Uint8Array {
-  if (size <= ON_HEAP) return allocate(size);
-  if (size > FROM_SLAB) return allocate(size);
+/** New memory of exactly `size` bytes, at most `FROM_SLAB`, which the caller fills. */
+export function cutFromSlab(size: number, allocate: Allocate): Uint8Array {
   const at = cut(size, 0, allocate);
   return new Uint8Array(slabBuffer, at, size);
 }
 
 /** Can a loop over words copy this? */
-function isShort(bytes: Uint8Array, start: number, size: number): boolean {
-  return size > ON_HEAP && size <= WORDS_UP_TO && bytes.byteOffset + start + size <= WORDS_UNTIL;
+function goesByWords(bytes: Uint8Array, start: number, size: number): boolean {
+  return littleEndian && size > ON_HEAP && size <= WORDS_UP_TO && bytes.byteOffset + start + size <= WORDS_UNTIL;
 }
 
 /**
@@ -65,59 +63,81 @@ function isShort(bytes: Uint8Array, start: number, size: number): boolean {
  */
 export function copyToSlab(bytes: Uint8Array, start: number, end: number, key: number, allocate: Allocate): Uint8Array | null {
   const size = end - start;
-  if (!isShort(bytes, start, size)) return null;
+  if (!goesByWords(bytes, start, size)) return null;
   const to = cut(size, (bytes.byteOffset + start) & 3, allocate);
   copyWords(bytes, start, size, key, slab, slabWords, to);
   return new Uint8Array(slabBuffer, to, size);
 }
 
-/** Short text is copied here to be decoded, which happens before anything else can. */
 const textWords = new Int32Array((WORDS_UP_TO >> 2) + 2);
-export const textMemory: Uint8Array = new Uint8Array(textWords.buffer);
+/** Where `copyForText` has put a text, which is decoded before anything else can happen. */
+export const copiedText: { readonly bytes: Uint8Array; start: number; isAscii: boolean } = {
+  bytes: new Uint8Array(textWords.buffer),
+  start: 0,
+  isAscii: false,
+};
 
-/** The same into `textMemory`: returns where the text begins there, -1 for sizes that do not go by words. */
-export function copyForText(bytes: Uint8Array, start: number, end: number, key: number): number {
+/** As `copyToSlab`, into `copiedText`. False for sizes that do not go by words. */
+export function copyForText(bytes: Uint8Array, start: number, end: number, key: number): boolean {
   const size = end - start;
-  if (!isShort(bytes, start, size)) return -1;
+  if (!goesByWords(bytes, start, size)) return false;
   const to = (bytes.byteOffset + start) & 3;
-  copyWords(bytes, start, size, key, textMemory, textWords, to);
-  return to;
+  copiedText.start = to;
+  copiedText.isAscii = (copyWords(bytes, start, size, key, copiedText.bytes, textWords, to) & HIGH_BITS) === 0;
+  return true;
 }
 
-/** `target` and `targetWords` show the same buffer from its first byte; `to` is as far from a word as the source. */
+/** Set in every byte that is not ASCII, four at a time. */
+const HIGH_BITS = 0x80808080;
+
+/**
+ * `target` and `targetWords` show the same buffer from its first byte; `to` is as far from a word as the source. Whole words are copied, those at
+ * the ends too, without the bytes in them that are not of the payload. Returns all words, ORed.
+ */
 function copyWords(
   bytes: Uint8Array,
   start: number,
   size: number,
-  key: number,
+  maskKey: number,
   target: Uint8Array,
   targetWords: Int32Array,
   to: number,
-): void {
+): number {
   const from = bytes.byteOffset + start;
-  const wordEnd = (from + size) >> 2;
-  const words = wordsOf(bytes.buffer, wordEnd);
-  let at = 0;
-  let rotated = key;
-  while (((from + at) & 3) !== 0) {
-    rotated = (rotated << 8) | (rotated >>> 24);
-    target[to + at] = (bytes[start + at] as number) ^ rotated;
-    at++;
-  }
-  // not covered: the other order needs a big-endian machine.
-  const inMemory = littleEndian ? (rotated << 24) | ((rotated & 0xff00) << 8) | ((rotated >>> 8) & 0xff00) | (rotated >>> 24) : rotated | 0;
-  let source = (from + at) >> 2;
-  let next = (to + at) >> 2;
+  const end = from + size;
+  const words = wordsOf(bytes, end >> 2);
+  const before = (from & 3) << 3;
+  // In memory the first octet of the key is the lowest; the first word begins that many bits before the payload.
+  const swapped = (maskKey << 24) | ((maskKey & 0xff00) << 8) | ((maskKey >>> 8) & 0xff00) | (maskKey >>> 24);
+  const key = (swapped << before) | (swapped >>> (32 - before));
+  let source = from >> 2;
+  let next = to >> 2;
+  let all = ((words[source++] as number) ^ key) & (-1 << before);
+  targetWords[next++] = all;
+  const wordEnd = end >> 2;
   for (const last = wordEnd - 4; source <= last; source += 4) {
-    targetWords[next] = (words[source] as number) ^ inMemory;
-    targetWords[next + 1] = (words[source + 1] as number) ^ inMemory;
-    targetWords[next + 2] = (words[source + 2] as number) ^ inMemory;
-    targetWords[next + 3] = (words[source + 3] as number) ^ inMemory;
+    const a = (words[source] as number) ^ key;
+    const b = (words[source + 1] as number) ^ key;
+    const c = (words[source + 2] as number) ^ key;
+    const d = (words[source + 3] as number) ^ key;
+    targetWords[next] = a;
+    targetWords[next + 1] = b;
+    targetWords[next + 2] = c;
+    targetWords[next + 3] = d;
+    all |= a | b | c | d;
     next += 4;
   }
-  for (; source < wordEnd; source++) targetWords[next++] = (words[source] as number) ^ inMemory;
-  for (at = (wordEnd << 2) - from; at < size; at++) {
-    rotated = (rotated << 8) | (rotated >>> 24);
-    target[to + at] = (bytes[start + at] as number) ^ rotated;
+  for (; source < wordEnd; source++) {
+    const word = (words[source] as number) ^ key;
+    targetWords[next++] = word;
+    all |= word;
   }
+  // One by one, since the memory may end within the word.
+  for (let at = (wordEnd << 2) - from, shift = 0; at < size; at++) {
+    const byte = (bytes[start + at] as number) ^ ((key >>> shift) & 0xff);
+    target[to + at] = byte;
+    all |= byte;
+    shift += 8;
+  }
+  return all;
 }

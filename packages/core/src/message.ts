@@ -3,8 +3,8 @@
  */
 import { Assembly } from './assembly.ts';
 import type { MessageKind } from './common.ts';
+import type { Content } from './content.ts';
 import type { TransformOutput } from './extension.ts';
-import type { Allocate } from './memory.ts';
 import { giveScratch, SCRATCH_SIZE, takeScratch } from './memory.ts';
 import type { TextCheck } from './text-check.ts';
 
@@ -24,8 +24,8 @@ export class InboundMessage {
   readonly carry: Uint8Array | null;
   carried = 0;
 
-  constructor(kind: MessageKind, transformed: boolean, check: TextCheck | null, carries: boolean, allocate: Allocate) {
-    this.assembly = new Assembly(allocate);
+  constructor(kind: MessageKind, transformed: boolean, check: TextCheck | null, carries: boolean, content: Content) {
+    this.assembly = new Assembly(content);
     this.kind = kind;
     this.transformed = transformed;
     this.check = check;

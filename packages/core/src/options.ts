@@ -49,6 +49,8 @@ export interface Negotiated {
 export interface Kernels {
   /** The text of valid UTF-8, or null. Keeps a BOM. */
   readonly decodeUtf8?: (bytes: Uint8Array, start: number, end: number) => string | null;
+  /** The same for bytes that are known to be ASCII, so nothing is left to check. Default: `decodeUtf8`. */
+  readonly decodeAscii?: (bytes: Uint8Array, start: number, end: number) => string | null;
   readonly isUtf8?: (bytes: Uint8Array, start: number, end: number) => boolean;
   /** As `applyMask` in `@ferrywire/core/frame`. */
   readonly applyMask?: (bytes: Uint8Array, start: number, end: number, maskKey: number, phase: number) => number;

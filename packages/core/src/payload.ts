@@ -182,7 +182,7 @@ export class PayloadReader {
       transformed,
       check,
       this.#settings.delivery === 'chunk' && kind === 'text',
-      this.content.allocate,
+      this.content,
     );
     return this.message;
   }

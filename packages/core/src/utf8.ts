@@ -117,7 +117,7 @@ function skipAscii(bytes: Uint8Array, at: number, end: number): number {
       at++;
     }
     const wordEnd = (base + end) >> 2;
-    const words = wordsOf(bytes.buffer, wordEnd);
+    const words = wordsOf(bytes, wordEnd);
     let word = (base + at) >> 2;
     for (const last = wordEnd - 4; word <= last; word += 4) {
       const all = (words[word] as number) | (words[word + 1] as number) | (words[word + 2] as number) | (words[word + 3] as number);

@@ -99,7 +99,7 @@ function smallAscii(bytes: Uint8Array, start: number, end: number): string | nul
 }
 
 /** The two kernels for text, as `ConnectionOptions.kernels` takes them. */
-export function textKernels(module: BufferModule, choice: DecoderChoice): Required<Pick<Kernels, 'decodeUtf8' | 'isUtf8'>> {
+export function textKernels(module: BufferModule, choice: DecoderChoice): Required<Pick<Kernels, 'decodeUtf8' | 'decodeAscii' | 'isUtf8'>> {
   const { Buffer, isAscii, isUtf8: isUtf8Native } = module;
   const most = module.constants.MAX_STRING_LENGTH;
   const native = Buffer.prototype as NativeBuffer;
@@ -127,5 +127,6 @@ export function textKernels(module: BufferModule, choice: DecoderChoice): Requir
     const text = utf8Slice.call(bytes, start, end);
     return text.indexOf('\ufffd') === -1 || isUtf8(bytes, start, end) ? text : null;
   };
-  return { decodeUtf8, isUtf8 };
+  const decodeAscii: Decode = (bytes, start, end) => (end - start > most ? null : latin1Slice.call(bytes, start, end));
+  return { decodeUtf8, decodeAscii, isUtf8 };
 }
