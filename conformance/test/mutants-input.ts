@@ -87,13 +87,6 @@ export const inputMutants: readonly Mutant[] = [
     ['if (text === null)\n            return false;', 'if (text !== null)\n            return false;', 'RFC 6455 8.1', '6.*'],
     ["kind === 'text' ? new TextCheck", "kind !== 'text' ? new TextCheck", 'RFC 6455 5.6', 'F.4.*'],
     [`if (kind === 'text')\n            this.#outlet.text(`, `if (kind !== 'text')\n            this.#outlet.text(`, 'RFC 6455 5.4', '5.*'],
-    [
-      'if (message.size > this.#settings.maxMessageSize)',
-      'if (message.size > this.#settings.maxMessageSize + 1)',
-      'RFC 6455 10.4',
-      'F.8.*',
-    ],
-    ['if (message.size > this.#settings.maxMessageSize)', 'if (message.size < this.#settings.maxMessageSize)', 'RFC 7692 7.2', '12.1.1'],
     ['if (message.transformed)', 'if (!message.transformed)', 'RFC 7692 7.2', '12.1.1'],
     [
       'if (check !== null && check.push(target, offset, offset + room) !== -1)',
@@ -103,6 +96,15 @@ export const inputMutants: readonly Mutant[] = [
     ],
     ['message.frames === 1 && !message.transformed', '!message.transformed', 'RFC 6455 5.4', '5.*'],
     ['message.frames === 1 && !message.transformed', 'message.frames === 1', 'RFC 7692 7.2', '12.1.1'],
+  ]),
+  ...mutantsOf('message-decoder.js', [
+    [
+      'if (message.size > this.#settings.maxMessageSize)',
+      'if (message.size > this.#settings.maxMessageSize + 1)',
+      'RFC 6455 10.4',
+      'F.8.*',
+    ],
+    ['if (message.size > this.#settings.maxMessageSize)', 'if (message.size < this.#settings.maxMessageSize)', 'RFC 7692 7.2', '12.1.1'],
   ]),
   ...mutantsOf('content.js', [
     ['if (unit >= 0x80)', 'if (unit > 0x80)', 'RFC 3629 3', '6.*'],

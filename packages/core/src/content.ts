@@ -7,7 +7,18 @@
  */
 import { applyMask, copyMasked } from './mask.ts';
 import type { Allocate } from './memory.ts';
-import { copiedText, copyForText, copyToSlab, cutFromSlab, FROM_SLAB, giveScratch, ON_HEAP, SCRATCH_SIZE, takeScratch, zeroed } from './memory.ts';
+import {
+  copiedText,
+  copyForText,
+  copyToSlab,
+  cutFromSlab,
+  FROM_SLAB,
+  giveScratch,
+  ON_HEAP,
+  SCRATCH_SIZE,
+  takeScratch,
+  zeroed,
+} from './memory.ts';
 import type { Kernels } from './options.ts';
 import { decodeUtf8 } from './utf8.ts';
 

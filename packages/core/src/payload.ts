@@ -1,6 +1,6 @@
 /**
- * The payload of data frames into what the application asked for (RFC 6455 sections 5.4, 5.6, 8.1; RFC 7692 section 6.2): whole messages,
- * decoded pieces or raw spans, through the transforms of extensions where a message has them.
+ * The payload of data frames into what the application asked for (RFC 6455 sections 5.4, 5.6, 8.1): whole messages, decoded pieces or raw
+ * spans. Messages that extensions decode take the way through `message-decoder.ts`.
  *
  * One call of `step` makes at most one delivery and says first how much of the input it used, so a callback may pause or throw and nothing
  * is lost or told twice. Text is checked as it comes; what precedes the bad byte is delivered, then the connection fails.
@@ -8,50 +8,19 @@
 import type { MessageKind } from './common.ts';
 import type { Content } from './content.ts';
 import { giveScratch, SCRATCH_SIZE, takeScratch } from './memory.ts';
-import { AssemblyOutput, InboundMessage } from './message.ts';
+import { InboundMessage } from './message.ts';
+import type { Cursor, DecodedOutput } from './message-decoder.ts';
+import { MessageDecoder } from './message-decoder.ts';
 import type { Outlet } from './outlet.ts';
 import type { InboundPipeline } from './pipeline.ts';
-import { Piece } from './pipeline.ts';
 import type { Settings } from './settings.ts';
 import { TextCheck } from './text-check.ts';
 import { incompleteTail } from './utf8.ts';
 import type { Violation } from './violations.ts';
-import { isViolation, violations } from './violations.ts';
+import { violations } from './violations.ts';
 
-/** What is read of the input. `Receiver` is the only one. */
-export interface Cursor {
-  /** Of `given` bytes only the first `used` were. To be called before anything is delivered. */
-  rewind(given: number, used: number): void;
-}
-
-/** Bytes of compressed input per step. */
-const SLICE = 16384;
-/** Room for decoded output per delivery. */
-const PIECE = 16384;
-/** Decoded bytes per turn, unless its time is up before; then other connections get theirs. */
-const TURN = 2 << 20;
-/** A transform that says 'more' this many times without using or giving anything is broken. */
-const MOST_IDLE_STEPS = 64;
 /** From this many bytes on a piece of transferred input is kept by reference, when it fills half of its memory. */
 const REFERENCE_FROM = 16384;
-const assemblyOutput: AssemblyOutput = new AssemblyOutput();
-
-/** The transforms of a connection that has any, and the work that is left of them. */
-class Work {
-  readonly pipeline: InboundPipeline;
-  /** Is work left that needs no input? */
-  unfinished = false;
-  /** Is that work to go on only after `wake` or in the next turn? */
-  waits = false;
-  budget = TURN;
-  idle = 0;
-  /** Follows what has been delivered. */
-  broken: Violation | null = null;
-
-  constructor(pipeline: InboundPipeline) {
-    this.pipeline = pipeline;
-  }
-}
 
 /** What becomes of data once the application has called `close()`. */
 interface Restriction {
@@ -61,7 +30,7 @@ interface Restriction {
   discarding: boolean;
 }
 
-export class PayloadReader {
+export class PayloadReader implements DecodedOutput {
   message: InboundMessage | null = null;
   /** Unfragmented messages need nothing of this class but `wholeText` and `wholeBinary`. */
   plain: boolean;
@@ -70,7 +39,7 @@ export class PayloadReader {
   bytes = 0;
   readonly #settings: Settings;
   readonly #outlet: Outlet;
-  readonly #work: Work | null;
+  readonly #decoder: MessageDecoder | null;
   #restriction: Restriction | null = null;
   /** `endOfMessage` has been told. */
   #told = false;
@@ -78,7 +47,7 @@ export class PayloadReader {
   constructor(settings: Settings, pipeline: InboundPipeline | null, outlet: Outlet) {
     this.#settings = settings;
     this.#outlet = outlet;
-    this.#work = pipeline === null ? null : new Work(pipeline);
+    this.#decoder = pipeline === null ? null : new MessageDecoder(settings, outlet, pipeline, this);
     this.plain = settings.delivery === 'message' && pipeline === null;
   }
 
@@ -87,11 +56,11 @@ export class PayloadReader {
   }
   /** Is work left that needs no input? */
   get unfinished(): boolean {
-    return this.#work?.unfinished === true;
+    return this.#decoder?.unfinished === true;
   }
   /** Is that work to go on only after `wake` or in the next turn? */
   get waits(): boolean {
-    return this.#work?.waits === true;
+    return this.#decoder?.waits === true;
   }
 
   /** Does parsing stop after each event, and is there one? */
@@ -115,15 +84,11 @@ export class PayloadReader {
   }
   /** A new turn: step budgets start again. `fresh`: for new input; else for work that is left. */
   refill(fresh: boolean): void {
-    const work = this.#work;
-    if (work === null) return;
-    work.budget = TURN;
-    work.waits = false;
-    work.pipeline.time.start(fresh);
+    this.#decoder?.refill(fresh);
   }
   /** Has this turn's share of work been done? */
   get exhausted(): boolean {
-    return this.#work?.waits === true && this.#work.budget <= 0;
+    return this.#decoder?.exhausted === true;
   }
   #keeps(size: number): boolean {
     const restriction = this.#restriction;
@@ -174,16 +139,10 @@ export class PayloadReader {
   /* Messages in pieces. */
 
   begin(kind: MessageKind, rsv: number): InboundMessage {
-    const transformed = this.#work?.pipeline.begin(kind, rsv) ?? false;
+    const transformed = this.#decoder?.begin(kind, rsv) ?? false;
     const check = kind === 'text' ? new TextCheck(this.content.isUtf8) : null;
     this.#told = false;
-    this.message = new InboundMessage(
-      kind,
-      transformed,
-      check,
-      this.#settings.delivery === 'chunk' && kind === 'text',
-      this.content,
-    );
+    this.message = new InboundMessage(kind, transformed, check, this.#settings.delivery === 'chunk' && kind === 'text', this.content);
     return this.message;
   }
   start(kind: MessageKind): void {
@@ -206,7 +165,7 @@ export class PayloadReader {
     cursor: Cursor,
   ): Violation | null {
     const message = this.message as InboundMessage;
-    if (message.transformed) return this.#transform(this.#work as Work, message, bytes, start, end, key, phase, last, cursor);
+    if (message.transformed) return (this.#decoder as MessageDecoder).step(message, bytes, start, end, key, phase, last, cursor);
     if (start === end) return null;
     if (this.#settings.delivery === 'message') return this.#assemble(message, bytes, start, end, key, phase, own, left);
     if (message.carry !== null) return this.#text(message, message.carry, bytes, start, end, key, phase, last, cursor);
@@ -264,10 +223,10 @@ export class PayloadReader {
       cursor.rewind(end - start, bad - start);
       to = bad;
     }
-    this.#piece(message, bytes, start, to, last && bad === -1);
+    this.piece(message, bytes, start, to, last && bad === -1);
     return null;
   }
-  #piece(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean): void {
+  piece(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean): void {
     const complete = last && (message.check === null || message.check.end());
     message.size += end - start;
     if (this.#outlet.target !== null) {
@@ -297,151 +256,24 @@ export class PayloadReader {
     const taken = bad === -1 ? used : bad - carried;
     if (taken < end - start) cursor.rewind(end - start, taken);
     message.size += taken;
-    const text = this.#codePoints(message, carry, scratch, carried + taken);
+    const text = this.codePoints(message, carry, scratch, carried + taken);
     giveScratch(scratch);
     if (bad !== -1 && text === '') return violations.WS_INVALID_UTF8;
-    this.#textPiece(text, last && taken === end - start && message.carried === 0);
+    this.textPiece(text, last && taken === end - start && message.carried === 0);
     return null;
   }
   /** The text of `scratch[0, size)`, of which up to three bytes are carried over. */
-  #codePoints(message: InboundMessage, carry: Uint8Array, scratch: Uint8Array, size: number): string {
+  codePoints(message: InboundMessage, carry: Uint8Array, scratch: Uint8Array, size: number): string {
     const tail = incompleteTail(scratch, 0, size);
     for (let i = 0; i < tail; i++) carry[i] = scratch[size - tail + i] as number;
     message.carried = tail;
     // not covered: the bytes were checked, so decoding them cannot fail.
     return this.content.decode(scratch, 0, size - tail) ?? '';
   }
-  #textPiece(text: string, last: boolean): void {
+  textPiece(text: string, last: boolean): void {
     if (this.#keeps(text.length)) this.#outlet.textPiece(text, last);
   }
 
-  /* Messages that extensions decode. */
-
-  #transform(
-    work: Work,
-    message: InboundMessage,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    key: number,
-    phase: number,
-    last: boolean,
-    cursor: Cursor,
-  ): Violation | null {
-    if (work.broken !== null) return work.broken;
-    if (work.budget <= 0) {
-      work.unfinished = true;
-      work.waits = true;
-      cursor.rewind(end - start, 0);
-      return null;
-    }
-    const given = end - start;
-    const slice = given < SLICE ? given : SLICE;
-    // Never in place: a transform may leave input unused, which must not be unmasked twice.
-    const masked = key !== 0 && slice > 0;
-    const input = masked ? takeScratch() : bytes;
-    const from = masked ? 0 : start;
-    if (masked) this.content.copy(bytes, start, start + slice, input, 0, key, phase);
-    const violation = this.#decode(work, message, input, from, from + slice, given, last && slice === given, cursor);
-    if (masked) giveScratch(input);
-    return violation;
-  }
-
-  #decode(
-    work: Work,
-    message: InboundMessage,
-    input: Uint8Array,
-    start: number,
-    end: number,
-    given: number,
-    ending: boolean,
-    cursor: Cursor,
-  ): Violation | null {
-    const room = this.#settings.maxMessageSize - message.size + 1;
-    if (this.#settings.delivery === 'message') {
-      assemblyOutput.open(message, Math.min(room, work.budget));
-      const problem = this.#push(work, input, start, end, given, ending, assemblyOutput, 0, cursor);
-      // What has to wait for the peer keeps no scratch; and which fault comes first is for the check to say.
-      if (problem !== null || message.size > this.#settings.maxMessageSize || work.waits || (!work.unfinished && !ending))
-        assemblyOutput.spill();
-      const { invalid } = assemblyOutput;
-      assemblyOutput.close();
-      if (invalid) return violations.WS_INVALID_UTF8;
-      if (message.size > this.#settings.maxMessageSize) return violations.WS_MESSAGE_TOO_BIG;
-      return problem;
-    }
-    const memory = this.#outlet.target ?? takeScratch();
-    const piece = new Piece(memory, Math.min(room, this.#outlet.target?.length ?? PIECE) + message.carried);
-    for (let i = 0; i < message.carried; i++) memory[i] = (message.carry as Uint8Array)[i] as number;
-    piece.used = message.carried;
-    const problem = this.#push(work, input, start, end, given, ending, piece, message.carried, cursor);
-    const over = piece.used - message.carried === room;
-    const violation = this.#deliverPiece(
-      work,
-      message,
-      memory,
-      over ? piece.used - 1 : piece.used,
-      over ? violations.WS_MESSAGE_TOO_BIG : problem,
-      cursor,
-    );
-    if (this.#outlet.target === null) giveScratch(memory);
-    return violation;
-  }
-
-  /** One step of the transforms, with `used` bytes in `out` before. Returns what they found wrong. */
-  #push(
-    work: Work,
-    input: Uint8Array,
-    start: number,
-    end: number,
-    given: number,
-    ending: boolean,
-    out: Piece | AssemblyOutput,
-    used: number,
-    cursor: Cursor,
-  ): Violation | null {
-    const { pipeline } = work;
-    const result = pipeline.push(input, start, end, ending, out);
-    if (isViolation(result)) return result;
-    const { consumed, status } = result;
-    const count = out.used - used;
-    work.budget = pipeline.time.isUp(count > 0 ? count : consumed) ? 0 : work.budget - count;
-    const whole = consumed === end - start;
-    work.waits = status === 'pending';
-    work.unfinished = status !== 'need' || !whole || (ending && !pipeline.finished);
-    work.idle = consumed > 0 || count > 0 || work.waits ? 0 : work.idle + 1;
-    if (work.unfinished && work.idle > MOST_IDLE_STEPS)
-      throw new Error('an extension asked for more steps without using or giving anything');
-    cursor.rewind(given, consumed);
-    return null;
-  }
-
-  #deliverPiece(
-    work: Work,
-    message: InboundMessage,
-    memory: Uint8Array,
-    used: number,
-    problem: Violation | null,
-    cursor: Cursor,
-  ): Violation | null {
-    const start = message.carried;
-    const bad = message.check === null ? -1 : message.check.push(memory, start, used);
-    const to = bad === -1 ? used : bad;
-    const broken = bad === -1 ? problem : violations.WS_INVALID_UTF8;
-    const last = broken === null && ended(work);
-    if (message.carry !== null) {
-      message.size += to - start;
-      const text = this.#codePoints(message, message.carry, memory, to);
-      if (text === '' && broken !== null) return broken;
-      breakOff(work, broken, cursor);
-      if (text !== '' || last) this.#textPiece(text, last && message.carried === 0);
-      return null;
-    }
-    if (to === start && broken !== null) return broken;
-    breakOff(work, broken, cursor);
-    if (to > start) this.#piece(message, memory, start, to, last);
-    return null;
-  }
   /** The end of the message. */
   finish(): Violation | null {
     const message = this.message as InboundMessage;
@@ -473,22 +305,6 @@ export class PayloadReader {
   /** The connection is over: nothing is kept. */
   drop(): void {
     this.message = null;
-    const work = this.#work;
-    if (work === null) return;
-    work.unfinished = false;
-    work.waits = false;
-    work.broken = null;
+    this.#decoder?.drop();
   }
-}
-
-/** What was decoded before the fault is delivered first; the next step fails. */
-function breakOff(work: Work, violation: Violation | null, cursor: Cursor): void {
-  work.broken = violation;
-  if (violation === null) return;
-  work.unfinished = true;
-  // The frame is not done with, though its input may be.
-  cursor.rewind(0, 0);
-}
-function ended(work: Work): boolean {
-  return !work.unfinished && work.pipeline.finished;
 }
