@@ -19,7 +19,7 @@ import {
   takeScratch,
   zeroed,
 } from './memory.ts';
-import type { Kernels } from './options.ts';
+import type { FrameScanner, Kernels } from './options.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 /** Up to here text is put together by code unit, which costs less than calling a decoder (bench: `parse`, 16 B text). */
@@ -36,6 +36,7 @@ export class Content {
   readonly #copy: Kernels['copyMasked'];
   readonly isUtf8: Kernels['isUtf8'];
   readonly allocate: Allocate;
+  readonly scanner: FrameScanner | null;
   /** The last memory that came back from the application, of whichever connection. */
   #spare: Uint8Array | null = null;
 
@@ -46,12 +47,17 @@ export class Content {
     this.#copy = kernels?.copyMasked;
     this.isUtf8 = kernels?.isUtf8;
     this.allocate = kernels?.allocate ?? zeroed;
+    this.scanner = kernels?.scanner ?? null;
   }
   isMadeOf(kernels: Kernels | undefined): boolean {
     const decode = kernels?.decodeUtf8 ?? decodeUtf8;
     const text = this.#decode === decode && this.#decodeAscii === (kernels?.decodeAscii ?? decode) && this.isUtf8 === kernels?.isUtf8;
     return (
-      text && this.#mask === kernels?.applyMask && this.#copy === kernels?.copyMasked && this.allocate === (kernels?.allocate ?? zeroed)
+      text &&
+      this.scanner === (kernels?.scanner ?? null) &&
+      this.#mask === kernels?.applyMask &&
+      this.#copy === kernels?.copyMasked &&
+      this.allocate === (kernels?.allocate ?? zeroed)
     );
   }
 
@@ -92,6 +98,19 @@ export class Content {
     const text = this.#decode(memory, 0, size);
     if (!isLarge) giveScratch(memory);
     return text;
+  }
+
+  /** As `text`, of bytes that are not masked and of which it is known whether they are ASCII. */
+  plainText(bytes: Uint8Array, start: number, end: number, isAscii: boolean): string | null {
+    if (!isAscii) return this.#decode(bytes, start, end);
+    return (end - start <= SHORT_TEXT ? shortText(bytes, start, end, 0) : null) ?? this.#decodeAscii(bytes, start, end);
+  }
+
+  /** A copy of `bytes[0, size)`, for messages to be shown in place. */
+  window(bytes: Uint8Array, size: number): ArrayBuffer {
+    const memory = this.allocate(size);
+    memory.set(size === bytes.length ? bytes : bytes.subarray(0, size));
+    return memory.buffer;
   }
 
   binary(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): Uint8Array {

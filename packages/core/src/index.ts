@@ -21,6 +21,6 @@ export type {
   TransformStatus,
 } from './extension.ts';
 export type { LenientFlags } from './frame.ts';
-export type { ConnectionOptions, Delivery, Kernels, Limits, Negotiated, Timeouts } from './options.ts';
+export type { ConnectionOptions, Delivery, FrameScanner, Kernels, Limits, Negotiated, Timeouts } from './options.ts';
 export type { TraceEntry } from './trace.ts';
 export type { Violation, ViolationCode } from './violations.ts';

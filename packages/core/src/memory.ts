@@ -21,7 +21,7 @@ export function giveScratch(bytes: Uint8Array): void {
 /** Up to here V8 keeps the bytes of a typed array in the object, where it is built to. */
 export const ON_HEAP = 64;
 export const FROM_SLAB = 2048;
-const SLAB = 8192;
+export const SLAB = 8192;
 /** Beyond, a native copy and a kernel are faster than a loop. */
 const WORDS_UP_TO = 384;
 

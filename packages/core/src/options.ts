@@ -46,6 +46,19 @@ export interface Negotiated {
 }
 
 /** Faster versions of pure functions, supplied by an adapter for its runtime. The plain ones are the default and the oracle. */
+export interface FrameScanner {
+  /** The input of the last call, in which the payload of the frames found is unmasked. Overwritten by the next call. */
+  readonly bytes: Uint8Array;
+  /** Three numbers for each of them: where in `bytes` its payload begins, where it ends, and the sum of 1 if it is binary and 2 if it is not ASCII. */
+  readonly frames: Int32Array;
+  /**
+   * Copies `bytes[start, end)`, at most 8192 bytes, and returns with how many frames it begins that are whole, unfragmented messages (RFC 6455
+   * section 5.2) without reserved bits, masked, with the shortest form of length and at most `maxSize` bytes (0 to 2048) of payload. Does not
+   * write to the input.
+   */
+  scan(bytes: Uint8Array, start: number, end: number, maxSize: number): number;
+}
+
 export interface Kernels {
   /** The text of valid UTF-8, or null. Keeps a BOM. */
   readonly decodeUtf8?: (bytes: Uint8Array, start: number, end: number) => string | null;
@@ -59,6 +72,8 @@ export interface Kernels {
    * the slabs that those of 65 to 2048 bytes are cut from. What it returns for up to 64 bytes may be a cut of something larger itself.
    */
   readonly allocate?: (size: number) => Uint8Array<ArrayBuffer>;
+  /** Finds and unmasks short messages many at a time; without it they are found one by one. */
+  readonly scanner?: FrameScanner;
   /** As `copyMasked` in `@ferrywire/core/frame`. */
   readonly copyMasked?: (
     source: Uint8Array,

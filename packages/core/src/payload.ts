@@ -11,6 +11,7 @@ import { giveScratch, SCRATCH_SIZE, takeScratch } from './memory.ts';
 import { InboundMessage } from './message.ts';
 import type { Cursor, DecodedOutput } from './message-decoder.ts';
 import { MessageDecoder } from './message-decoder.ts';
+import type { FrameScanner } from './options.ts';
 import type { Outlet } from './outlet.ts';
 import type { InboundPipeline } from './pipeline.ts';
 import type { Settings } from './settings.ts';
@@ -112,6 +113,24 @@ export class PayloadReader implements DecodedOutput {
     this.messages++;
     this.bytes += end - start;
     this.#outlet.binary(data);
+  }
+  /** As `wholeText`, of bytes that are not masked and of which it is known whether they are ASCII. */
+  plainText(bytes: Uint8Array, start: number, end: number, isAscii: boolean): boolean {
+    const text = this.content.plainText(bytes, start, end, isAscii);
+    if (text === null) return false;
+    this.messages++;
+    this.bytes += end - start;
+    this.#outlet.text(text);
+    return true;
+  }
+  plainBinary(data: Uint8Array): void {
+    this.messages++;
+    this.bytes += data.length;
+    this.#outlet.binary(data);
+  }
+  /** Finds short frames many at a time. Null where parsing stops after each event. */
+  get scanner(): FrameScanner | null {
+    return this.#outlet.lazy ? null : this.content.scanner;
   }
   get wholeHere(): boolean {
     const message = this.message;

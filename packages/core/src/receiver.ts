@@ -16,6 +16,7 @@ import { giveFrame, takeFrame } from './frame-in-progress.ts';
 import type { Outlet } from './outlet.ts';
 import { PayloadReader } from './payload.ts';
 import type { InboundPipeline } from './pipeline.ts';
+import { isWorthScanning, scanFrames } from './scan.ts';
 import type { Settings } from './settings.ts';
 import type { FragmentationState } from './state.ts';
 import { fragmentation, frameClass } from './state.ts';
@@ -109,6 +110,7 @@ export class Receiver {
     const payload = this.payload;
     const { maskBit, maxWhole: max } = this.#settings;
     const headerSize = maskBit === 0 ? 2 : 6;
+    const scanner = maskBit === 0 ? null : payload.scanner;
     let at = this.position;
     while (end - at >= headerSize) {
       const first = bytes[at] as number;
@@ -125,6 +127,14 @@ export class Receiver {
       }
       const to = from + size;
       if (to > end || size > max) return;
+      if (scanner !== null && isWorthScanning(size, at, end)) {
+        if (!scanFrames(scanner, payload, this, bytes, end, max)) this.#fail(violations.WS_INVALID_UTF8);
+        if (this.stop) return;
+        if (this.position > at) {
+          at = this.position;
+          continue;
+        }
+      }
       let key = 0;
       if (maskBit !== 0) {
         key =

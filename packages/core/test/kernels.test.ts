@@ -7,7 +7,10 @@ import { extension, identity } from './extension-helpers.ts';
 import { roles } from './sending-helpers.ts';
 
 /** The plain functions, with the sizes that they were asked for. */
-function counted(): { readonly kernels: Required<Omit<Kernels, 'allocate'>>; readonly calls: string[] } {
+function counted(): {
+  readonly kernels: Required<Pick<Kernels, 'applyMask' | 'copyMasked' | 'decodeUtf8' | 'isUtf8'>>;
+  readonly calls: string[];
+} {
   const calls: string[] = [];
   return {
     calls,

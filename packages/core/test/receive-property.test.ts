@@ -21,6 +21,7 @@ import {
   utf8,
 } from './connection-helpers.ts';
 import { Asynchronous, extension, identity, repeater, xor } from './extension-helpers.ts';
+import { plainScanner } from './plain-scanner.ts';
 import { type ModelLimits, model } from './receive-model.ts';
 import { deliveries, scripts, type Usage, usages, wireOf } from './receive-scripts.ts';
 
@@ -308,6 +309,38 @@ describe('kernels', () => {
     300_000,
   );
 });
+
+it('a scanner of frames gives the same results as the loop over single frames', () => {
+  const scanner = plainScanner();
+  const short = fc.record({
+    opcode: fc.constantFrom(1, 2),
+    size: fc.oneof(fc.integer({ min: 0, max: 130 }), fc.integer({ min: 0, max: 2100 })),
+    content: fc.constantFrom('x', 'é', '😀'),
+    // Seldom, or no text would come whole.
+    bad: fc.option(fc.nat(2100), { freq: 300 }),
+    other: fc.option(fc.constantFrom('ping', 'fragments'), { freq: 20 }),
+  });
+  fc.assert(
+    fc.property(fc.array(short, { minLength: 30, maxLength: 150 }), scripts('server'), usages, (messages, script, usage) => {
+      const peer = open({ role: 'server' }).peer;
+      const parts = messages.map(({ opcode, size, content, bad, other }) => {
+        const payload = opcode === 1 ? utf8(content.repeat(Math.ceil(size / Buffer.byteLength(content)))) : pattern(size, size);
+        if (bad !== null && bad < payload.length) payload[bad] = 0xff;
+        const whole = peer.frame({ opcode, payload });
+        if (other === 'ping') return concat(peer.ping('between'), whole);
+        return other === 'fragments' ? concat(peer.text('a', false), peer.continuation('b', true), whole) : whole;
+      });
+      const wire = concat(...parts, wireOf(script));
+      const plain = play({ role: 'server', delivery: 'message' }, usage, wire);
+      for (const input of ['reused', 'transferred'] as const) {
+        expect(play({ role: 'server', delivery: 'message', kernels: { scanner } }, { ...usage, input }, wire)).toEqual(plain);
+      }
+      expect(play({ role: 'server', delivery: 'message', kernels: { scanner } }, ONE_PIECE, wire)).toEqual(plain);
+    }),
+    { numRuns: Math.floor(RUNS / 4), seed: 29 },
+  );
+  expect(scanner.found).toBeGreaterThan(2000);
+}, 300_000);
 
 /** Deliveries differ in shape and not in content. */
 it('the three deliveries carry the same messages', () => {

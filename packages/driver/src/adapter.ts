@@ -41,4 +41,5 @@ export {
   serverSettings,
 } from './adapter/options.ts';
 export { runtimeOf, type TimersModule } from './adapter/runtime.ts';
+export { scanKernel } from './adapter/scan-kernel.ts';
 export { Entry, type NativeTimers, SharedTimers } from './adapter/timers.ts';

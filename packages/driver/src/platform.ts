@@ -7,13 +7,8 @@ interface PlatformGlobals {
   atob(text: string): string;
   readonly WebAssembly?: {
     readonly Module: new (bytes: Uint8Array) => object;
-    readonly Instance: new (module: object) => { readonly exports: MaskExports };
+    readonly Instance: new (module: object) => { readonly exports: unknown };
   };
-}
-/** Of the module in `adapter/mask-kernel.ts`. */
-interface MaskExports {
-  readonly memory: { readonly buffer: ArrayBuffer };
-  mask(at: number, end: number, key: number): void;
 }
 
 const platform = globalThis as unknown as PlatformGlobals;
@@ -27,12 +22,12 @@ export function now(): number {
   return platform.performance.now();
 }
 
-/** The exports of a module in base64, or null where it cannot be compiled. */
-export function instantiateWasm(base64: string): MaskExports | null {
+/** The exports of a module in base64, of which the caller knows the type, or null where it cannot be compiled. */
+export function instantiateWasm<Exports>(base64: string): Exports | null {
   const wasm = platform.WebAssembly;
   if (wasm === undefined) return null;
   try {
-    return new wasm.Instance(new wasm.Module(Uint8Array.from(platform.atob(base64), (unit) => unit.charCodeAt(0)))).exports;
+    return new wasm.Instance(new wasm.Module(Uint8Array.from(platform.atob(base64), (unit) => unit.charCodeAt(0)))).exports as Exports;
   } catch {
     // No SIMD, or a policy against compiling.
     return null;

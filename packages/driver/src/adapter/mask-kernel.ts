@@ -26,11 +26,15 @@ const MODULE =
 const BLOCK = 65536;
 const WASM_FROM = 384;
 
+interface MaskExports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  mask(at: number, end: number, key: number): void;
+}
 type MaskKernels = Required<Pick<Kernels, 'applyMask' | 'copyMasked'>>;
 
 /** Null where there is no WebAssembly with SIMD, or a policy forbids it. */
 export function maskKernels(): MaskKernels | null {
-  const exports = instantiateWasm(MODULE);
+  const exports = instantiateWasm<MaskExports>(MODULE);
   if (exports === null) return null;
   const memory = new Uint8Array(exports.memory.buffer);
   const mask = exports.mask;

@@ -6,6 +6,7 @@ import { now } from '../platform.ts';
 import { allocateKernel, type BufferModule, cutKernel, type KernelChoice, textKernels } from './kernels.ts';
 import { maskKernels } from './mask-kernel.ts';
 import type { Runtime } from './options.ts';
+import { scanKernel } from './scan-kernel.ts';
 import { type Entry, SharedTimers } from './timers.ts';
 
 /** What is used of the module `node:timers`. */
@@ -28,6 +29,7 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: Ke
     kernels: {
       ...textKernels(buffer, choice),
       ...(choice.wasm === false ? {} : maskKernels()),
+      ...scanKernel(),
       ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel() : {}),
     },
   };

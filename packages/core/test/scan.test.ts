@@ -1,0 +1,212 @@
+/** Short messages that a kernel finds many at a time (RFC 6455 sections 5.2 to 5.6): the same as one by one, whatever callbacks do meanwhile. */
+import type { ConnectionOptions } from '@ferrywire/core';
+import { describe, expect, it } from 'vitest';
+import { concat, type Harness, messagesOf, open, pattern, peerOf, summary, toHex, utf8 } from './connection-helpers.ts';
+import { type CountedScanner, plainScanner } from './plain-scanner.ts';
+
+function server(scanner: CountedScanner, options: Partial<ConnectionOptions> = {}): Harness {
+  return open({ role: 'server', kernels: { scanner }, ...options } as Parameters<typeof open>[0]);
+}
+/** What one endpoint with a scanner and one without make of the same bytes. */
+function both(wire: Uint8Array, options: Partial<ConnectionOptions> = {}): { scanner: CountedScanner; seen: Harness; output: Uint8Array } {
+  const scanner = plainScanner();
+  const seen = server(scanner, options);
+  const oracle = open({ role: 'server', ...options } as Parameters<typeof open>[0]);
+  for (const endpoint of [seen, oracle]) endpoint.receive(Uint8Array.from(wire));
+  expect(summary(seen.seen)).toEqual(summary(oracle.seen));
+  const output = seen.output();
+  expect(output).toEqual(oracle.output());
+  expect(seen.connection.stats).toEqual(oracle.connection.stats);
+  return { scanner, seen, output };
+}
+const peer = peerOf('server');
+const many = (count: number, make: (index: number) => Uint8Array): Uint8Array =>
+  concat(...Array.from({ length: count }, (_, at) => make(at)));
+
+describe('short messages', () => {
+  it('of every size up to 2100 come as they were sent, binary and text', () => {
+    const wire = many(2101, (size) =>
+      concat(peer.binary(pattern(size, size)), peer.text('x'.repeat(size)), peer.text('é'.repeat(size >> 1))),
+    );
+    const { scanner, seen } = both(wire, { input: 'reused' });
+    expect(seen.of('binary').every(({ data }, size) => Buffer.compare(data, pattern(size, size)) === 0)).toBe(true);
+    expect(seen.of('text')).toHaveLength(4202);
+    // Frames of more than 2048 bytes, and what is left at the end, are found one by one.
+    expect(scanner.found).toBeGreaterThan(6100);
+    expect(scanner.found).toBeLessThanOrEqual(3 * 2049 + 100);
+  });
+  it('are looked for from 1024 bytes on, in windows of 8192', () => {
+    const { scanner } = both(many(10, () => peer.binary(pattern(94, 1))).subarray(0, 1000));
+    expect(scanner.calls).toBe(0);
+    const exactly = plainScanner();
+    server(exactly).receive(concat(peer.binary(pattern(1000)), peer.binary(pattern(10))));
+    expect(exactly).toMatchObject({ calls: 1, found: 2 });
+    const windows = plainScanner();
+    server(windows).receive(many(81, () => peer.binary(pattern(1016))));
+    expect(windows).toMatchObject({ found: 81, calls: 11 });
+  });
+  it('are left to the loop by a client, whose peer does not mask, and in pull mode, where parsing stops after each', () => {
+    const scanner = plainScanner();
+    const kernels = { scanner };
+    const client = open({ role: 'client', kernels });
+    client.receive(many(100, () => client.peer.binary(pattern(100))));
+    expect(client.of('binary')).toHaveLength(100);
+    const pulled = open({ role: 'server', mode: 'pull', kernels });
+    pulled.receive(many(100, () => peer.binary(pattern(100))));
+    expect(pulled.of('binary')).toHaveLength(100);
+    expect(scanner.calls).toBe(0);
+  });
+  it('are bounded by maxMessageSize', () => {
+    const wire = concat(
+      many(20, () => peer.binary(pattern(100))),
+      peer.binary(pattern(101)),
+      peer.text('never'),
+    );
+    const { scanner, seen } = both(wire, { limits: { maxMessageSize: 100 } });
+    expect(scanner.found).toBe(20);
+    expect(seen.of('binary')).toHaveLength(20);
+    expect(seen.connection.state).toBe('closing');
+  });
+  it('stop at text that is not UTF-8, after the messages before it', () => {
+    const bad = (size: number): Uint8Array => concat(utf8('a'.repeat(size - 1)), Uint8Array.of(0xc0));
+    for (const size of [1, 20, 24, 25, 500]) {
+      const wire = concat(
+        many(15, (at) => peer.text(`message ${at} ${'é'.repeat(30)}`)),
+        peer.text(bad(size)),
+        many(15, () => peer.text('never')),
+      );
+      const { seen, output } = both(wire);
+      expect(messagesOf(seen.seen)).toHaveLength(15);
+      expect(toHex(output)).toMatch(/^88..03ef/);
+    }
+  });
+  it('a BOM and every other character are kept', () => {
+    const { seen } = both(many(100, (at) => peer.text(`\ufeff${at}\ufffd😀`)));
+    expect(messagesOf(seen.seen)[7]).toBe('\ufeff7\ufffd😀');
+  });
+  it('between other frames', () => {
+    const wire = many(40, (at) =>
+      concat(
+        peer.text('one'),
+        at % 4 === 0 ? peer.ping(`ping ${at}`) : new Uint8Array(0),
+        peer.binary(pattern(70, at)),
+        at % 5 === 0 ? concat(peer.text('first ', false), peer.continuation('last', true)) : new Uint8Array(0),
+        at % 7 === 0 ? peer.binary(pattern(5000, at)) : new Uint8Array(0),
+      ),
+    );
+    both(concat(wire, peer.close(1000)));
+  });
+});
+
+describe('callbacks', () => {
+  it('may pause: the rest is found later', () => {
+    const scanner = plainScanner();
+    const seen: number[] = [];
+    const paused = open({
+      role: 'server',
+      kernels: { scanner },
+      hooks: {
+        onBinary(data) {
+          seen.push(data[0] as number);
+          paused.connection.pause();
+        },
+      },
+    });
+    paused.receive(many(100, (at) => peer.binary(pattern(100, at))));
+    for (let turn = 0; turn < 200 && paused.connection.paused; turn++) paused.connection.resume();
+    expect(seen).toEqual(Array.from({ length: 100 }, (_, at) => at));
+  });
+  it('may throw: the message counts as delivered, and the rest comes when reading goes on', () => {
+    const scanner = plainScanner();
+    let calls = 0;
+    const endpoint = open({
+      role: 'server',
+      kernels: { scanner },
+      hooks: {
+        onBinary() {
+          if (++calls <= 100 && calls % 10 === 0) throw new Error(`at ${calls}`);
+        },
+      },
+    });
+    expect(() => endpoint.receive(many(100, (at) => peer.binary(pattern(100, at))))).toThrow('at 10');
+    for (let turn = 2; turn <= 10; turn++) expect(() => endpoint.connection.resume()).toThrow(`at ${turn}0`);
+    endpoint.connection.resume();
+    expect(endpoint.of('binary').map(({ data }) => data[0])).toEqual(Array.from({ length: 100 }, (_, at) => at));
+    // Not left as if a scan were going on: the next input is looked through again.
+    const before = scanner.calls;
+    endpoint.receive(many(20, () => peer.binary(pattern(94))));
+    expect(scanner.calls).toBeGreaterThan(before);
+  });
+  it('may feed another connection, whose messages and whose own stay apart', () => {
+    const scanner = plainScanner();
+    const other = server(scanner);
+    const wire = many(60, (at) => peer.binary(pattern(200, at)));
+    let fed = false;
+    const endpoint = open({
+      role: 'server',
+      kernels: { scanner },
+      hooks: {
+        onBinary() {
+          if (!fed) other.receive(many(50, (at) => peer.binary(pattern(150, at + 100))));
+          fed = true;
+        },
+      },
+    });
+    endpoint.receive(wire);
+    expect(endpoint.of('binary').map(({ data }) => data)).toEqual(Array.from({ length: 60 }, (_, at) => pattern(200, at)));
+    expect(other.of('binary').map(({ data }) => data)).toEqual(Array.from({ length: 50 }, (_, at) => pattern(150, at + 100)));
+  });
+  it('may close: nothing more is delivered than one by one', () => {
+    const results = [plainScanner(), undefined].map((scanner) => {
+      const endpoint = open({
+        role: 'server',
+        ...(scanner !== undefined && { kernels: { scanner } }),
+        hooks: {
+          onBinary(data) {
+            if (data[0] === 9) endpoint.connection.close(1000);
+          },
+        },
+      });
+      endpoint.receive(
+        concat(
+          many(60, (at) => peer.binary(pattern(100, at))),
+          peer.close(1000),
+        ),
+      );
+      return { seen: summary(endpoint.seen), output: endpoint.output() };
+    });
+    expect(results[0]).toEqual(results[1]);
+  });
+});
+
+describe('memory', () => {
+  const kept = (wire: Uint8Array): Uint8Array[] => {
+    const endpoint = server(plainScanner(), { input: 'reused' });
+    endpoint.receive(wire);
+    wire.fill(0);
+    return endpoint.of('binary').map(({ data }) => data);
+  };
+  it('of a message is its own: it neither changes nor keeps more than 8192 bytes alive', () => {
+    const data = kept(many(500, (at) => peer.binary(pattern(65 + at * 3, at))));
+    for (const [at, bytes] of data.entries()) {
+      expect(Buffer.compare(bytes, pattern(65 + at * 3, at))).toBe(0);
+      expect(bytes.buffer.byteLength).toBeLessThanOrEqual(8192);
+    }
+  });
+  it('of up to 64 bytes is a buffer of its own', () => {
+    for (const bytes of kept(many(100, (at) => peer.binary(pattern(at % 65, at))))) expect(bytes.buffer.byteLength).toBe(bytes.length);
+  });
+  it('shows nothing of a message that did not arrive whole', () => {
+    const whole = many(20, (at) => peer.binary(pattern(100, at)));
+    const half = peer.binary(new Uint8Array(1500).fill(0xaa)).subarray(0, 1000);
+    const data = kept(concat(whole, half));
+    expect(new Set(data.map((bytes) => bytes.buffer.byteLength))).toEqual(new Set([whole.length]));
+  });
+});
+
+it('a kernel that finds nothing costs nothing but its call', () => {
+  const scanner = { ...plainScanner(), scan: () => 0 };
+  const endpoint = open({ role: 'server', kernels: { scanner } });
+  endpoint.receive(many(100, (at) => peer.binary(pattern(100, at))));
+  expect(endpoint.of('binary')).toHaveLength(100);
+});
