@@ -1,6 +1,6 @@
 /**
- * `npm run mutation [-- --file NAME --sample N --seed S --again FILE --out FILE --document]`: how many small changes of the core's compiled
- * sources its tests notice.
+ * `npm run mutation [-- --file NAME --tests NAME --sample N --seed S --again FILE --out FILE --document]`: how many small changes of the core's
+ * compiled sources its tests notice (`--tests`: those in files with NAME in their name).
  *
  * All mutants are in one copy of the sources, switched on one at a time in a process that has loaded the tests; each is run against tests that
  * reach it, the likeliest first, until one fails or takes eight times the steps it should. What kills a mutant must pass without it right after.
@@ -22,7 +22,8 @@ const { values } = parseArgs({
   options: {
     sample: { type: 'string' },
     seed: { type: 'string', default: '1' },
-    file: { type: 'string' },
+    file: { type: 'string', multiple: true },
+    tests: { type: 'string' },
     again: { type: 'string' },
     out: { type: 'string' },
     document: { type: 'boolean', default: false },
@@ -37,8 +38,8 @@ if (!existsSync(node)) {
 /** Tests that measure memory or time, or start processes, say nothing about a mutant that the others do not say sooner. */
 const LEFT_OUT = /memory|security|state-tables/;
 /** CPU time that the tests of one mutant take without it, at most; one that survived before gets more. */
-const TIME_MS = 800;
-const MORE_TIME_MS = 4000;
+const TIME_MS = 3000;
+const MORE_TIME_MS = 3000;
 /** A slower test is never asked. */
 const SLOWEST_MS = 1000;
 const PATIENCE_MS = 20_000;
@@ -46,7 +47,7 @@ const PATIENCE_MS = 20_000;
 const folder = join(root, 'packages/core/test');
 const files = [
   ...readdirSync(folder)
-    .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.test(file))
+    .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.test(file) && file.includes(values.tests ?? ''))
     .map((file) => join(folder, file)),
   fileURLToPath(new URL('./mutation/corpus.mjs', import.meta.url)),
 ];
@@ -140,7 +141,7 @@ const isStatic = new Set(/** @type {number[]} */ (hello.loaded));
 const random = randomFrom(Number(values.seed));
 let wanted = Array.from(places.keys(), (index) => index + 1);
 const placeOf = (/** @type {number} */ id) => /** @type {Place} */ (places[id - 1]);
-if (values.file !== undefined) wanted = wanted.filter((id) => placeOf(id).file === `${values.file}.js`);
+if (values.file !== undefined) wanted = wanted.filter((id) => values.file?.some((name) => placeOf(id).file === `${name}.js`));
 /** @typedef {'killed' | 'without end' | 'survived' | 'unreached'} Outcome */
 /** @typedef {Place & { outcome: Outcome }} Result */
 const isAlive = (/** @type {{ outcome: Outcome }} */ { outcome }) => outcome === 'survived' || outcome === 'unreached';
@@ -155,32 +156,50 @@ if (values.sample !== undefined) {
   wanted = keyed.slice(0, Number(values.sample)).map(({ id }) => id);
 }
 
-/** How many mutants a test has killed: what killed one kills its neighbours. @type {Map<Test, number>} */
+/** Which tests have killed what: what killed a mutant kills its neighbours. @type {Map<string, Map<Test, number>>} */
 const kills = new Map();
+const killsIn = (/** @type {string} */ area) => kills.get(area) ?? kills.set(area, new Map()).get(area) ?? new Map();
+/** @param {number} id */
+const areasOf = (id) => [killsIn(''), killsIn(placeOf(id).file), killsIn(`${placeOf(id).file} ${placeOf(id).where}`)];
+/** @param {number} id @param {Test} test */
+function credit(id, test) {
+  for (const area of areasOf(id)) area.set(test, (area.get(test) ?? 0) + 1);
+}
 /**
- * Tests that reach a mutant, as many as there is time for: by turns the one that has killed most for its time, and the one that reaches least
- * else, which is likely to be about it.
+ * Tests that reach a mutant, as many as there is time for: by turns the cheapest, the one that has killed most near it for its time, and the
+ * one that reaches least else, which is likely to be about it. Most tests take less than a millisecond, so nearly all of those are asked.
  *
  * @param {number} id
  * @param {number} time
+ * @returns {readonly Test[]} Those that are likeliest to kill it first.
  */
 function testsFor(id, time) {
   const reaching = isStatic.has(id) ? tests : tests.filter(({ hits }) => hits.has(id));
-  const merit = (/** @type {Test} */ test) => ((kills.get(test) ?? 0) + 0.1) / (0.2 + test.ms);
-  const byMerit = [...reaching].sort((a, b) => merit(b) - merit(a) || a.index - b.index);
-  const byFocus = [...reaching].sort((a, b) => a.hits.size - b.hits.size || a.index - b.index);
+  const [anywhere, inFile, inFunction] = areasOf(id);
+  /** @type {Map<Test, number>} */
+  const merits = new Map();
+  for (const test of reaching) {
+    const found = (anywhere?.get(test) ?? 0) / 20 + (inFile?.get(test) ?? 0) / 4 + (inFunction?.get(test) ?? 0);
+    merits.set(test, (found + 0.05) / (0.2 + test.ms));
+  }
+  const merit = (/** @type {Test} */ test) => merits.get(test) ?? 0;
+  const orders = [
+    [...reaching].sort((a, b) => a.ms - b.ms || a.index - b.index),
+    [...reaching].sort((a, b) => merit(b) - merit(a) || a.index - b.index),
+    [...reaching].sort((a, b) => a.hits.size - b.hits.size || a.index - b.index),
+  ];
   /** @type {Set<Test>} */
   const chosen = new Set();
-  let ms = 0;
-  for (const [index, test] of byMerit.entries()) {
-    for (const next of [test, byFocus[index]]) {
-      if (next === undefined || chosen.has(next)) continue;
-      ms += next.ms;
-      if (ms > time) return [...chosen];
-      chosen.add(next);
+  for (const order of orders) {
+    let left = time / orders.length;
+    for (const test of order) {
+      if (chosen.has(test)) continue;
+      left -= test.ms;
+      if (left < 0) break;
+      chosen.add(test);
     }
   }
-  return [...chosen];
+  return [...chosen].sort((a, b) => merit(b) - merit(a) || a.index - b.index);
 }
 const chosenOf = (/** @type {Test} */ { index, steps, isFull }) => ({ index, steps, isFull });
 
@@ -200,7 +219,7 @@ async function judge(id, list) {
   let answer = await ask(list);
   const killer = list[answer?.killer ?? -1];
   if (answer !== null && !answer.isSpoiled) {
-    if (killer !== undefined) kills.set(killer, (kills.get(killer) ?? 0) + 1);
+    if (killer !== undefined) credit(id, killer);
     return killer === undefined ? 'survived' : 'killed';
   }
   runner.stop();

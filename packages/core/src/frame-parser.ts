@@ -52,7 +52,7 @@ export class FrameParser {
       }
       at = this.#takePayload(chunk, at, this.#header);
       if (this.#received < this.#header.payloadLength) break;
-      frames.push({ header: this.#header, payload: this.#finish(this.#header.payloadLength) });
+      frames.push({ header: this.#header, payload: this.#finish() });
       this.#header = null;
     }
     return frames;
@@ -108,9 +108,9 @@ export class FrameParser {
     this.#payload = grown;
   }
 
-  #finish(length: number): Uint8Array {
-    // not covered: the memory never grows beyond the frame, so the slice is a safeguard.
-    const payload = this.#payload.length === length ? this.#payload : this.#payload.slice(0, length);
+  /** Memory never grows beyond the frame, and is full here. */
+  #finish(): Uint8Array {
+    const payload = this.#payload;
     this.#payload = new Uint8Array(0);
     return payload;
   }

@@ -49,9 +49,7 @@ function keep(slab: Slab): void {
 
 function release(slab: Slab): void {
   slab.busy = false;
-  if (slab.lent === 0) slab.used = 0;
-  else if (SLAB_SIZE - slab.used < SMALLEST_REST) return;
-  keep(slab);
+  if (SLAB_SIZE - slab.used >= SMALLEST_REST) keep(slab);
 }
 
 export class OutputQueue {
@@ -80,10 +78,8 @@ export class OutputQueue {
     (this.#slab as Slab).used += count;
     this.size += count;
   }
-  /** Queues a chunk by reference. */
+  /** Queues a chunk by reference. Never empty. */
   append(chunk: Uint8Array): void {
-    // not covered: nothing empty is queued.
-    if (chunk.length === 0) return;
     this.#cut();
     this.#chunks ??= [];
     this.#chunks.push(chunk);

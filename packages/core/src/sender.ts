@@ -126,7 +126,7 @@ export class Sender {
       this.#refuse(fragmentation[this.#state].first);
     }
     const writer = new Writer(this, kind, compress, transfer);
-    if (this.open) this.#fragmented = { kind, writer, half: '' };
+    this.#fragmented = { kind, writer, half: '' };
     return writer;
   }
   /** For `Writer` only. */
@@ -213,7 +213,6 @@ export class Sender {
     return frameHeaderSize(payload.length, this.#writer.masked) + payload.length;
   }
   close(payload: Uint8Array): void {
-    this.#fragmented = null;
     if (this.#backlog !== null && !this.#backlog.empty) this.#backlog.close(payload);
     else this.closeNow(payload);
   }
@@ -230,12 +229,9 @@ export class Sender {
   /** Nothing goes out any more. */
   drop(): void {
     this.dropBacklog();
-    this.#fragmented = null;
     this.#pongs = null;
     this.#pongBytes = 0;
     this.#writer.queue.clear();
-    this.closeQueued = false;
-    this.pingQueued = false;
   }
 
   take(): Uint8Array[] {

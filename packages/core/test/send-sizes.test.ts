@@ -9,9 +9,9 @@ import { concat, digest, hex, open, pattern, pseudoRandom, toHex, utf8 } from '.
 import { roles } from './sending-helpers.ts';
 
 const SIZES = [
-  0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 79, 80, 81, 124, 125, 126, 127, 128, 255, 256, 257, 383,
-  384, 385, 2047, 2048, 2049, 4095, 4096, 4097, 8191, 8192, 8193, 16_383, 16_384, 16_385, 32_767, 32_768, 49_151, 49_152, 49_153, 65_534,
-  65_535, 65_536, 65_537, 131_072,
+  0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 79, 80, 81, 124, 125, 126, 127, 128, 255, 256, 257,
+  383, 384, 385, 2047, 2048, 2049, 4095, 4096, 4097, 8191, 8192, 8193, 16_383, 16_384, 16_385, 32_767, 32_768, 49_151, 49_152, 49_153,
+  65_534, 65_535, 65_536, 65_537, 131_072,
 ] as const;
 
 /** What a text of about `size` bytes is made of: units of one, two, three and four bytes. */
@@ -165,6 +165,46 @@ describe.each(roles)('control frames of a %s', (role) => {
   });
 });
 
+/** Code points at the ends of what one, two, three and four bytes hold. */
+const EDGES = ['\u0000', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\ufeff', '\uffff', '\u{10000}', '\u{10ffff}'];
+
+describe.each(roles)('text of a %s', (role) => {
+  it('is the same bytes whatever its letters and wherever they stand', () => {
+    const { connection, frames } = open({ role });
+    for (const size of [0, 1, 2, 62, 63, 64, 65, 123, 124, 125, 126, 127, 16_382, 16_383, 16_384, 16_385]) {
+      const most = size > 1000 ? 3 : EDGES.length;
+      for (const edge of EDGES.slice(0, most)) {
+        for (const text of [edge + 'x'.repeat(size), 'x'.repeat(size) + edge]) {
+          connection.sendText(text);
+          const before = connection.stats.payloadOut;
+          expect(digest((frames()[0] as ParsedFrame).payload), `${size} and ${edge}`).toBe(digest(utf8(text)));
+          expect(connection.stats.payloadOut).toBe(before);
+        }
+      }
+    }
+  });
+});
+
+describe('masks', () => {
+  it.each([0, 1, 0x0100_0000, 0xffff_ffff])('a client masks by the key %i as by any other', (key) => {
+    const bytes = [key >>> 24, (key >> 16) & 255, (key >> 8) & 255, key & 255];
+    const random = (target: Uint8Array): void => {
+      for (let at = 0; at < target.length; at++) target[at] = bytes[at & 3] as number;
+    };
+    const harness = open({ role: 'client', random, tracing: true });
+    for (const { send } of Object.values(ways)) {
+      for (const size of [0, 1, 5, 64, 65, 126, 200, 20_000]) {
+        const payload = send(harness.connection, size);
+        const wire = harness.output();
+        const start = headerOf(payload, 'client');
+        expect(toHex(wire.subarray(start - 4, start))).toBe(toHex(Uint8Array.from(bytes)));
+        expect(digest(wire.subarray(start).map((byte, at) => byte ^ (bytes[at & 3] as number)))).toBe(digest(payload));
+        expect(harness.trace.at(-1)?.frame?.maskKey).toBe(key);
+      }
+    }
+  });
+});
+
 /* Memory of the output. */
 
 const wholeOf = (chunks: readonly Uint8Array[]): string => toHex(concat(...chunks));
@@ -174,11 +214,16 @@ function oneChunk(connection: Connection): Uint8Array {
   return chunks[0] as Uint8Array;
 }
 
-/** Takes what memory others have left over, so that what is written next begins a piece of memory. */
+const PIECE = 65_536;
+/** Takes all memory that others have left over, so that what is written next begins a new piece of memory. */
 function useUp(): void {
   const { connection } = open({ role: 'server' });
-  for (let count = 0; count < 500; count++) {
-    connection.sendBinary(pattern(4000));
+  const some = pattern(3900);
+  // Eight pieces at most are kept.
+  for (let count = 0; count < 10 * (PIECE / some.length); count++) connection.sendBinary(some);
+  connection.takeOutput();
+  for (let count = 0; count < 20; count++) {
+    connection.sendBinary(some);
     const chunk = oneChunk(connection);
     if (chunk.byteOffset > 0) continue;
     connection.recycleOutput(chunk);
@@ -226,6 +271,42 @@ describe('memory of the output', () => {
     expect(again.buffer).toBe(first.buffer);
     expect(again.byteOffset).toBe(0);
     other.recycleOutput(again);
+  });
+
+  it('a piece that was filled to its end is used again from its start', () => {
+    const { connection } = open({ role: 'server' });
+    for (let count = 0; count < 4; count++) connection.sendBinary(pattern(16_000));
+    connection.sendBinary(pattern(PIECE - 4 * 16_004 - 24));
+    const full = oneChunk(connection);
+    expect(full.length).toBe(PIECE - 20);
+    connection.sendText('behind it');
+    const elsewhere = oneChunk(connection);
+    expect(elsewhere.buffer).not.toBe(full.buffer);
+    connection.recycleOutput(full);
+    connection.sendText('first');
+    const again = oneChunk(connection);
+    expect(again.buffer).toBe(full.buffer);
+    expect(again.byteOffset).toBe(0);
+    connection.recycleOutput(again);
+    connection.recycleOutput(elsewhere);
+  });
+
+  it.each(roles)('frames at the end of a piece lose nothing, however little is left of it, %s', (role) => {
+    const texts = ['a'.repeat(64), 'é'.repeat(40), 'b'.repeat(100), 'c'];
+    const header = role === 'client' ? 8 : 4;
+    for (let left = 0; left < 130; left += 3) {
+      useUp();
+      const { connection, frames } = open({ role });
+      for (let count = 0; count < 4; count++) connection.sendBinary(pattern(16_000));
+      connection.sendBinary(pattern(PIECE - 4 * (16_000 + header) - header - left));
+      const text = texts[left % texts.length] as string;
+      connection.sendText(text);
+      connection.sendBinary(pattern(left));
+      const sent = frames();
+      expect(digest(concat(...sent.slice(0, 4).map(({ payload }) => payload)))).toBe(digest(concat(...Array(4).fill(pattern(16_000)))));
+      expect(Buffer.from(sent[5]?.payload ?? []).toString()).toBe(text);
+      expect(toHex(sent[6]?.payload as Uint8Array)).toBe(toHex(pattern(left)));
+    }
   });
 
   it('an application that hands back memory of its own, or nothing at all, does no harm', () => {

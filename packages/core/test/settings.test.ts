@@ -125,7 +125,12 @@ describe.each(roles)('connections made one after the other, %s', (role) => {
   it.each<[string, Partial<ConnectionOptions>, (connection: Connection) => unknown, (connection: Connection) => unknown]>([
     ['keepalive', { timeouts: { keepalive: 7 } }, (connection) => connection.nextTimeout(), () => 7],
     ['idle', { timeouts: { idle: 3 } }, (connection) => connection.nextTimeout(), () => 3],
-    ['closing', { timeouts: { closing: 9 } }, (connection) => (connection.close(), connection.takeOutput(), connection.nextTimeout()), () => 9],
+    [
+      'closing',
+      { timeouts: { closing: 9 } },
+      (connection) => (connection.close(), connection.takeOutput(), connection.nextTimeout()),
+      () => 9,
+    ],
     ['subprotocol', { subprotocol: 'chat' }, ({ subprotocol }) => subprotocol, () => 'chat'],
     ['clock', { clock: () => 500 }, (connection) => connection.nextTimeout(), () => 20_500],
   ])('each has its own %s', (_name, options, show, expected) => {
@@ -155,7 +160,9 @@ describe.each(roles)('connections made one after the other, %s', (role) => {
       expect(closeCode({ sink }, peer.binary(pattern(100)))).toBe(undefined);
       expect(closeCode({ sink, limits: { maxFrameSize: 99 } }, peer.binary(pattern(100)))).toBe(1009);
       expect(closeCode({ sink }, peer.binary(pattern(3), false), peer.continuation(pattern(3), false))).toBe(undefined);
-      expect(closeCode({ sink, limits: { maxFragments: 1 } }, peer.binary(pattern(3), false), peer.continuation(pattern(3), false))).toBe(1008);
+      expect(closeCode({ sink, limits: { maxFragments: 1 } }, peer.binary(pattern(3), false), peer.continuation(pattern(3), false))).toBe(
+        1008,
+      );
       expect(closeCode({ sink }, peer.close(1000))).toBe(1000);
       expect(closeCode({ sink, autoClose: false }, peer.close(1000))).toBe(undefined);
       expect(closeCode({ sink }, peer.frame({ opcode: 2, rsv: 4, payload: hex('01') }))).toBe(1002);
@@ -174,7 +181,10 @@ describe.each(roles)('connections made one after the other, %s', (role) => {
       expect(pongs({ limits: { maxPendingPongs: 2 } })).toBe(2);
     }
     const spans: number[] = [];
-    const seen = { onSpan: (_buffer: Uint8Array, start: number, end: number) => void spans.push(end - start), onBinary: () => void spans.push(-1) };
+    const seen = {
+      onSpan: (_buffer: Uint8Array, start: number, end: number) => void spans.push(end - start),
+      onBinary: () => void spans.push(-1),
+    };
     for (const delivery of ['message', 'span', 'message'] as const) {
       new Connection({ role, clock, sink: seen, delivery }).receiveData(peer.binary(pattern(4)));
     }

@@ -119,7 +119,11 @@ describe.each(roles)('a %s meets its deadlines as a plain count of milliseconds 
       harness.output();
       expect(connection.nextTimeout()).toBe(null);
     }
-    const expected = [...(keepalive > 0 ? ['keepalive'] : []), ...(keepalive > 0 && pong > 0 ? ['pong'] : []), ...(idle > 0 ? ['idle'] : [])];
+    const expected = [
+      ...(keepalive > 0 ? ['keepalive'] : []),
+      ...(keepalive > 0 && pong > 0 ? ['pong'] : []),
+      ...(idle > 0 ? ['idle'] : []),
+    ];
     expect([...reasons].every((reason) => expected.includes(reason))).toBe(true);
     if (expected.length > 0) expect(reasons.size).toBeGreaterThan(0);
   });
