@@ -33,7 +33,6 @@ export class Utf8Validator {
     if (this.#missing !== 0) {
       at = this.#continue(bytes, at, end);
       if (at < 0) return this.#fail(~at);
-      if (at === end) return -1;
     }
     at = scan(bytes, at, end);
     if (at === end) return -1;
@@ -55,8 +54,6 @@ export class Utf8Validator {
   /** Ready for another text. */
   reset(): void {
     this.#missing = 0;
-    this.#low = 0x80;
-    this.#high = 0xbf;
     this.#failed = false;
   }
 

@@ -128,7 +128,11 @@ describe.each(roles)('connections made one after the other, %s', (role) => {
     [
       'closing',
       { timeouts: { closing: 9 } },
-      (connection) => (connection.close(), connection.takeOutput(), connection.nextTimeout()),
+      (connection) => {
+        connection.close();
+        connection.takeOutput();
+        return connection.nextTimeout();
+      },
       () => 9,
     ],
     ['subprotocol', { subprotocol: 'chat' }, ({ subprotocol }) => subprotocol, () => 'chat'],
