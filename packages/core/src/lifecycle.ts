@@ -193,7 +193,6 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   }
 
   #end(): void {
-    this.timers.stop();
     const { sent, received, initiator, failure } = this.#closing;
     this.#outlet.end({
       clean: received !== null && sent !== null && failure === null,

@@ -42,7 +42,7 @@ interface Stage<T> {
   readonly transform: T;
   readonly rsv: number;
   active: boolean;
-  /** What the stage before has written and this one has not read. */
+  /** What the stage before has written and this one has not read. Null for the first. */
   before: Piece | null;
   read: number;
   /** Inbound: `finish` said 'need'. Outbound: everything up to the end was pushed. */
@@ -62,14 +62,11 @@ function restart<T>(stages: Stage<T>[]): Stage<T>[] {
   if (stages.length === 1 && only !== undefined) {
     // Nearly always there is one, and each message comes by here.
     only.done = false;
-    only.owes = false;
     return only.active ? stages : NONE;
   }
   const active = stages.filter((stage) => stage.active);
   for (const [index, stage] of active.entries()) {
-    stage.read = 0;
     stage.done = false;
-    stage.owes = false;
     stage.before = index === 0 ? null : new Piece(new Uint8Array(BETWEEN), BETWEEN);
   }
   return active;
@@ -101,18 +98,8 @@ export class InboundPipeline {
     let status: TransformStatus = 'need';
     for (let i = 0; i <= last; i++) {
       const stage = active[i] as Stage<InboundTransform>;
-      const next = i === last ? out : (active[i + 1] as Stage<InboundTransform>).before;
-      // not covered: only the first stage has nothing before it, and it is next to none.
-      if (next === null) continue;
-      const result = this.#feed(
-        stage,
-        i === 0,
-        input,
-        start,
-        end,
-        ending && (i === 0 || (active[i - 1] as Stage<InboundTransform>).done),
-        next,
-      );
+      const next = i === last ? out : ((active[i + 1] as Stage<InboundTransform>).before as Piece);
+      const result = this.#feed(stage, input, start, end, ending && (i === 0 || (active[i - 1] as Stage<InboundTransform>).done), next);
       if (typeof result !== 'string') return result;
       if (result !== 'need') status = result;
     }
@@ -122,7 +109,6 @@ export class InboundPipeline {
 
   #feed(
     stage: Stage<InboundTransform>,
-    first: boolean,
     input: Uint8Array,
     start: number,
     end: number,
@@ -130,9 +116,9 @@ export class InboundPipeline {
     out: TransformOutput,
   ): TransformStatus | Violation {
     const before = stage.before;
-    const from = first || before === null ? start : stage.read;
-    const to = first || before === null ? end : before.used;
-    const bytes = first || before === null ? input : before.bytes;
+    const from = before === null ? start : stage.read;
+    const to = before === null ? end : before.used;
+    const bytes = before === null ? input : before.bytes;
     let status: TransformStatus = 'need';
     let at = from;
     if (from < to || stage.owes) {
@@ -141,7 +127,7 @@ export class InboundPipeline {
       at += result.consumed;
       status = result.status;
       stage.owes = status !== 'need';
-      if (first || before === null) this.#step.consumed = result.consumed;
+      if (before === null) this.#step.consumed = result.consumed;
       else if (at === to) {
         before.used = 0;
         stage.read = 0;
@@ -150,16 +136,14 @@ export class InboundPipeline {
     if (status !== 'need' || at < to) return status === 'pending' ? status : 'more';
     if (!ending || stage.done) return 'need';
     const result = stage.transform.finish(out);
-    if (typeof result !== 'string') return result;
     stage.done = result === 'need';
     return result;
   }
 
-  /** Has the end of the message come out? */
+  /** Has the end of the message come out? No stage is done before the one in front of it is, and has been read to its end. */
   get finished(): boolean {
-    const only = this.#active[0];
-    if (this.#active.length === 1 && only !== undefined) return only.done;
-    return this.#active.every((stage) => stage.done && (stage.before === null || stage.before.used === stage.read));
+    const active = this.#active;
+    return active[active.length - 1]?.done !== false;
   }
 }
 
@@ -194,10 +178,8 @@ export class OutboundPipeline {
     const last = active.length - 1;
     for (let i = 0; i <= last; i++) {
       const stage = active[i] as Stage<OutboundTransform>;
-      const next = i === last ? out : (active[i + 1] as Stage<OutboundTransform>).before;
-      // not covered: only the first stage has nothing before it, and it is next to none.
-      if (next === null) continue;
-      const before = i === 0 ? null : stage.before;
+      const next = i === last ? out : ((active[i + 1] as Stage<OutboundTransform>).before as Piece);
+      const before = stage.before;
       const from = before === null ? start : stage.read;
       const to = before === null ? end : before.used;
       const ending = fin && (i === 0 || (active[i - 1] as Stage<OutboundTransform>).done);

@@ -43,7 +43,7 @@ export class Sender {
   readonly #maxPongs: number;
   readonly #host: SenderHost;
   /** May frames still be sent? The connection sets it from the state table. */
-  open = true;
+  open = false;
   /** Is the close frame, or a keepalive ping, in the output and not taken? */
   closeQueued = false;
   pingQueued = false;

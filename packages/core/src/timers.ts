@@ -90,7 +90,6 @@ export class Timers {
   }
   /** Our keepalive ping was taken. */
   pingTaken(now: Millis): void {
-    if (this.#off) return;
     this.#quietSince = now;
     if (this.#periods.pong !== NEVER) this.#pongAt = now + this.#periods.pong;
     if (this.#stillSince === null) return;
@@ -113,7 +112,7 @@ export class Timers {
   }
   /** (Re)starts the closing deadline. */
   closing(now: Millis): void {
-    this.#closingAt = this.#periods.closing === NEVER ? null : now + this.#periods.closing;
+    this.#closingAt = now + this.#periods.closing;
   }
   get closes(): boolean {
     return this.#closingAt !== null;
@@ -121,12 +120,6 @@ export class Timers {
   /** From the first close frame on only the closing deadline counts. */
   stopLiveness(): void {
     this.#off = true;
-    this.#pongAt = null;
-  }
-  stop(): void {
-    this.#off = true;
-    this.#pongAt = null;
-    this.#closingAt = null;
   }
 
   #dueAt(deadline: Deadline): Millis {
@@ -139,10 +132,7 @@ export class Timers {
   }
 
   next(): Millis | null {
-    let due = this.#closingAt ?? NEVER;
-    if (!this.#off) {
-      due = Math.min(due, this.#dueAt('keepalive'), this.#dueAt('pong'), this.#dueAt('idle'));
-    }
+    const due = Math.min(this.#dueAt('closing'), this.#dueAt('keepalive'), this.#dueAt('pong'), this.#dueAt('idle'));
     return due === NEVER ? null : due;
   }
 

@@ -83,9 +83,8 @@ function describeFrame(frame: TraceFrame): string {
     parts.push(String(((preview[0] as number) << 8) | (preview[1] as number)));
     if (preview.length > 2) parts.push(quote(preview.subarray(2), false));
   } else if (preview.length > 0) {
-    const cut = preview.length > SHOWN_BYTES;
-    const shown = cut ? preview.subarray(0, SHOWN_BYTES) : preview;
-    const more = cut || frame.length > preview.length;
+    const shown = preview.subarray(0, SHOWN_BYTES);
+    const more = preview.length > SHOWN_BYTES;
     parts.push(opcode === 1 && frame.rsv === 0 ? quote(shown, more) : hex(shown, more));
   }
   parts.push(details(frame));
@@ -94,7 +93,7 @@ function describeFrame(frame: TraceFrame): string {
 
 /** A cut may fall into a code point: up to three bytes at the end are left out of the quotation. */
 function quote(bytes: Uint8Array, more: boolean): string {
-  for (let size = bytes.length; size >= 0 && size >= bytes.length - 3; size--) {
+  for (let size = bytes.length; size > 0 && size >= bytes.length - 3; size--) {
     const text = decodeUtf8(bytes, 0, size);
     if (text === null) continue;
     const escaped = text.replace(/[\\'\p{C}\p{Zl}\p{Zp}]/gu, (unit) => (unit === "'" || unit === '\\' ? `\\${unit}` : escapePoint(unit)));

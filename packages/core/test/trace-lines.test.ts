@@ -51,6 +51,9 @@ describe('a line of the trace', () => {
     const line = (digits: string): string | undefined => text(hex(digits));
     expect(line('61 62 63 ff 64 65 66 67')).toBe('< TEXT 61 62 63 ff 64 65 66 67 [8 bytes]');
     expect(line('61 ff 64 65 66')).toBe('< TEXT 61 ff 64 65 66 [5 bytes]');
+    expect(line('ff')).toBe('< TEXT ff [1 byte]');
+    expect(line('80 80')).toBe('< TEXT 80 80 [2 bytes]');
+    expect(line('ff 64 65')).toBe('< TEXT ff 64 65 [3 bytes]');
     expect(line('ff 64 65 66')).toBe('< TEXT ff 64 65 66 [4 bytes]');
   });
 
