@@ -186,6 +186,30 @@ describe.each(Object.entries(paces))('transforms that work %s', (_pace, pace) =>
   });
 });
 
+describe.each(Object.entries(paces))('of a message that has not ended, transforms that work %s', (_pace, pace) => {
+  const unended = chains.filter((chain) => chain.length > 1 && chain.every(({ name }) => !name.includes('tail')));
+  it.each(unended.map((chain) => [nameOf(chain), chain] as const))('give all that they can: %s', (_name, chain) => {
+    for (const mode of ['push', 'pull'] as const) {
+      const harness = open({ role: 'server', mode, delivery: 'span', extensions: chain.map((part) => extensionOf(part, pace)) });
+      const rsv = chain.reduce((bits, part) => bits | part.rsv, 0);
+      const plain = (bytes: Uint8Array): Uint8Array => [...chain].reverse().reduce((made, part) => part.plain(made), bytes);
+      const all: Uint8Array[] = [];
+      for (const [index, size] of [10, 5000, 1, 9000].entries()) {
+        const payload = pattern(size, index);
+        all.push(payload);
+        harness.receive(harness.peer.frame({ opcode: index === 0 ? 2 : 0, rsv: index === 0 ? rsv : 0, fin: false, payload }));
+        for (let turn = 0; turn < 200; turn++) {
+          harness.connection.wake();
+          finishWork(harness, mode === 'pull');
+          if (mode === 'pull') harness.pull();
+        }
+        expect(digest(concat(...harness.of('span').map(({ data }) => data)))).toBe(digest(plain(concat(...all))));
+        expect(harness.connection.wantsRead).toBe(true);
+      }
+    }
+  });
+});
+
 describe('what a transform may write', () => {
   const greedy = (writes: readonly number[]): InboundTransform => ({
     begin: (_kind, rsv) => rsv !== 0,

@@ -147,6 +147,35 @@ describe.each(roles)('connections made one after the other, %s', (role) => {
     expect(show(base)).not.toBe(expected(base));
   });
 
+  it('even those that have nothing in common', () => {
+    const one: ConnectionOptions = {
+      role,
+      clock: () => 0,
+      delivery: 'chunk',
+      input: 'transferred',
+      timeouts: { closing: 1, keepalive: 2, pong: 3, idle: 4 },
+    };
+    const other: ConnectionOptions = {
+      role: role === 'server' ? 'client' : 'server',
+      clock: () => 100,
+      delivery: 'message',
+      input: 'reused',
+      autoPong: false,
+      autoClose: false,
+      limits: { maxMessageSize: 1, maxFrameSize: 2, maxPendingPongs: 3, maxFragments: 4 },
+      timeouts: { closing: 5, keepalive: 6, pong: 7, idle: 8 },
+      extensions: [rsv(4)],
+    };
+    for (const [options, due] of [
+      [one, 2],
+      [other, 106],
+      [one, 2],
+    ] as const) {
+      const connection = new Connection(options);
+      expect([connection.role, connection.nextTimeout()]).toEqual([options.role, due]);
+    }
+  });
+
   it('each has its own limits, answers and delivery', () => {
     const peer = peerOf(role);
     const clock = (): number => 0;

@@ -5,7 +5,7 @@
 import type { Timeouts } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { concat, open, pseudoRandom } from './connection-helpers.ts';
-import { roles } from './sending-helpers.ts';
+import { doubling, roles } from './sending-helpers.ts';
 
 /** Counters of silence. `null`: not running. */
 class Model {
@@ -126,5 +126,104 @@ describe.each(roles)('a %s meets its deadlines as a plain count of milliseconds 
     ];
     expect([...reasons].every((reason) => expected.includes(reason))).toBe(true);
     if (expected.length > 0) expect(reasons.size).toBeGreaterThan(0);
+  });
+});
+
+describe.each(roles)('clocks at the edges, %s', (role) => {
+  it('the closing deadline begins when the close frame is taken, once', () => {
+    const harness = open({ role, timeouts: { closing: 100, keepalive: 50 } });
+    const { connection } = harness;
+    connection.close(1000);
+    expect(connection.nextTimeout()).toBe(null);
+    harness.advance(10);
+    harness.output();
+    expect(connection.nextTimeout()).toBe(1110);
+    harness.advance(20);
+    // Taking again, with nothing there, and hearing the peer put nothing off.
+    harness.output();
+    expect(connection.nextTimeout()).toBe(1110);
+    harness.receive(harness.peer.text('late'));
+    expect(connection.nextTimeout()).toBe(1110);
+    harness.receive(harness.peer.close(1000));
+    expect(connection.nextTimeout()).toBe(1110);
+    harness.output();
+    expect(connection.nextTimeout()).toBe(1110);
+    harness.advance(80);
+    expect(harness.end).toMatchObject({ clean: true, code: 1000 });
+    expect(connection.nextTimeout()).toBe(null);
+  });
+
+  it('an answer to a close frame that nobody takes starts no deadline, unless output has stalled', () => {
+    const harness = open({ role, timeouts: { closing: 100 } });
+    harness.receive(harness.peer.close(1000));
+    expect(harness.connection.nextTimeout()).toBe(null);
+    harness.connection.outputStalled();
+    expect(harness.connection.nextTimeout()).toBe(1100);
+    const stalled = open({ role, timeouts: { closing: 100 } });
+    stalled.connection.outputStalled();
+    stalled.receive(stalled.peer.close(1000));
+    expect(stalled.connection.nextTimeout()).toBe(1100);
+    const drained = open({ role, timeouts: { closing: 100 } });
+    drained.connection.outputStalled();
+    drained.connection.outputDrained();
+    drained.receive(drained.peer.close(1000));
+    expect(drained.connection.nextTimeout()).toBe(null);
+    const own = open({ role, timeouts: { closing: 100 } });
+    own.connection.outputStalled();
+    own.connection.outputDrained();
+    own.connection.close();
+    expect(own.connection.nextTimeout()).toBe(null);
+  });
+
+  it('closing off: nothing is ever due, stalled, drained or taken', () => {
+    const harness = open({ role, timeouts: { closing: 0 } });
+    const { connection } = harness;
+    connection.close(1000);
+    connection.outputStalled();
+    expect(connection.nextTimeout()).toBe(null);
+    connection.outputDrained();
+    harness.output();
+    harness.advance(1e9);
+    connection.handleTimeout();
+    expect([connection.nextTimeout(), connection.state, harness.ended]).toEqual([null, 'closing', false]);
+  });
+
+  it('one byte that waits for a transform is output too: the peer could not be told', () => {
+    const slow = doubling({ waits: true });
+    const harness = open({ role, extensions: [slow], timeouts: { idle: 30, keepalive: 0 } });
+    expect(harness.connection.nextTimeout()).toBe(1030);
+    harness.connection.sendText('x');
+    expect(harness.connection.bufferedAmount).toBe(1);
+    expect(harness.connection.nextTimeout()).toBe(null);
+    harness.advance(100);
+    slow.release();
+    slow.ready();
+    harness.output();
+    expect(harness.connection.nextTimeout()).toBe(1130);
+  });
+
+  it('a pong counts as the answer only with the very payload, also after a close frame was sent', () => {
+    const harness = open({ role, timeouts: { keepalive: 20 } });
+    harness.advance(20);
+    const [ping] = harness.frames();
+    const payload = ping?.payload as Uint8Array;
+    expect(payload.length).toBe(4);
+    harness.advance(5);
+    for (let at = 0; at < 4; at++) {
+      const other = Uint8Array.from(payload);
+      other[at] = (other[at] as number) ^ 1;
+      harness.receive(harness.peer.pong(other));
+    }
+    harness.receive(harness.peer.pong(payload.subarray(1)), harness.peer.pong(concat(payload, payload)), harness.peer.pong());
+    expect(harness.of('pong').map(({ latency }) => latency)).toEqual(Array(7).fill(null));
+    expect(harness.connection.latency).toBe(null);
+    harness.connection.close(1000);
+    harness.output();
+    harness.advance(2);
+    harness.receive(harness.peer.pong(payload));
+    expect(harness.of('pong').at(-1)?.latency).toBe(7);
+    expect(harness.connection.latency).toBe(7);
+    harness.receive(harness.peer.pong(payload));
+    expect(harness.of('pong').at(-1)?.latency).toBe(null);
   });
 });
