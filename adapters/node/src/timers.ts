@@ -19,6 +19,7 @@ const made = runtimeOf(buffer, nodeTimers, {
   asciiFrom,
   uncleared,
   wasm: bun === undefined,
+  sliceUpTo: bun === undefined ? 0 : 1000,
   cut: deno !== undefined,
 });
 

@@ -101,27 +101,21 @@ export class PayloadReader implements DecodedOutput {
   /* Messages that lie whole in the input. */
 
   wholeText(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
-    const text = this.content.text(bytes, start, end, key, own);
+    return this.#wholeText(this.content.text(bytes, start, end, key, own), end - start);
+  }
+  #wholeText(text: string | null, size: number): boolean {
     if (text === null) return false;
     this.messages++;
-    this.bytes += end - start;
+    this.bytes += size;
     this.#outlet.text(text);
     return true;
   }
   wholeBinary(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): void {
-    const data = this.content.binary(bytes, start, end, key, own);
-    this.messages++;
-    this.bytes += end - start;
-    this.#outlet.binary(data);
+    this.plainBinary(this.content.binary(bytes, start, end, key, own));
   }
   /** As `wholeText`, of bytes that are not masked and of which it is known whether they are ASCII. */
   plainText(bytes: Uint8Array, start: number, end: number, isAscii: boolean): boolean {
-    const text = this.content.plainText(bytes, start, end, isAscii);
-    if (text === null) return false;
-    this.messages++;
-    this.bytes += end - start;
-    this.#outlet.text(text);
-    return true;
+    return this.#wholeText(this.content.plainText(bytes, start, end, isAscii), end - start);
   }
   plainBinary(data: Uint8Array): void {
     this.messages++;

@@ -46,7 +46,7 @@ export function scanFrames(
   busy = true;
   try {
     const count = scanner.scan(bytes, start, start + size, most);
-    const { frames, bytes: copy } = scanner;
+    const { frames, bytes: copy, sliceUpTo } = scanner;
     let shared: ArrayBuffer | null = null;
     for (let at = 0; at < count * 3; at += 3) {
       // Written by the kernel.
@@ -57,7 +57,8 @@ export function scanFrames(
       progress.position = start + to;
       if ((flags & BINARY) === 0) {
         if (!payload.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) return false;
-      } else if (to - from <= ON_HEAP) payload.wholeBinary(copy, from, to, 0, false);
+      } else if (to - from <= sliceUpTo) payload.plainBinary(copy.slice(from, to));
+      else if (to - from <= ON_HEAP) payload.wholeBinary(copy, from, to, 0, false);
       else {
         shared ??= payload.content.window(copy, frames[count * 3 - 2] as number);
         payload.plainBinary(new Uint8Array(shared, from, to - from));

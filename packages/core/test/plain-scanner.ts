@@ -14,6 +14,7 @@ export function plainScanner(): CountedScanner {
   const scanner: CountedScanner = {
     bytes,
     frames,
+    sliceUpTo: 0,
     calls: 0,
     found: 0,
     scan(input, start, end, maxSize) {

@@ -196,6 +196,16 @@ describe('memory', () => {
   it('of up to 64 bytes is a buffer of its own', () => {
     for (const bytes of kept(many(100, (at) => peer.binary(pattern(at % 65, at))))) expect(bytes.buffer.byteLength).toBe(bytes.length);
   });
+  it('of up to as many bytes as the kernel says is a slice', () => {
+    const scanner = { ...plainScanner(), sliceUpTo: 300 };
+    const endpoint = open({ role: 'server', kernels: { scanner } });
+    endpoint.receive(many(100, (at) => peer.binary(pattern(at * 5, at))));
+    for (const [at, { data }] of endpoint.of('binary').entries()) {
+      expect(data).toEqual(pattern(at * 5, at));
+      if (at * 5 <= 300) expect(data.buffer.byteLength).toBe(data.length);
+      else expect(data.buffer.byteLength).toBeGreaterThan(data.length);
+    }
+  });
   it('shows nothing of a message that did not arrive whole', () => {
     const whole = many(20, (at) => peer.binary(pattern(100, at)));
     const half = peer.binary(new Uint8Array(1500).fill(0xaa)).subarray(0, 1000);

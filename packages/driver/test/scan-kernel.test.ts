@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { plainScanner } from '../../core/test/plain-scanner.ts';
 
 function kernel(): FrameScanner {
-  const { scanner } = scanKernel();
+  const { scanner } = scanKernel(0);
   if (scanner === undefined) throw new Error('every runtime of these tests has WebAssembly with SIMD');
   return scanner;
 }

@@ -70,6 +70,8 @@ export interface KernelChoice extends DecoderChoice {
   readonly uncleared?: boolean;
   /** Does masking by WebAssembly pay? On JavaScriptCore 32-bit words are as fast, and 8 times as fast in place. */
   readonly wasm?: boolean;
+  /** Up to how many bytes is `slice()` the cheapest copy? On JavaScriptCore 1000, since no buffer is made for so few; on V8 never. */
+  readonly sliceUpTo?: number;
   /** Is a cut of a larger buffer faster to have than the smallest buffer of its own? */
   readonly cut?: boolean;
 }

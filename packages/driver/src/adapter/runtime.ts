@@ -29,7 +29,7 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: Ke
     kernels: {
       ...textKernels(buffer, choice),
       ...(choice.wasm === false ? {} : maskKernels()),
-      ...scanKernel(),
+      ...scanKernel(choice.sliceUpTo ?? 0),
       ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel() : {}),
     },
   };

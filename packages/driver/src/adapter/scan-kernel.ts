@@ -73,12 +73,13 @@ interface ScanExports {
 }
 
 /** Nothing where there is no WebAssembly with SIMD, or a policy forbids it. */
-export function scanKernel(): Pick<Kernels, 'scanner'> {
+export function scanKernel(sliceUpTo: number): Pick<Kernels, 'scanner'> {
   const exports = instantiateWasm<ScanExports>(MODULE);
   if (exports === null) return {};
   const bytes = new Uint8Array(exports.memory.buffer, 0, WINDOW);
   const scanner: FrameScanner = {
     bytes,
+    sliceUpTo,
     frames: new Int32Array(exports.memory.buffer, TABLE, 3 * Math.ceil(WINDOW / SHORTEST)),
     scan(input, start, end, maxSize) {
       bytes.set(new Uint8Array(input.buffer, input.byteOffset + start, end - start));
