@@ -173,7 +173,7 @@ export class Backlog {
   wake(): void {
     this.#woken = true;
     this.#pipeline.time.start(false);
-    if (this.#jobs !== null) this.#work();
+    this.#work();
   }
   #work(): void {
     if (this.#working) return;

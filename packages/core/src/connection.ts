@@ -322,6 +322,7 @@ export class Connection implements Protocol {
       if (pull.lazy) pull.target = target;
       try {
         event = this.#advance(pull);
+        // Parsing stops after each event, so nothing stands behind what was filled.
         if (pull.filled !== null) return pull.filled;
       } finally {
         pull.target = null;
@@ -342,7 +343,7 @@ export class Connection implements Protocol {
       payload.refill(false);
       this.#read();
     } while (payload.exhausted && !payload.told);
-    return pull.filled === null ? pull.shift() : null;
+    return pull.shift();
   }
 
   /** A message's memory may be reused for a later one. The caller must not touch it any more. Optional. */

@@ -49,6 +49,14 @@ describe('wrong arguments', () => {
     expect(() => writer.end()).toThrow(ended);
     expect(harness.sent()).toHaveLength(2);
   });
+  it('masks come from the platform unless another source is given, and no two are alike', () => {
+    const keys = new Set<number>();
+    const harness = open({ role: 'client', random: undefined, tracing: true });
+    for (let count = 0; count < 500; count++) harness.connection.sendText('x');
+    for (const { frame } of harness.trace) keys.add(frame?.maskKey ?? 0);
+    // Two of 500 random keys are alike in one of 34 000 runs, three in none.
+    expect(keys.size).toBeGreaterThan(497);
+  });
   it('masks need a source where the platform has none', () => {
     const before = Object.getOwnPropertyDescriptor(globalThis, 'crypto');
     Object.defineProperty(globalThis, 'crypto', { value: undefined, configurable: true });

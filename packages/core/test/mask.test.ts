@@ -15,6 +15,19 @@ function ramp(size: number, seed = 1): Uint8Array {
 }
 const sizes = [...Array.from({ length: 70 }, (_, size) => size), 100, 125, 126, 127, 128, 255, 256, 257, 1000, 1023, 1024, 1025, 4099];
 
+it('copyMasked returns the next phase for every size, key and phase', () => {
+  const from = new Uint8Array(600);
+  const target = new Uint8Array(700);
+  for (const key of [0, 0x0102_0304]) {
+    for (let phase = 0; phase < 4; phase++) {
+      for (let size = 0; size <= 600; size += size < 130 ? 1 : 47) {
+        expect(copyMasked(from, 0, size, target, 3, key, phase)).toBe((phase + size) % 4);
+        expect(copyMasked(from, 600 - size, 600, target, 0, key, phase)).toBe((phase + size) % 4);
+      }
+    }
+  }
+});
+
 describe('applyMask', () => {
   it('equals the octet loop for every size, alignment and phase, and touches nothing else', () => {
     const wrong: string[] = [];
