@@ -31,7 +31,7 @@ function readShared(source: Buffer): Uint8Array {
   return source.length === READ_SIZE ? shared : new Uint8Array(shared.buffer, 0, source.length);
 }
 
-async function ferrywire(): Promise<Receiver> {
+async function ferrywire(givesBack: boolean): Promise<Receiver> {
   const { Connection } = await import('@ferrywire/core');
   // As `listen()` does it.
   const { kernels } = await import('@ferrywire/node');
@@ -47,6 +47,7 @@ async function ferrywire(): Promise<Receiver> {
       onBinary(data) {
         receiver.messages++;
         receiver.payload += data.length;
+        if (givesBack) connection.recycleInput(data);
       },
       onText(text) {
         receiver.messages++;
@@ -102,7 +103,8 @@ function websocketDriver(): Receiver {
 }
 
 const variants: Readonly<Record<string, (kind: PayloadKind) => Receiver | Promise<Receiver>>> = {
-  ferrywire,
+  ferrywire: () => ferrywire(false),
+  'ferrywire given back': () => ferrywire(true),
   'ws+bufferutil': ws,
   ws,
   'websocket-driver': websocketDriver,

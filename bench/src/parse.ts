@@ -24,8 +24,10 @@ function goalOf(kind: PayloadKind, size: number): Goal | undefined {
   return { least: size <= 125 ? 4 : size === 1024 ? 2 : 1 };
 }
 
-const variants = [
-  { name: 'ferrywire', env: {} },
+/** From this size on there is a row more: the application hands messages back when done (`recycleInput`). Below, nothing is reused. */
+const GIVEN_BACK_FROM = 16 * 1024;
+
+const peers = [
   { name: 'ws+bufferutil', env: {} },
   { name: 'ws', env: { WS_NO_BUFFER_UTIL: '1' } },
   { name: 'websocket-driver', env: {} },
@@ -33,7 +35,22 @@ const variants = [
 
 type Sample = { readonly messages: number; readonly micros: number };
 
-async function measureRow(options: MeasureOptions, kind: PayloadKind, size: number): Promise<string[]> {
+interface Row {
+  readonly name: string;
+  readonly kind: PayloadKind;
+  readonly size: number;
+  /** Ours. */
+  readonly variant: 'ferrywire' | 'ferrywire given back';
+}
+
+function rowsOf(kind: PayloadKind, size: number): Row[] {
+  const row: Row = { name: `${kind} ${bytes(size)}`, kind, size, variant: 'ferrywire' };
+  if (kind === 'text' || size < GIVEN_BACK_FROM) return [row];
+  return [row, { ...row, name: `${row.name}, given back`, variant: 'ferrywire given back' }];
+}
+
+async function measureRow(options: MeasureOptions, { name: row, kind, size, variant }: Row): Promise<string[]> {
+  const variants = [{ name: variant, env: {} }, ...peers];
   const children = variants.map(
     ({ name, env }) => new Child(options.runtime, './parse-child.js', { args: [name, kind, String(size)], env }),
   );
@@ -51,7 +68,7 @@ async function measureRow(options: MeasureOptions, kind: PayloadKind, size: numb
     const ratios = theirs.map((cost) => medianRatio(cost, ours));
     const perSecond = 1e6 / median(ours);
     const rate = size >= 16 * 1024 ? `${figure((perSecond * size) / 1e9)} GB/s` : `${figure(perSecond / 1e6)} M/s`;
-    return [`${kind} ${bytes(size)}`, rate, ...ratios.map(figure), judge(ratios[0] ?? Number.NaN, goalOf(kind, size))];
+    return [row, rate, ...ratios.map(figure), judge(ratios[0] ?? Number.NaN, goalOf(kind, size))];
   } finally {
     await Promise.all(children.map((child) => child.stop()));
   }
@@ -60,10 +77,9 @@ async function measureRow(options: MeasureOptions, kind: PayloadKind, size: numb
 export async function parse(options: MeasureOptions): Promise<void> {
   const rows: string[][] = [];
   for (const kind of ['binary', 'text'] as const) {
-    for (const size of sizes) {
-      const name = `${kind} ${bytes(size)}`;
-      if (options.only.length > 0 && !options.only.some((word) => name.includes(word))) continue;
-      rows.push(await measureRow(options, kind, size));
+    for (const row of sizes.flatMap((size) => rowsOf(kind, size))) {
+      if (options.only.length > 0 && !options.only.some((word) => row.name.includes(word))) continue;
+      rows.push(await measureRow(options, row));
     }
   }
   printTable(
