@@ -1,5 +1,5 @@
 /**
- * `npm run mutation [-- --file NAME --tests NAME --sample N --seed S --again FILE --out FILE --document]`: how many small changes of the core's
+ * `npm run mutation [-- --file NAME --tests NAME --sample N --seed S --again FILE --explained --out FILE --document]`: how many small changes of the core's
  * compiled sources its tests notice (`--tests`: those in files with NAME in their name).
  *
  * All mutants are in one copy of the sources, switched on one at a time in a process that has loaded the tests; each is run against tests that
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     file: { type: 'string', multiple: true },
     tests: { type: 'string' },
     again: { type: 'string' },
+    explained: { type: 'boolean', default: false },
     out: { type: 'string' },
     document: { type: 'boolean', default: false },
   },
@@ -249,17 +250,19 @@ async function judgeOne(id, time) {
   results.push({ ...placeOf(id), outcome });
   if (++judged % 100 === 0) console.log(`${results.length} of ${wanted.length}: ${results.length - survivors().length} killed`);
 }
+/** With `--explained` those that live for a reason are tried again too: tests may have come that see them. */
+const isSettled = (/** @type {Result} */ result) => !values.explained && reasonFor(result) !== null;
 /** @type {number[]} */
 const anew = [];
 for (const id of wanted) {
   const known = before.get(keyOf(placeOf(id)));
   if (known === undefined) anew.push(id);
-  else if (!isAlive(known) || reasonFor(known) !== null) results.push({ ...placeOf(id), outcome: known.outcome });
+  else if (!isAlive(known) || isSettled(known)) results.push({ ...placeOf(id), outcome: known.outcome });
 }
 for (const id of anew) await judgeOne(id, TIME_MS);
 for (const id of wanted) {
   const known = before.get(keyOf(placeOf(id)));
-  if (known !== undefined && isAlive(known) && reasonFor(known) === null) await judgeOne(id, MORE_TIME_MS);
+  if (known !== undefined && isAlive(known) && !isSettled(known)) await judgeOne(id, MORE_TIME_MS);
 }
 runner.stop();
 
