@@ -296,7 +296,10 @@ export class Connection implements Protocol {
   nextEvent(): ConnectionEvent | null {
     const pull = this.#pulls('nextEvent()');
     if (this.#settings.delivery === 'span') throw new TypeError("nextEvent() is not for delivery 'span': use readInto()");
-    return (pull.shift() ?? this.#advance(pull)) as ConnectionEvent | null;
+    const event = pull.shift();
+    if (event !== null) return event as ConnectionEvent;
+    this.#advance();
+    return pull.shift() as ConnectionEvent | null;
   }
   /** `nextEvent` until it answers null. */
   events(): IterableIterator<ConnectionEvent> {
@@ -321,13 +324,14 @@ export class Connection implements Protocol {
     if (event === null) {
       if (pull.lazy) pull.target = target;
       try {
-        event = this.#advance(pull);
-        // Parsing stops after each event, so nothing stands behind what was filled.
+        this.#advance();
+        // First of all: a held EOF or error takes effect behind the last byte, and its event stays in the queue.
         if (pull.filled !== null) return pull.filled;
       } finally {
         pull.target = null;
         pull.filled = null;
       }
+      event = pull.shift();
     }
     return event !== null && event.type === 'piece' ? copyPiece(event, target, pull) : (event as ConnectionEvent | null);
   }
@@ -337,13 +341,12 @@ export class Connection implements Protocol {
     return this.#pull;
   }
   /** Parses up to the next event. Who asks for it wants it now, so no step budget holds here. */
-  #advance(pull: PullOutlet): QueuedEvent | null {
+  #advance(): void {
     const payload = this.#receiver.payload;
     do {
       payload.refill(false);
       this.#read();
     } while (payload.exhausted && !payload.told);
-    return pull.shift();
   }
 
   /** A message's memory may be reused for a later one. The caller must not touch it any more. Optional. */

@@ -269,6 +269,35 @@ describe.each(roles)('%s: readInto', (role) => {
     expect(endpoint.end.cause?.code).toBe('WS_INVALID_UTF8');
   });
 
+  // What is held is cut at every byte of two frames, so the end stands behind a frame, a header, a part of a payload or a whole message.
+  it.each([1, 3, 8, 100])('with %i bytes of room, end comes behind the last byte, wherever EOF or an error cut the input', (room) => {
+    for (const fin of [true, false]) {
+      const { peer } = open({ role });
+      const wire = concat(peer.binary(pattern(8), fin), fin ? peer.binary(pattern(8)) : peer.continuation(pattern(8), true));
+      for (let cut = 0; cut <= wire.length; cut++) {
+        for (const error of [null, new Error('reset')]) {
+          const { connection } = open({ role, mode: 'pull', delivery: 'span', pulling: false });
+          connection.receiveData(wire.slice(0, cut));
+          if (error === null) connection.receiveEof();
+          else connection.receiveError(error);
+          const target = new Uint8Array(room);
+          const seen: string[] = [];
+          let bytes = 0;
+          for (let turn = 0; turn < 40; turn++) {
+            const event = connection.readInto(target);
+            seen.push(event?.type ?? 'null');
+            if (event?.type === 'data') bytes += event.count;
+            if (event === null) break;
+          }
+          const header = peer.headerSize(8);
+          expect(bytes).toBe(Math.max(0, Math.min(8, cut - header)) + Math.max(0, cut - 2 * header - 8));
+          expect(seen.slice(-2)).toEqual(['end', 'null']);
+          expect(seen.filter((type) => type === 'end')).toHaveLength(1);
+          expect(connection.state).toBe('closed');
+        }
+      }
+    }
+  });
   it('end comes last, after EOF and after what is held', () => {
     const { connection, peer } = open({ role, mode: 'pull', delivery: 'span', pulling: false });
     connection.receiveData(concat(peer.binary(pattern(3)), peer.close(1000)));
