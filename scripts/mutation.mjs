@@ -1,6 +1,7 @@
 /**
- * `npm run mutation [-- --file NAME --tests NAME --sample N --seed S --again FILE --explained --out FILE --document]`: how many small changes of the core's
- * compiled sources its tests notice (`--tests`: those in files with NAME in their name).
+ * `npm run mutation [-- --file NAME --tests NAME --sample N --seed S --again FILE --explained --out FILE --document]`: how many small changes
+ * of the core's compiled sources its tests notice. `--tests`: only those in files with NAME in their name. `--again`: what a run before has
+ * found killed, or alive for a reason, is not tried again; with `--explained` the latter is.
  *
  * All mutants are in one copy of the sources, switched on one at a time in a process that has loaded the tests; each is run against tests that
  * reach it, the likeliest first, until one fails or takes eight times the steps it should. What kills a mutant must pass without it right after.
@@ -39,8 +40,8 @@ if (!existsSync(node)) {
 /** Tests that measure memory or time, or start processes, say nothing about a mutant that the others do not say sooner. */
 const LEFT_OUT = /memory|security|state-tables/;
 /** CPU time that the tests of one mutant take without it, at most; one that survived before gets more. */
-const TIME_MS = 3000;
-const MORE_TIME_MS = 3000;
+const TIME_MS = 2000;
+const MORE_TIME_MS = 4000;
 /** A slower test is never asked. */
 const SLOWEST_MS = 1000;
 const PATIENCE_MS = 20_000;

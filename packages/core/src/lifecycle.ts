@@ -81,12 +81,15 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     return directive === 'end' && this.sender.backlog ? 'open' : directive;
   }
 
-  #move(input: LifecycleInput): void {
+  /** `payload`: of the close frame that goes out with it. The state changes first, since what hears of that frame may want to send. */
+  #move(input: LifecycleInput, payload: Uint8Array | null = null): void {
     const before = this.state;
-    this.state = advance(before, input);
-    this.sender.open = meaning[this.state].sends;
+    const after = advance(before, input);
+    this.state = after;
+    this.sender.open = meaning[after].sends;
+    if (payload !== null) this.sender.close(payload);
     const { tracer } = this.#settings;
-    if (tracer !== null && this.state !== before) tracer.note('state', `${before} -> ${this.state}`);
+    if (tracer !== null && after !== before) tracer.note('state', `${before} -> ${after}`);
   }
 
   /* What the peer does. */
@@ -114,9 +117,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.#move('receiveClose');
     this.timers.stopLiveness();
     if (this.sender.open && this.#settings.autoClose) {
-      if (isSendableCloseCode(info.code)) this.#queueClose(info.code, info.reason);
-      else this.#queueClose(undefined, '');
-      this.#move('sendClose');
+      this.#move('sendClose', isSendableCloseCode(info.code) ? this.#closeFrame(info.code, info.reason) : this.#closeFrame(undefined, ''));
       if (this.#stalled) this.timers.closing(this.#settings.clock());
     } else if (this.sender.open) this.timers.closing(this.#settings.clock());
     this.#outlet.close(info);
@@ -130,8 +131,8 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     closing.initiator ??= 'local';
     this.sender.dropBacklog();
     // An extension may bring a violation of its own, with a code that is not for the wire.
-    if (this.sender.open && isSendableCloseCode(violation.closeCode)) this.#queueClose(violation.closeCode, truncateReason(reason));
-    this.#move('fail');
+    const tells = this.sender.open && isSendableCloseCode(violation.closeCode);
+    this.#move('fail', tells ? this.#closeFrame(violation.closeCode, truncateReason(reason)) : null);
     this.timers.stopLiveness();
     this.timers.closing(this.#settings.clock());
   }
@@ -157,8 +158,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     const closing = this.#closing;
     closing.sent = { code: code ?? 1005, reason };
     closing.initiator ??= 'local';
-    this.sender.close(payload);
-    this.#move('sendClose');
+    this.#move('sendClose', payload);
     this.timers.stopLiveness();
     if (this.#stalled) this.timers.closing(this.#settings.clock());
     return true;
@@ -174,9 +174,10 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.sync();
   }
 
-  #queueClose(code: number | undefined, reason: string): void {
+  /** The payload of a close frame that is to be sent. */
+  #closeFrame(code: number | undefined, reason: string): Uint8Array {
     this.#closing.sent = { code: code ?? 1005, reason };
-    this.sender.close(serializeClosePayload(code, reason));
+    return serializeClosePayload(code, reason);
   }
 
   /** Directive 'abort'. Output that was not taken is lost with the transport. */

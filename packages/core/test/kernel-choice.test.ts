@@ -1,8 +1,18 @@
 /** Which of the host's functions is asked: each connection its own, one for ASCII only for what is ASCII, and none past a pause. */
 import { Connection, type Kernels } from '@ferrywire/core';
-import { createFrameHeader, decodeFrameHeader, encodeFrameHeader, FrameParser, serializeFrame, Utf8Validator } from '@ferrywire/core/frame';
+import {
+  applyMask,
+  copyMasked,
+  createFrameHeader,
+  decodeFrameHeader,
+  encodeFrameHeader,
+  FrameParser,
+  serializeFrame,
+  Utf8Validator,
+} from '@ferrywire/core/frame';
 import { describe, expect, it } from 'vitest';
 import { concat, open, pattern, peerOf, toHex, utf8 } from './connection-helpers.ts';
+import { extension, identity } from './extension-helpers.ts';
 import { plainScanner } from './plain-scanner.ts';
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -17,6 +27,8 @@ function decode(bytes: Uint8Array, start: number, end: number): string | null {
 describe('connections that differ in one kernel', () => {
   const names = ['decodeUtf8', 'decodeAscii', 'isUtf8', 'applyMask', 'copyMasked', 'allocate', 'scanner'] as const;
   const peer = peerOf('server');
+  // The same for all: what differs is the kernel alone.
+  const clock = (): number => 0;
   const input = [
     peer.text('x'.repeat(100)),
     peer.text('é'.repeat(50)),
@@ -57,7 +69,6 @@ describe('connections that differ in one kernel', () => {
     };
   };
   const feed = (kernels: Kernels): void => {
-    const clock = (): number => 0;
     for (const mode of ['shared', 'transferred'] as const) {
       const connection = new Connection({ role: 'server', clock, kernels, sink: {}, input: mode });
       for (const chunk of input) connection.receiveData(Uint8Array.from(chunk));
@@ -149,7 +160,49 @@ describe('text that may be ASCII', () => {
   });
 });
 
+describe('kernels that mask', () => {
+  it('are asked from 384 bytes on, wherever those lie', () => {
+    const calls: string[] = [];
+    const kernels: Kernels = {
+      applyMask(bytes, start, end, key, phase) {
+        calls.push(`applyMask ${end - start}`);
+        return applyMask(bytes, start, end, key, phase);
+      },
+      copyMasked(source, start, end, target, offset, key, phase) {
+        calls.push(`copyMasked ${end - start}`);
+        return copyMasked(source, start, end, target, offset, key, phase);
+      },
+    };
+    for (const size of [10, 383, 384, 385]) {
+      for (const input of ['shared', 'transferred'] as const) {
+        const { connection, peer, of } = open({ role: 'server', kernels, input });
+        const first = input === 'shared' ? 'copyMasked' : 'applyMask';
+        const expected = size < 384 ? [] : [`${first} ${size}`];
+        if (input === 'transferred' || size > 384) {
+          connection.receiveData(concat(peer.ping('x'.repeat(100)), peer.text('y'.repeat(size))));
+          expect(calls.splice(0)).toEqual(expected);
+          expect(of('text').length).toBe(1);
+        }
+        connection.receiveData(concat(...Array.from({ length: 20 }, () => peer.ping('x'.repeat(100))), peer.binary(pattern(size), false)));
+        expect(calls.splice(0)).toEqual(size < 384 ? [] : [`copyMasked ${size}`]);
+      }
+    }
+  });
+});
+
 describe('pulled pieces', () => {
+  it.each([null, identity])('a message that came whole is one piece, first and last (%o)', (make) => {
+    const extensions = make === null ? {} : { extensions: [extension('x', 4, make)] };
+    for (const role of ['client', 'server'] as const) {
+      const { connection, peer } = open({ role, mode: 'pull', delivery: 'chunk', pulling: false, ...extensions });
+      for (const opcode of [1, 2]) {
+        connection.receiveData(concat(peer.ping('p'), peer.frame({ opcode, rsv: make === null ? 0 : 4, payload: utf8('hello') })));
+        expect(connection.nextEvent()?.type).toBe('ping');
+        expect(connection.nextEvent()).toMatchObject({ type: 'chunk', first: true, last: true });
+        expect(connection.nextEvent()).toBe(null);
+      }
+    }
+  });
   it('are never empty but for the last', () => {
     const { connection, peer } = open({ role: 'client', mode: 'pull', delivery: 'chunk', pulling: false });
     const letter = utf8('😀');

@@ -52,7 +52,7 @@ describe.each(modes)('delivery %s, %s', (delivery, mode) => {
         const fault = bad[size % bad.length] as Uint8Array;
         const texts = size > 1000 ? [concat(before, fault)] : bad.flatMap((part) => [concat(before, part), concat(before, part, before)]);
         for (const text of [before, ...texts, concat(before, fault, before)]) {
-          for (const parts of [[text], [text.subarray(0, text.length >> 1), text.subarray(text.length >> 1)]]) {
+          for (const parts of [[text], [text.subarray(0, (text.length * 3) >> 2), text.subarray((text.length * 3) >> 2)]]) {
             const plain = start(delivery, mode, null);
             const decoded = start(delivery, mode, identity);
             expect(run(decoded, 'text', 4, parts)).toEqual(run(plain, 'text', 0, parts));
@@ -88,6 +88,25 @@ describe.each(modes)('delivery %s, %s', (delivery, mode) => {
           // Pieces: as much as the limit allows, whole messages: nothing.
           expect(digest(bytesOf(seen)), label).toBe(digest(content.subarray(0, delivery === 'message' ? 0 : limit)));
           expect(connection.stats.messagesIn).toBe(0);
+        }
+      }
+    }
+  });
+
+  it('letters of several bytes count as such, and none is cut', () => {
+    for (const letter of ['é', '€', '😀']) {
+      const content = utf8(letter.repeat(1000));
+      for (const cut of [1000, 1001, 1002, 1003]) {
+        for (const under of [0, 1, 2, 3, 500]) {
+          const limit = content.length - under;
+          const harness = start(delivery, mode, identity, { limits: { maxMessageSize: limit, maxFrameSize: 1e6 } });
+          run(harness, 'text', 4, [content.subarray(0, cut), content.subarray(cut)]);
+          const label = `${letter} ${cut} ${under}`;
+          expect(harness.connection.closeSent?.code, label).toBe(under === 0 ? undefined : 1009);
+          const text = Buffer.from(bytesOf(harness.seen)).toString();
+          if (under === 0) expect(text === letter.repeat(1000), label).toBe(true);
+          else if (delivery === 'chunk') expect(text === letter.repeat(Math.floor(limit / utf8(letter).length)), label).toBe(true);
+          else expect(bytesOf(harness.seen).length).toBeLessThanOrEqual(limit);
         }
       }
     }
@@ -141,6 +160,12 @@ describe.each(roles)('read into memory of the application, %s', (role) => {
         ).toEqual(['start text', 'finish text', 'start binary', 'finish binary']);
         expect(Buffer.from(bytesOf(seen)).toString()).toBe(text.repeat(3));
         expect(seen.every((event) => event.type !== 'span' || event.data.length <= room)).toBe(true);
+        // The memory was lent and nothing else: others do not work in it afterwards.
+        const before = Uint8Array.from(target);
+        const other = open({ role: 'server' });
+        other.receive(other.peer.text('o'.repeat(5000)));
+        expect(other.of('text')[0]?.data).toBe('o'.repeat(5000));
+        expect(target).toEqual(before);
       }
     }
   });

@@ -174,3 +174,31 @@ describe.each(roles)('what waits for a transform of a %s', (role) => {
     ]);
   });
 });
+
+describe.each(roles)('what the trace hears of a close frame, %s', (role) => {
+  it.each<[string, (harness: Harness) => void, string]>([
+    ['of our own', ({ connection }) => void connection.close(1000), 'CLOSE 1000'],
+    ['that answers', ({ receive, peer }) => receive(peer.close(1001)), 'CLOSE 1001'],
+    ['after a fault', ({ receive, peer }) => receive(peer.frame({ opcode: 3 })), 'CLOSE 1002'],
+    ['after fail()', ({ connection }) => connection.fail(1008), 'CLOSE 1008'],
+  ])('%s comes too late to send', (_name, act, expected) => {
+    const answers: unknown[] = [];
+    const writers: MessageWriter[] = [];
+    const harness: Harness = open({
+      role,
+      onTrace: ({ direction, frame }) => {
+        if (direction !== 'out' || frame?.opcode !== 8) return;
+        const { connection } = harness;
+        answers.push(connection.sendText('late'), connection.ping(), connection.close(), writers[0]?.write('late'));
+        connection.fail(1011);
+      },
+    });
+    writers.push(harness.connection.startMessage('text'));
+    writers[0]?.write('a');
+    act(harness);
+    expect(answers).toEqual([false, false, false, false]);
+    const sent = harness.sent();
+    expect(sent.length).toBe(2);
+    expect(sent[1]?.startsWith(expected)).toBe(true);
+  });
+});

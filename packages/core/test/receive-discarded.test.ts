@@ -1,0 +1,105 @@
+/**
+ * Messages that nobody reads any more: those after `close()` of an application that had paused are discarded, counted and still judged, and of
+ * those that could be pulled as many bytes are kept as one message may have.
+ */
+import type { Delivery } from '@ferrywire/core';
+import { violations } from '@ferrywire/core/frame';
+import { describe, expect, it } from 'vitest';
+import { concat, hex, open, pattern, split, utf8 } from './connection-helpers.ts';
+import { extension, identity } from './extension-helpers.ts';
+import { roles } from './sending-helpers.ts';
+
+const deliveries: readonly Delivery[] = ['message', 'chunk', 'span'];
+
+describe.each(roles)('discarded messages, %s', (role) => {
+  describe.each(deliveries)('delivery %s', (delivery) => {
+    it.each([0, 4])('are counted and not told, rsv %i', (rsv) => {
+      for (const size of [1e9, 3]) {
+        const extensions = rsv === 0 ? {} : { extensions: [extension('x', 4, identity)] };
+        const { connection, peer, receive, seen } = open({ role, delivery, ...extensions });
+        connection.pause();
+        connection.close(1000);
+        const wire = concat(
+          peer.frame({ opcode: 1, rsv, payload: utf8('abc') }),
+          peer.frame({ opcode: 2, rsv, payload: pattern(10) }),
+          peer.frame({ opcode: 1, rsv, payload: utf8('de'), fin: false }),
+          peer.continuation('fgh', true),
+          peer.frame({ opcode: 2, rsv, payload: hex('') }),
+        );
+        receive(...split(wire, Math.min(size, wire.length)));
+        expect(seen).toEqual([]);
+        expect(connection.stats).toMatchObject({ messagesIn: 4, messagesDiscarded: 4, payloadIn: 18 });
+        receive(peer.close(1000));
+        connection.receiveEof();
+        expect(seen.map(({ type }) => type)).toEqual(['close', 'end']);
+      }
+    });
+
+    it.each([0, 4])('must be UTF-8 all the same, rsv %i', (rsv) => {
+      for (const size of [1e9, 3]) {
+        for (const parts of [[hex('61 ff 61')], [hex('61 62'), hex('ff 61')], [hex('61 e2'), hex('82')]]) {
+          const extensions = rsv === 0 ? {} : { extensions: [extension('x', 4, identity)] };
+          const harness = open({ role, delivery, ...extensions });
+          harness.connection.pause();
+          harness.connection.close(1000);
+          const frames = parts.map((payload, index) =>
+            harness.peer.frame({ opcode: index === 0 ? 1 : 0, rsv: index === 0 ? rsv : 0, fin: index === parts.length - 1, payload }),
+          );
+          const wire = concat(...frames);
+          harness.receive(...split(wire, Math.min(size, wire.length)));
+          expect(harness.connection.stats.messagesIn).toBe(0);
+          harness.connection.receiveEof();
+          expect(harness.end).toMatchObject({ clean: false, cause: violations.WS_INVALID_UTF8 });
+        }
+      }
+    });
+  });
+
+  it.each(deliveries)('what is pulled after close() is kept up to maxMessageSize, delivery %s', (delivery) => {
+    for (const [sizes, kept] of [
+      [[100], 1],
+      [[60, 40], 2],
+      [[99, 1, 1], 2],
+      [[60, 41, 1], 1],
+    ] as const) {
+      const harness = open({ role, mode: 'pull', pulling: false, delivery, limits: { maxMessageSize: 100 } });
+      const { connection, peer } = harness;
+      connection.close(1000);
+      for (const size of sizes) connection.receiveData(peer.binary(pattern(size)));
+      connection.receiveData(peer.close(1000));
+      connection.receiveEof();
+      expect(connection.stats).toMatchObject({ messagesIn: sizes.length, messagesDiscarded: sizes.length - kept });
+      harness.pull();
+      const bytes = harness.seen.reduce(
+        (sum, event) => sum + (event.type === 'binary' || event.type === 'span' ? event.data.length : 0),
+        0,
+      );
+      expect(bytes).toBe(sizes.slice(0, kept).reduce((sum, size) => sum + size, 0));
+    }
+  });
+
+  it.each(['shared', 'transferred'] as const)(
+    'a large fragment of text is judged when it comes, not when the message ends, %s',
+    (input) => {
+      const harness = open({ role, input });
+      const text = utf8('x'.repeat(20_000));
+      text[19_000] = 0xff;
+      harness.receive(harness.peer.text(text, false));
+      expect(harness.connection.closeSent?.code).toBe(1007);
+    },
+  );
+
+  it.each([0, 1, 2, 3])('chunks of text larger than any memory for them, %i bytes of a letter before', (carried) => {
+    const harness = open({ role, delivery: 'chunk' });
+    const text = `${'😀'}${'x'.repeat(70_000)}€`;
+    const bytes = utf8(text);
+    harness.receive(harness.peer.text(bytes.subarray(0, carried), false), harness.peer.continuation(bytes.subarray(carried), true));
+    expect(
+      harness
+        .of('textChunk')
+        .map(({ data }) => data)
+        .join('') === text,
+    ).toBe(true);
+    expect(harness.of('finish').length).toBe(1);
+  });
+});
