@@ -117,7 +117,10 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.#move('receiveClose');
     this.timers.stopLiveness();
     if (this.sender.open && this.#settings.autoClose) {
-      this.#move('sendClose', isSendableCloseCode(info.code) ? this.#closeFrame(info.code, info.reason) : this.#closeFrame(undefined, ''));
+      let payload: Uint8Array;
+      if (isSendableCloseCode(info.code)) payload = this.#closeFrame(info.code, info.reason);
+      else payload = this.#closeFrame(undefined, '');
+      this.#move('sendClose', payload);
       if (this.#stalled) this.timers.closing(this.#settings.clock());
     } else if (this.sender.open) this.timers.closing(this.#settings.clock());
     this.#outlet.close(info);
@@ -131,8 +134,10 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     closing.initiator ??= 'local';
     this.sender.dropBacklog();
     // An extension may bring a violation of its own, with a code that is not for the wire.
-    const tells = this.sender.open && isSendableCloseCode(violation.closeCode);
-    this.#move('fail', tells ? this.#closeFrame(violation.closeCode, truncateReason(reason)) : null);
+    let payload: Uint8Array | null = null;
+    if (this.sender.open && isSendableCloseCode(violation.closeCode))
+      payload = this.#closeFrame(violation.closeCode, truncateReason(reason));
+    this.#move('fail', payload);
     this.timers.stopLiveness();
     this.timers.closing(this.#settings.clock());
   }
