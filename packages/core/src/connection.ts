@@ -18,7 +18,7 @@ import { maskSource } from './masks.ts';
 import type { MessageWriter } from './message-writer.ts';
 import { checkBytes, checkData, describe, misuse } from './misuse.ts';
 import type { ConnectionOptions } from './options.ts';
-import type { Filled, KeptPiece, QueuedEvent } from './outlet.ts';
+import type { Filled, KeptPiece } from './outlet.ts';
 import { PullOutlet, PushOutlet } from './outlet.ts';
 import { recycle } from './output.ts';
 import { InboundPipeline, OutboundPipeline } from './pipeline.ts';
