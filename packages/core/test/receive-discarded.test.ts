@@ -80,6 +80,14 @@ describe.each(roles)('discarded messages, %s', (role) => {
     }
   });
 
+  it.each(['chunk', 'span'] as const)('where messages have no limit 1 MiB is kept, delivery %s', (delivery) => {
+    const { connection, peer } = open({ role, mode: 'pull', pulling: false, delivery });
+    connection.close(1000);
+    for (let count = 0; count < 20; count++) connection.receiveData(peer.binary(pattern(65_000)));
+    // Sixteen messages of 65 000 bytes fit.
+    expect(connection.stats).toMatchObject({ messagesIn: 20, messagesDiscarded: 4 });
+  });
+
   it.each(['shared', 'transferred'] as const)(
     'a large fragment of text is judged when it comes, not when the message ends, %s',
     (input) => {
