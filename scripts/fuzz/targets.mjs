@@ -148,6 +148,14 @@ function wholeLife(protocol, pieces) {
   return { log, output: join(output) };
 }
 
+/** @param {unknown} entry */
+const typeOf = (entry) => (typeof entry === 'object' && entry !== null && 'type' in entry ? entry.type : null);
+/** As `isUnpackable`: what ends such a connection may be the data, or what came out of it before. @param {readonly unknown[]} log */
+function failsToUnpack(log) {
+  const end = /** @type {import('@ferrywire/core').EndInfo | undefined} */ (log.find((entry) => typeOf(entry) === 'end'));
+  return end?.cause?.code === 'WS_EXTENSION_DATA';
+}
+
 /** @type {Target} */
 function handshake(bytes) {
   const input = new Input(bytes);
@@ -161,8 +169,13 @@ function handshake(bytes) {
       : new ClientProtocol({ clock: () => 0, random: fixedRandom(), url: 'ws://example.com/chat', subprotocols: ['chat', 'superchat'] });
   const whole = wholeLife(make(), [data]);
   const split = wholeLife(make(), cut(data, cuts));
-  check(show(whole.log) === show(split.log), `events depend on the split: ${show(whole.log)} ${show(split.log)}`);
-  check(show(whole.output) === show(split.output), 'output depends on the split');
+  if (failsToUnpack(whole.log) || failsToUnpack(split.log)) {
+    const before = (/** @type {readonly unknown[]} */ log) => show(log.filter((entry) => typeOf(entry) !== 'end'));
+    check(before(whole.log) === before(split.log), `the split shows before bad data: ${show(whole.log)} ${show(split.log)}`);
+  } else {
+    check(show(whole.log) === show(split.log), `events depend on the split: ${show(whole.log)} ${show(split.log)}`);
+    check(show(whole.output) === show(split.output), 'output depends on the split');
+  }
 
   const text = new TextDecoder('latin1').decode(data);
   const [method = '', target = '', ...lines] = text.split('\n');
