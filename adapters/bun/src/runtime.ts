@@ -5,13 +5,7 @@ import * as buffer from 'node:buffer';
 import * as timers from 'node:timers';
 import { checkRuntime, type Runtime, runtimeOf } from '@ferrywire/driver/adapter';
 
-export const runtime: Runtime = runtimeOf(buffer, timers, {
-  small: false,
-  asciiFrom: Infinity,
-  uncleared: true,
-  wasm: false,
-  sliceUpTo: 1000,
-});
+export const runtime: Runtime = runtimeOf(buffer, timers, { small: false, asciiFrom: Infinity, uncleared: true, javaScriptCore: true });
 
 /** Throws `WS_RUNTIME` where this is not Bun, or one older than 1.4. */
 export const requireBun = (): void => checkRuntime('Bun', process.versions.bun, [1, 4]);

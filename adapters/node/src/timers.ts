@@ -18,8 +18,7 @@ const made = runtimeOf(buffer, nodeTimers, {
   small: bun === undefined,
   asciiFrom,
   uncleared,
-  wasm: bun === undefined,
-  sliceUpTo: bun === undefined ? 0 : 1000,
+  javaScriptCore: bun !== undefined,
   cut: deno !== undefined,
 });
 

@@ -68,10 +68,11 @@ export function cutKernel(): Required<Pick<Kernels, 'allocate'>> {
 export interface KernelChoice extends DecoderChoice {
   /** Is memory that is not cleared faster to have? Node 24 takes up to 14 us for 64 KiB of it, and clears as fast. */
   readonly uncleared?: boolean;
-  /** Does masking by WebAssembly pay? On JavaScriptCore 32-bit words are as fast, and 8 times as fast in place. */
-  readonly wasm?: boolean;
-  /** Up to how many bytes is `slice()` the cheapest copy? On JavaScriptCore 1000, since no buffer is made for so few; on V8 never. */
-  readonly sliceUpTo?: number;
+  /**
+   * JavaScriptCore: masking 32-bit words is as fast as by WebAssembly, and 8 times as fast in place; and up to 1000 bytes a slice is the
+   * cheapest copy, since no buffer is made for so few.
+   */
+  readonly javaScriptCore?: boolean;
   /** Is a cut of a larger buffer faster to have than the smallest buffer of its own? */
   readonly cut?: boolean;
 }

@@ -28,8 +28,7 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: Ke
     }),
     kernels: {
       ...textKernels(buffer, choice),
-      ...(choice.wasm === false ? {} : maskKernels()),
-      ...scanKernel(choice.sliceUpTo ?? 0),
+      ...(choice.javaScriptCore === true ? scanKernel(1000) : { ...maskKernels(), ...scanKernel(0) }),
       ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel() : {}),
     },
   };
