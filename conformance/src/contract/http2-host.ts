@@ -2,11 +2,18 @@
  * `@ferrywire/node` over HTTP/2, as a host of its own. Listeners speak both versions on one port, since the contract's clients made of bytes
  * speak HTTP/1.1; connections to them, and to a harness that says so, are streams.
  */
-import { capabilities, connect, listen } from '@ferrywire/node';
+import { capabilities, connect, listen, type NodeListening } from '@ferrywire/node';
 import type { AdapterUnderTest } from './adapter.ts';
 
-/** Other servers of the contract are made of bytes too. */
-const ports = new Set<string>();
+/** Other servers of the contract are made of bytes too, and may get a port that one of these has given back. */
+const listeners = new Set<NodeListening>();
+function isOurs(port: string): boolean {
+  for (const listening of listeners) {
+    if (!listening.server.listening) listeners.delete(listening);
+    else if (String(listening.port) === port) return true;
+  }
+  return false;
+}
 
 export const nodeOverHttp2: AdapterUnderTest = {
   name: '@ferrywire/node over HTTP/2',
@@ -15,11 +22,11 @@ export const nodeOverHttp2: AdapterUnderTest = {
   http2: true,
   listen: async (options) => {
     const listening = await listen({ ...options, http2: true });
-    ports.add(String(listening.port));
+    listeners.add(listening);
     return listening;
   },
   connect: (url, { http2, ...options }) => {
-    const known = URL.canParse(url) && ports.has(new URL(url).port);
+    const known = URL.canParse(url) && isOurs(new URL(url).port);
     return connect(url, { ...options, http2: http2 ?? known });
   },
 };
