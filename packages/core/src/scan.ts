@@ -19,9 +19,12 @@ const NOT_ASCII = 2;
 
 let busy = false;
 
-/** May frames of `bytes[at, end)`, the first of which has `size` bytes of payload, be looked for with a kernel? */
-export function isWorthScanning(size: number, at: number, end: number): boolean {
-  return size <= FROM_SLAB && end - at >= SCAN_FROM && !busy;
+/** Nor with fewer frames, which would share memory made for them. */
+const LEAST_FRAMES = 4;
+
+/** May frames of `bytes[at, end)`, the first of which ends at `to` and has `size` bytes of payload, be looked for with a kernel? */
+export function isWorthScanning(size: number, at: number, to: number, end: number): boolean {
+  return size <= FROM_SLAB && end - at >= SCAN_FROM && (to - at) * LEAST_FRAMES <= end - at && !busy;
 }
 
 /** What the receiver knows of how far it is; it stops when it is told to. */

@@ -35,15 +35,18 @@ describe('short messages', () => {
     expect(scanner.found).toBeGreaterThan(6100);
     expect(scanner.found).toBeLessThanOrEqual(3 * 2049 + 100);
   });
-  it('are looked for from 1024 bytes on, in windows of 8192', () => {
+  it('are looked for from 1024 bytes and four frames on, in windows of 8192', () => {
     const { scanner } = both(many(10, () => peer.binary(pattern(94, 1))).subarray(0, 1000));
     expect(scanner.calls).toBe(0);
     const exactly = plainScanner();
-    server(exactly).receive(concat(peer.binary(pattern(1000)), peer.binary(pattern(10))));
-    expect(exactly).toMatchObject({ calls: 1, found: 2 });
+    server(exactly).receive(many(4, () => peer.binary(pattern(248))));
+    expect(exactly).toMatchObject({ calls: 1, found: 4 });
+    const three = plainScanner();
+    server(three).receive(concat(...[1, 2, 3].map(() => peer.binary(pattern(1000))), peer.binary(pattern(10))));
+    expect(three.calls).toBe(0);
     const windows = plainScanner();
     server(windows).receive(many(81, () => peer.binary(pattern(1016))));
-    expect(windows).toMatchObject({ found: 81, calls: 11 });
+    expect(windows).toMatchObject({ found: 80, calls: 10 });
   });
   it('are left to the loop by a client, whose peer does not mask, and in pull mode, where parsing stops after each', () => {
     const scanner = plainScanner();
