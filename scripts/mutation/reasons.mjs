@@ -581,7 +581,7 @@ const reasons = [
     texts: ['→ false', 'view.length >= length → >', 'array = bytes', 'PIN_LIMIT → true', 'PIN_LIMIT → <'],
     reason: FASTER,
   },
-  { file: 'scan.js', where: '', texts: ['2 → +1'], reason: 'Asked of text only, whose other bit is 0.' },
+  { file: 'scan.js', where: '', texts: ['4 →', '2 → +1'], reason: 'Asked of text only, whose other bit is 0.' },
   { file: 'scan.js', where: 'isWorthScanning', texts: ['size <= FROM_SLAB → <'], reason: FASTER },
   {
     file: 'scan.js',
