@@ -19,6 +19,8 @@ export class Assembly {
   readonly #source: MessageMemory;
   /** Full, or ended by bytes kept by reference. */
   #segments: Uint8Array[] = [];
+  /** What goes back when it has been copied. Never what was kept by reference: input that is not read yet may stand behind it. */
+  #scratch: Uint8Array[] | null = null;
   #current: Uint8Array | null = null;
   #used = 0;
   /** Bytes held. */
@@ -46,9 +48,11 @@ export class Assembly {
     if (current !== null) this.#segments.push(current);
     // Scratch only where what arrived fills half of it.
     const next = Math.max(wanted, FIRST_SEGMENT, this.size);
-    this.#current = next * 2 >= SCRATCH_SIZE ? takeScratch() : new Uint8Array(next);
+    const segment = next * 2 >= SCRATCH_SIZE ? takeScratch() : new Uint8Array(next);
+    if (segment.length === SCRATCH_SIZE) (this.#scratch ??= []).push(segment);
+    this.#current = segment;
     this.#used = 0;
-    return Math.min(wanted, this.#current.length);
+    return Math.min(wanted, segment.length);
   }
 
   /** All bytes so far, into memory that has room for them. */
@@ -57,13 +61,11 @@ export class Assembly {
     for (const segment of this.#segments) {
       target.set(segment, at);
       at += segment.length;
-      release(segment);
     }
     const current = this.#current;
-    if (current !== null) {
-      target.set(this.#used === current.length ? current : current.subarray(0, this.#used), at);
-      release(current);
-    }
+    if (current !== null) target.set(this.#used === current.length ? current : current.subarray(0, this.#used), at);
+    if (this.#scratch !== null) for (const scratch of this.#scratch) giveScratch(scratch);
+    this.#scratch = null;
     this.#segments = [];
     this.#current = null;
   }
@@ -113,10 +115,4 @@ export class Assembly {
     if (this.#segments.length === 0) return current === null || this.#used === current.length ? current : current.subarray(0, this.#used);
     return this.#segments.length === 1 && current === null ? (this.#segments[0] as Uint8Array) : null;
   }
-}
-
-/** Scratch goes back. What was kept by reference and has its size is as good. */
-function release(segment: Uint8Array): void {
-  if (segment.byteOffset !== 0 || segment.buffer.byteLength !== SCRATCH_SIZE) return;
-  giveScratch(segment.length === SCRATCH_SIZE ? segment : new Uint8Array(segment.buffer));
 }

@@ -37,6 +37,8 @@ export class Content {
   readonly isUtf8: Kernels['isUtf8'];
   readonly allocate: Allocate;
   readonly scanner: FrameScanner | null;
+  /** Buffers of which a message shows a part: they may come back, as a part of somebody's input may not. */
+  readonly #cut: WeakSet<ArrayBufferLike> = new WeakSet();
   /** The last memory that came back from the application, of whichever connection. */
   #spare: Uint8Array | null = null;
 
@@ -131,11 +133,15 @@ export class Content {
     const spare = this.#spare;
     if (spare === null || size > spare.length || size * 2 < spare.length) return this.allocate(size);
     this.#spare = null;
-    return spare.length === size ? spare : new Uint8Array(spare.buffer, 0, size);
+    if (spare.length === size) return spare;
+    this.#cut.add(spare.buffer);
+    return new Uint8Array(spare.buffer, 0, size);
   }
   /** Memory that nobody uses any more, for the next message. */
   recycle(data: Uint8Array): void {
     const size = data.buffer.byteLength;
+    // Transferred input may show a message from its start, and unread frames behind it.
+    if (data.length !== size && !this.#cut.has(data.buffer)) return;
     if (data.byteOffset !== 0 || data.length * 2 < size || size < IN_PLACE_FROM || size > MOST_SPARE) return;
     if (this.#spare === null || this.#spare.length < size) this.#spare = new Uint8Array(data.buffer);
   }

@@ -1,5 +1,5 @@
 /** Whose memory input is: `shared` is never written, `reused` is copied, `transferred` is used in place and never pinned by little. */
-import type { Role } from '@ferrywire/core';
+import { Connection, type Role } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { concat, messagesOf, type OpenOptions, open, type Peer, pattern, peerOf, summary, toHex, utf8 } from './connection-helpers.ts';
 
@@ -215,6 +215,43 @@ describe.each(roles)('%s: what a message pins', (role) => {
       expect(message?.data.buffer.byteLength).toBeLessThanOrEqual(200_000);
     }
   });
+});
+
+describe.each(roles)('%s: a transferred chunk with unread frames behind a message', (role) => {
+  const small = Array.from({ length: 20 }, (_, at) => pattern(1000, at));
+  const peer = peerOf(role);
+  const clock = (): number => 0;
+  /** With the same options, so that these connections use each other's memory again. */
+  const connect = (onBinary: (data: Uint8Array) => void): Connection =>
+    new Connection({ role, clock, input: 'transferred', sink: { onBinary } });
+  /** Large messages of another connection, which take what memory waits to be used again. */
+  function feedAnother(): void {
+    const sizes = [60_000, 900_000];
+    const seen: boolean[] = [];
+    const other = connect((data) => seen.push(data.every((byte) => byte === 0xee)));
+    const wire = concat(...sizes.map((size) => peer.binary(new Uint8Array(size).fill(0xee))));
+    for (let at = 0; at < wire.length; at += 10_000) other.receiveData(wire.slice(at, at + 10_000));
+    expect(seen).toEqual([true, true]);
+  }
+  /** `first`, then a chunk of 64 KiB that begins with the rest of the message; the callback of the message feeds another connection. */
+  function play(first: number, size: number, givesBack: boolean): void {
+    const seen: Uint8Array[] = [];
+    const connection = connect((data) => {
+      seen.push(data.slice());
+      if (data.length !== size) return;
+      if (givesBack) connection.recycleInput(data);
+      feedAnother();
+    });
+    const wire = concat(peer.binary(pattern(size, 5)), ...small.map((data) => peer.binary(data)));
+    const chunk = new Uint8Array(65_536);
+    chunk.set(wire.subarray(first, first + chunk.length));
+    connection.receiveData(wire.slice(0, first));
+    connection.receiveData(chunk.subarray(0, Math.min(chunk.length, wire.length - first)));
+    expect(seen.map(({ length }) => length)).toEqual([size, ...small.map(({ length }) => length)]);
+    for (const [at, data] of [pattern(size, 5), ...small].entries()) expect(Buffer.compare(seen[at] as Uint8Array, data)).toBe(0);
+  }
+  it('does not become scratch when the message was put together', () => play(60_000, 100_000, false));
+  it('does not come back with the message', () => play(peer.headerSize(40_000), 40_000, true));
 });
 
 describe('spans', () => {
