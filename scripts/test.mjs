@@ -10,6 +10,7 @@ import { join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseCounts, vitestCounts } from './counts.mjs';
 import { inParallel, run } from './process.mjs';
+import { faultOf } from './runtime-faults.mjs';
 import { probe, root, runtimes } from './runtimes.mjs';
 
 // Another list, for the tests of this script.
@@ -96,10 +97,17 @@ async function runVitest(version) {
 async function runSuite(suite, runtime, version) {
   const { command, args } = runtimes[runtime];
   const timeout = suite.timeout ?? SUITE_SECONDS;
-  const result = await run(command, [...args, resolve(root, suite.file), ...(suite.args ?? [])], { cwd: root, env, timeout });
+  const start = () => run(command, [...args, resolve(root, suite.file), ...(suite.args ?? [])], { cwd: root, env, timeout });
   /** @type {string[]} */
   const remarks = [];
+  let result = await start();
   let counts = parseCounts(result.output);
+  const fault = counts === null ? faultOf(suite.name, runtime, result) : null;
+  if (fault !== null) {
+    remarks.push(`run once more, since a fault of the runtime ended it: ${fault}`);
+    result = await start();
+    counts = parseCounts(result.output);
+  }
   if (counts === null) {
     counts = { passed: 0, failed: 1, skipped: 0 };
     remarks.push('printed no figures');

@@ -2,12 +2,13 @@
  * The figures `npm test` ends with: read right from what each runner prints, and never taken for granted.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseCounts, vitestCounts } from '../scripts/counts.mjs';
 import { run } from '../scripts/process.mjs';
+import { faultOf } from '../scripts/runtime-faults.mjs';
 import { root } from './repository.ts';
 
 describe('parseCounts', () => {
@@ -61,6 +62,23 @@ describe('run', () => {
   });
 });
 
+describe('faultOf', () => {
+  const printed =
+    "deno: nghttp2/lib/nghttp2_session.c:2402: int find_stream_on_goaway_func(void *, void *): Assertion `stream->closed_next == NULL' failed.";
+  const ended = { code: null, output: `server: 599 cases in 7.71 s\n${printed}\n` };
+  it('knows the abort of a runtime', () => {
+    expect(faultOf('adapter conformance: node-http2', 'deno', ended)).toContain('denoland/deno#36788');
+    expect(faultOf('HTTP/2', 'deno', { ...ended, code: 134 })).not.toBeNull();
+  });
+  it('excuses nothing else', () => {
+    expect(faultOf('HTTP/2', 'node', ended)).toBeNull();
+    expect(faultOf('adapter contract: deno', 'deno', ended)).toBeNull();
+    expect(faultOf('HTTP/2', 'deno', { ...ended, code: 0 })).toBeNull();
+    expect(faultOf('HTTP/2', 'deno', { code: 1, output: 'Assertion failed: stream->closed_next == NULL' })).toBeNull();
+    expect(faultOf('HTTP/2', 'deno', { code: null, output: '' })).toBeNull();
+  });
+});
+
 describe('the closing line', () => {
   let folder = '';
   beforeAll(() => {
@@ -96,6 +114,38 @@ describe('the closing line', () => {
       env: { ...process.env, FERRYWIRE_SUITES: list },
     });
     expect(stdout.trimEnd().split('\n').at(-1)).toBe(line);
+    expect(status).toBe(code);
+  });
+
+  it.each([
+    ['once', '0', '3 passed, 0 failed', 0],
+    ['each time', '9', '0 passed, 1 failed', 1],
+  ])('runs a suite once more that a fault of its runtime ended %s', (_, times, line, code) => {
+    const file = join(folder, 'faulty.mjs');
+    const marks = join(folder, `runs-${times}`);
+    writeFileSync(
+      file,
+      `import { appendFileSync, readFileSync } from 'node:fs';
+      appendFileSync(${JSON.stringify(marks)}, '.');
+      if (readFileSync(${JSON.stringify(marks)}).length > ${times} + 1) console.log('3 passed, 0 failed');
+      else {
+        console.log("deno: nghttp2/lib/nghttp2_session.c:1: int find_stream_on_goaway_func(void *, void *): Assertion \`x' failed.");
+        process.exit(134);
+      }`,
+    );
+    const list = join(folder, 'suites.mjs');
+    writeFileSync(
+      list,
+      `export const suites = [{ name: 'planted HTTP/2', file: ${JSON.stringify(file)}, runtimes: ['deno'], timeout: 20 }];`,
+    );
+    const { status, stdout } = spawnSync(process.execPath, [join(root, 'scripts/test.mjs'), 'planted'], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      env: { ...process.env, FERRYWIRE_SUITES: list },
+    });
+    expect(readFileSync(marks, 'utf8')).toBe('..');
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe(line);
+    expect(stdout).toContain('run once more, since a fault of the runtime ended it: denoland/deno#36788');
     expect(status).toBe(code);
   });
 });

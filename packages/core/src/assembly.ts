@@ -49,7 +49,10 @@ export class Assembly {
     // Scratch only where what arrived fills half of it.
     const next = Math.max(wanted, FIRST_SEGMENT, this.size);
     const segment = next * 2 >= SCRATCH_SIZE ? takeScratch() : new Uint8Array(next);
-    if (segment.length === SCRATCH_SIZE) (this.#scratch ??= []).push(segment);
+    if (segment.length === SCRATCH_SIZE) {
+      this.#scratch ??= [];
+      this.#scratch.push(segment);
+    }
     this.#current = segment;
     this.#used = 0;
     return Math.min(wanted, segment.length);
