@@ -74,7 +74,7 @@ export const inputMutants: readonly Mutant[] = [
     ['if (frame.opcode === Opcode.Close)', 'if (frame.opcode !== Opcode.Close)', 'RFC 6455 5.5.1', '7.3.*'],
     ['if (frame.opcode === Opcode.Ping)', 'if (frame.opcode !== Opcode.Ping)', 'RFC 6455 5.5.2', '2.*'],
     ['if (isViolation(info))', 'if (!isViolation(info))', 'RFC 6455 5.5.1', '7.*'],
-    ['return size > 0 && this.#begin(frame);', 'return size > 2 && this.#begin(frame);', 'RFC 6455 5.2', 'F.2.*,1.1.*'],
+    ['return size > 0 && this.begin(frame);', 'return size > 2 && this.begin(frame);', 'RFC 6455 5.2', 'F.2.*,1.1.*'],
     ['if (to > end || size > max)', 'if (size > max)', 'RFC 6455 5.2', 'F.2.*'],
   ]),
   ...mutantsOf('payload.js', [

@@ -103,13 +103,13 @@ export const stateMutants: readonly Mutant[] = [
     ['if (payload.length === 0)', 'if (payload.length === 2)', 'RFC 6455 5.5.1', '7.3.*'],
   ]),
   ...mutantsOf('sender.js', [
-    ["this.#frame(kind === 'text' ? 1 : 2", "this.#frame(kind !== 'text' ? 1 : 2", 'RFC 6455 5.6', '1.*'],
-    ["this.#enter(fin ? 'whole' : 'first')", "this.#enter(!fin ? 'whole' : 'first')", 'RFC 6455 5.2', 'F.2.*'],
+    ["this.frame(kind === 'text' ? 1 : 2", "this.frame(kind !== 'text' ? 1 : 2", 'RFC 6455 5.6', '1.*'],
+    ["this.enter(fin ? 'whole' : 'first')", "this.enter(!fin ? 'whole' : 'first')", 'RFC 6455 5.2', 'F.2.*'],
     ['const first = (fin ? FIN : 0) | opcode;', 'const first = (!fin ? FIN : 0) | opcode;', 'RFC 6455 5.6', '1.*'],
-    ['if (pongs.length >= this.#maxPongs)', 'if (pongs.length < this.#maxPongs)', 'RFC 6455 5.5.2', '2.*'],
-    ['if (pongs.length >= this.#maxPongs)', 'if (pongs.length >= 9)', 'RFC 6455 5.5.2', '2.*'],
+    ['if (pongs.payloads.length >= limit)', 'if (pongs.payloads.length < limit)', 'RFC 6455 5.5.2', '2.*'],
+    ['if (pongs.payloads.length >= limit)', 'if (pongs.payloads.length >= 9)', 'RFC 6455 5.5.2', '2.*'],
     ['if (pongs === null)', 'if (pongs !== null)', 'RFC 6455 5.5.2', '2.*'],
-    ['queue.size === 0 ? null : queue.take()', 'queue.size !== 0 ? null : queue.take()', 'RFC 6455 5.5.1', 'F.5.*'],
+    ['writer.size === 0 ? null : writer.take()', 'writer.size !== 0 ? null : writer.take()', 'RFC 6455 5.5.1', 'F.5.*'],
   ]),
   ...mutantsOf('backlog.js', [
     ['(opcode === 0 ? 0 : this.#rsv << 4)', '(opcode !== 0 ? 0 : this.#rsv << 4)', 'RFC 7692 7.2', '12.1.8'],

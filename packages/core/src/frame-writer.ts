@@ -19,14 +19,14 @@ const SHORT_TEXT = 64;
 const SLAB_TEXT = 16384;
 const MOST_HEADER = 14;
 
-export class FrameWriter {
-  readonly queue: OutputQueue = new OutputQueue();
+export class FrameWriter extends OutputQueue {
   readonly #settings: Settings;
   readonly #masks: MaskSource | null;
   frames = 0;
 
   /** `masks`: null for servers. */
   constructor(settings: Settings, masks: MaskSource | null) {
+    super();
     this.#settings = settings;
     this.#masks = masks;
   }
@@ -39,18 +39,17 @@ export class FrameWriter {
     const size = payload.length;
     this.frames++;
     const key = this.#masks === null ? 0 : this.#masks.next();
-    const preview = this.#preview(payload, 0, size);
-    const queue = this.queue;
-    const at = queue.reserve(size < REFERENCE_FROM ? MOST_HEADER + size : MOST_HEADER);
-    const target = queue.bytes;
-    const from = this.#header(target, at, first, size, key);
+    const preview = this.preview(payload, 0, size);
+    const at = this.reserve(size < REFERENCE_FROM ? MOST_HEADER + size : MOST_HEADER);
+    const target = this.target;
+    const from = this.header(target, at, first, size, key);
     if (size < REFERENCE_FROM) {
       copyMasked(payload, 0, size, target, from, key, 0);
-      queue.commit(from - at + size);
-      this.#trace(first, key, size, preview);
+      this.commit(from - at + size);
+      this.trace(first, key, size, preview);
       return;
     }
-    queue.commit(from - at);
+    this.commit(from - at);
     let chunk = payload;
     if (this.#masks !== null) {
       if (!own) {
@@ -58,36 +57,34 @@ export class FrameWriter {
         this.#settings.content.copy(payload, 0, size, chunk, 0, key, 0);
       } else this.#settings.content.unmask(payload, 0, size, key, 0);
     }
-    queue.append(chunk);
-    this.#trace(first, key, size, preview);
+    this.append(chunk);
+    this.trace(first, key, size, preview);
   }
 
   /** A whole frame that was made before. */
   raw(frame: Uint8Array, first: number, headerSize: number): void {
     this.frames++;
-    const queue = this.queue;
-    if (frame.length >= REFERENCE_FROM) queue.append(frame);
+    if (frame.length >= REFERENCE_FROM) this.append(frame);
     else {
-      const at = queue.reserve(frame.length);
-      queue.bytes.set(frame, at);
-      queue.commit(frame.length);
+      const at = this.reserve(frame.length);
+      this.target.set(frame, at);
+      this.commit(frame.length);
     }
     const size = frame.length - headerSize;
-    this.#trace(first, 0, size, this.#preview(frame, headerSize, size));
+    this.trace(first, 0, size, this.preview(frame, headerSize, size));
   }
 
   /** Returns the size of the text in bytes. Lone surrogates become U+FFFD. */
   text(first: number, text: string): number {
     const units = text.length;
     if (units <= SHORT_TEXT) {
-      const size = this.#shortText(first, text, units);
+      const size = this.shortText(first, text, units);
       if (size >= 0) return size;
     }
-    if (units > SLAB_TEXT) return this.#longText(first, text);
+    if (units > SLAB_TEXT) return this.longText(first, text);
     this.frames++;
-    const queue = this.queue;
-    const at = queue.reserve(MOST_HEADER + units * 3);
-    const target = queue.bytes;
+    const at = this.reserve(MOST_HEADER + units * 3);
+    const target = this.target;
     const key = this.#masks === null ? 0 : this.#masks.next();
     // Most text is ASCII: its header is as long as that of `units` bytes. If not, the text moves by two bytes.
     const maskSize = this.#masks === null ? 0 : 4;
@@ -96,19 +93,18 @@ export class FrameWriter {
     // not covered: text that comes here is shorter than 64 KiB however it is encoded.
     const from = at + (written < 126 ? 2 : written < 65536 ? 4 : 10) + maskSize;
     if (from !== guess) target.copyWithin(from, guess, guess + written);
-    this.#header(target, at, first, written, key);
-    const preview = this.#preview(target, from, written);
+    this.header(target, at, first, written, key);
+    const preview = this.preview(target, from, written);
     if (key !== 0) applyMask(target, from, from + written, key, 0);
-    queue.commit(from - at + written);
-    this.#trace(first, key, written, preview);
+    this.commit(from - at + written);
+    this.trace(first, key, written, preview);
     return written;
   }
 
   /** -1: not ASCII, nothing written. */
-  #shortText(first: number, text: string, units: number): number {
-    const queue = this.queue;
-    const at = queue.reserve(MOST_HEADER + SHORT_TEXT);
-    const target = queue.bytes;
+  private shortText(first: number, text: string, units: number): number {
+    const at = this.reserve(MOST_HEADER + SHORT_TEXT);
+    const target = this.target;
     const masks = this.#masks;
     const from = at + (masks === null ? 2 : 6);
     for (let i = 0; i < units; i++) {
@@ -118,16 +114,16 @@ export class FrameWriter {
     }
     const key = masks === null ? 0 : masks.next();
     this.frames++;
-    this.#header(target, at, first, units, key);
-    const preview = this.#preview(target, from, units);
+    this.header(target, at, first, units, key);
+    const preview = this.preview(target, from, units);
     if (key !== 0) applyMask(target, from, from + units, key, 0);
-    queue.commit(from - at + units);
-    this.#trace(first, key, units, preview);
+    this.commit(from - at + units);
+    this.trace(first, key, units, preview);
     return units;
   }
 
   /** Encoded in segments that are written by reference: no byte is copied twice, and memory follows what the text needs. */
-  #longText(first: number, text: string): number {
+  private longText(first: number, text: string): number {
     const segments: Uint8Array[] = [];
     let rest = text;
     let size = 0;
@@ -141,22 +137,21 @@ export class FrameWriter {
     }
     this.frames++;
     const key = this.#masks === null ? 0 : this.#masks.next();
-    const preview = this.#preview(segments[0] as Uint8Array, 0, size);
-    const queue = this.queue;
-    const at = queue.reserve(MOST_HEADER);
-    queue.commit(this.#header(queue.bytes, at, first, size, key) - at);
+    const preview = this.preview(segments[0] as Uint8Array, 0, size);
+    const at = this.reserve(MOST_HEADER);
+    this.commit(this.header(this.target, at, first, size, key) - at);
     let phase = 0;
     for (const segment of segments) {
       this.#settings.content.unmask(segment, 0, segment.length, key, phase);
       phase = (phase + segment.length) & 3;
-      queue.append(segment);
+      this.append(segment);
     }
-    this.#trace(first, key, size, preview);
+    this.trace(first, key, size, preview);
     return size;
   }
 
   /** Returns where the payload begins. */
-  #header(target: Uint8Array, at: number, first: number, size: number, key: number): number {
+  private header(target: Uint8Array, at: number, first: number, size: number, key: number): number {
     const mask = this.#masks === null ? 0 : 0x80;
     target[at] = first;
     let next = at + 2;
@@ -178,12 +173,12 @@ export class FrameWriter {
   }
 
   /** Taken before masking. Null when nobody looks. */
-  #preview(payload: Uint8Array, start: number, size: number): Uint8Array | null {
+  private preview(payload: Uint8Array, start: number, size: number): Uint8Array | null {
     // Not slice(): a Buffer's is a view, and what it shows may be masked in place.
     return this.#settings.tracer === null ? null : new Uint8Array(payload.subarray(start, start + Math.min(size, PREVIEW_SIZE)));
   }
   /** Last of all: the callback may send. */
-  #trace(first: number, key: number, length: number, preview: Uint8Array | null): void {
+  private trace(first: number, key: number, length: number, preview: Uint8Array | null): void {
     if (preview === null) return;
     this.#settings.tracer?.frame('out', {
       fin: first >= 0x80,

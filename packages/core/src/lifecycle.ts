@@ -52,7 +52,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   constructor(settings: Settings, writer: FrameWriter, pipeline: OutboundPipeline | null, timers: Timers, outlet: Outlet) {
     this.#settings = settings;
-    this.sender = new Sender(writer, pipeline, settings.maxPendingPongs, this);
+    this.sender = new Sender(writer, pipeline, this);
     this.sender.open = meaning[this.state].sends;
     this.timers = timers;
     this.#outlet = outlet;
@@ -64,7 +64,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   get closeReceived(): CloseInfo | null {
     return this.#ending === null ? null : this.#ending.received;
   }
-  get #closing(): Closing {
+  private get closing(): Closing {
     this.#ending ??= new Closing();
     return this.#ending;
   }
@@ -82,7 +82,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   }
 
   /** `payload`: of the close frame that goes out with it. The state changes first, since what hears of that frame may want to send. */
-  #move(input: LifecycleInput, payload: Uint8Array | null = null): void {
+  private move(input: LifecycleInput, payload: Uint8Array | null = null): void {
     const before = this.state;
     const after = advance(before, input);
     this.state = after;
@@ -95,7 +95,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /* What the peer does. */
 
   onPing(payload: Uint8Array): void {
-    if (this.#settings.autoPong && this.sender.open) this.sender.autoPong(payload);
+    if (this.#settings.autoPong && this.sender.open) this.sender.autoPong(payload, this.#settings.maxPendingPongs);
     this.#outlet.ping(payload);
   }
 
@@ -111,16 +111,16 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   /** RFC 6455 section 5.5.1: the reply echoes the code; the reason comes back too, since programs log what their own side reports. */
   onClose(info: CloseInfo): void {
-    const closing = this.#closing;
+    const closing = this.closing;
     closing.received = info;
     closing.initiator ??= 'remote';
-    this.#move('receiveClose');
+    this.move('receiveClose');
     this.timers.stopLiveness();
     if (this.sender.open && this.#settings.autoClose) {
       let payload: Uint8Array;
-      if (isSendableCloseCode(info.code)) payload = this.#closeFrame(info.code, info.reason);
-      else payload = this.#closeFrame(undefined, '');
-      this.#move('sendClose', payload);
+      if (isSendableCloseCode(info.code)) payload = this.closeFrame(info.code, info.reason);
+      else payload = this.closeFrame(undefined, '');
+      this.move('sendClose', payload);
       if (this.#stalled) this.timers.closing(this.#settings.clock());
     } else if (this.sender.open) this.timers.closing(this.#settings.clock());
     this.#outlet.close(info);
@@ -129,15 +129,15 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** RFC 6455 section 7.1.7: the close frame if one can still go out; then the transport is ended and input discarded. */
   onViolation(violation: Violation, reason: string = violation.message): void {
     if (advance(this.state, 'fail') === this.state) return;
-    const closing = this.#closing;
+    const closing = this.closing;
     closing.failure = violation;
     closing.initiator ??= 'local';
     this.sender.dropBacklog();
     // An extension may bring a violation of its own, with a code that is not for the wire.
     let payload: Uint8Array | null = null;
     if (this.sender.open && isSendableCloseCode(violation.closeCode))
-      payload = this.#closeFrame(violation.closeCode, truncateReason(reason));
-    this.#move('fail', payload);
+      payload = this.closeFrame(violation.closeCode, truncateReason(reason));
+    this.move('fail', payload);
     this.timers.stopLiveness();
     this.timers.closing(this.#settings.clock());
   }
@@ -145,14 +145,14 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4). */
   onTransportOver(how: 'eof' | 'error'): void {
     if (how === 'error') {
-      this.#drop(violations.WS_TRANSPORT);
+      this.drop(violations.WS_TRANSPORT);
       return;
     }
     if (advance(this.state, 'eof') === this.state) return;
-    if (this.state !== 'closed') this.#closing.failure ??= violations.WS_EOF;
+    if (this.state !== 'closed') this.closing.failure ??= violations.WS_EOF;
     this.sender.dropBacklog();
-    this.#move('eof');
-    this.#end();
+    this.move('eof');
+    this.end();
   }
 
   /* What the application does. */
@@ -160,10 +160,10 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** `payload` fits the arguments. False: our close frame went out before, or can't any more. */
   close(code: number | undefined, reason: string, payload: Uint8Array): boolean {
     if (advance(this.state, 'sendClose') === this.state) return false;
-    const closing = this.#closing;
+    const closing = this.closing;
     closing.sent = { code: code ?? 1005, reason };
     closing.initiator ??= 'local';
-    this.#move('sendClose', payload);
+    this.move('sendClose', payload);
     this.timers.stopLiveness();
     if (this.#stalled) this.timers.closing(this.#settings.clock());
     return true;
@@ -173,33 +173,33 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.onViolation(violationWith('WS_FAILED_LOCALLY', { closeCode: code, message: reason === '' ? known.message : reason }), reason);
   }
   abort(): void {
-    this.#drop(violations.WS_ABORTED);
+    this.drop(violations.WS_ABORTED);
   }
   onSent(): void {
     this.sync();
   }
 
   /** The payload of a close frame that is to be sent. */
-  #closeFrame(code: number | undefined, reason: string): Uint8Array {
-    this.#closing.sent = { code: code ?? 1005, reason };
+  private closeFrame(code: number | undefined, reason: string): Uint8Array {
+    this.closing.sent = { code: code ?? 1005, reason };
     return serializeClosePayload(code, reason);
   }
 
   /** Directive 'abort'. Output that was not taken is lost with the transport. */
-  #drop(cause: Violation): void {
+  private drop(cause: Violation): void {
     if (advance(this.state, 'abort') === this.state) return;
     if (this.state !== 'closed') {
-      const closing = this.#closing;
+      const closing = this.closing;
       closing.failure ??= cause;
       if (cause === violations.WS_ABORTED) closing.initiator ??= 'local';
     }
-    this.#move('abort');
+    this.move('abort');
     this.sender.drop();
-    this.#end();
+    this.end();
   }
 
-  #end(): void {
-    const { sent, received, initiator, failure } = this.#closing;
+  private end(): void {
+    const { sent, received, initiator, failure } = this.closing;
     this.#outlet.end({
       clean: received !== null && sent !== null && failure === null,
       code: received?.code ?? 1006,
@@ -246,12 +246,12 @@ export class Lifecycle implements ReceiverHost, SenderHost {
       const due = this.timers.due(now);
       if (due === null) return;
       this.#settings.tracer?.note('timer', due);
-      if (due === 'closing') this.#drop(violations.WS_TIMEOUT_CLOSING);
-      else if (due === 'keepalive') this.#keepalive(now);
+      if (due === 'closing') this.drop(violations.WS_TIMEOUT_CLOSING);
+      else if (due === 'keepalive') this.keepalive(now);
       else this.onViolation(due === 'pong' ? violations.WS_TIMEOUT_PONG : violations.WS_TIMEOUT_IDLE);
     }
   }
-  #keepalive(now: Millis): void {
+  private keepalive(now: Millis): void {
     this.timers.pinged(now);
     // One that nobody has taken yet is enough.
     if (this.sender.pingQueued || !this.sender.open) return;

@@ -23,6 +23,8 @@ export class InboundMessage {
   /** Delivery 'chunk': up to three bytes of a code point whose rest has not come. */
   readonly carry: Uint8Array | null;
   carried = 0;
+  /** Delivery 'span': its end was told with its last bytes. */
+  told = false;
 
   constructor(kind: MessageKind, transformed: boolean, check: TextCheck | null, carries: boolean, content: Content) {
     this.assembly = new Assembly(content);

@@ -52,7 +52,7 @@ function release(slab: Slab): void {
   if (SLAB_SIZE - slab.used >= SMALLEST_REST) keep(slab);
 }
 
-export class OutputQueue {
+export abstract class OutputQueue {
   #chunks: Uint8Array[] | null = null;
   #slab: Slab | null = null;
   /** The first byte of the slab that is ours. */
@@ -60,34 +60,34 @@ export class OutputQueue {
   /** Bytes queued. */
   size = 0;
 
-  /** Room for a frame of up to `room` bytes (at most 60 KiB) in one piece: write to `bytes` from the returned offset on, then `commit`. */
-  reserve(room: number): number {
+  /** Room for a frame of up to `room` bytes (at most 60 KiB) in one piece: write to `target` from the returned offset on, then `commit`. */
+  protected reserve(room: number): number {
     let slab = this.#slab;
     if (slab === null || SLAB_SIZE - slab.used < room) {
-      this.#seal();
+      this.seal();
       slab = acquire(room);
       this.#slab = slab;
       this.#from = slab.used;
     }
     return slab.used;
   }
-  get bytes(): Uint8Array {
+  protected get target(): Uint8Array {
     return (this.#slab as Slab).bytes;
   }
-  commit(count: number): void {
+  protected commit(count: number): void {
     (this.#slab as Slab).used += count;
     this.size += count;
   }
   /** Queues a chunk by reference. Never empty. */
-  append(chunk: Uint8Array): void {
-    this.#cut();
+  protected append(chunk: Uint8Array): void {
+    this.cut();
     this.#chunks ??= [];
     this.#chunks.push(chunk);
     this.size += chunk.length;
   }
 
   /** Ends the current range without giving up the slab. */
-  #cut(): void {
+  private cut(): void {
     const slab = this.#slab;
     if (slab === null || slab.used === this.#from) return;
     const chunk = new Uint8Array(slab.bytes.buffer, this.#from, slab.used - this.#from);
@@ -96,14 +96,14 @@ export class OutputQueue {
     slab.lent++;
     this.#from = slab.used;
   }
-  #seal(): void {
-    this.#cut();
+  private seal(): void {
+    this.cut();
     if (this.#slab !== null) release(this.#slab);
     this.#slab = null;
   }
 
   take(): Uint8Array[] {
-    this.#seal();
+    this.seal();
     const chunks = this.#chunks ?? [];
     this.#chunks = null;
     this.size = 0;

@@ -29,6 +29,8 @@ interface Restriction {
   readonly bound: number;
   /** Is data thrown away and counted instead of delivered? */
   discarding: boolean;
+  /** Messages that were thrown away. */
+  discarded: number;
 }
 
 export class PayloadReader implements DecodedOutput {
@@ -36,14 +38,11 @@ export class PayloadReader implements DecodedOutput {
   /** Unfragmented messages need nothing of this class but `wholeText` and `wholeBinary`. */
   plain: boolean;
   messages = 0;
-  discarded = 0;
   bytes = 0;
   readonly #settings: Settings;
   readonly #outlet: Outlet;
   readonly #decoder: MessageDecoder | null;
   #restriction: Restriction | null = null;
-  /** `endOfMessage` has been told. */
-  #told = false;
 
   constructor(settings: Settings, pipeline: InboundPipeline | null, outlet: Outlet) {
     this.#settings = settings;
@@ -80,8 +79,12 @@ export class PayloadReader implements DecodedOutput {
 
   /** From now on at most `bound` bytes of data wait in the outlet (null: none), and the rest is discarded and counted. */
   restrict(bound: number | null): void {
-    this.#restriction = { bound: bound ?? 0, discarding: bound === null };
+    this.#restriction = { bound: bound ?? 0, discarding: bound === null, discarded: 0 };
     this.plain = false;
+  }
+  /** Messages that were discarded. */
+  get discarded(): number {
+    return this.#restriction === null ? 0 : this.#restriction.discarded;
   }
   /** A new turn: step budgets start again. `fresh`: for new input; else for work that is left. */
   refill(fresh: boolean): void {
@@ -91,7 +94,7 @@ export class PayloadReader implements DecodedOutput {
   get exhausted(): boolean {
     return this.#decoder?.exhausted === true;
   }
-  #keeps(size: number): boolean {
+  private keeps(size: number): boolean {
     const restriction = this.#restriction;
     if (restriction === null) return true;
     if (this.#outlet.bytes + size > restriction.bound) restriction.discarding = true;
@@ -101,9 +104,9 @@ export class PayloadReader implements DecodedOutput {
   /* Messages that lie whole in the input. */
 
   wholeText(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
-    return this.#wholeText(this.content.text(bytes, start, end, key, own), end - start);
+    return this.textAtOnce(this.content.text(bytes, start, end, key, own), end - start);
   }
-  #wholeText(text: string | null, size: number): boolean {
+  private textAtOnce(text: string | null, size: number): boolean {
     if (text === null) return false;
     this.messages++;
     this.bytes += size;
@@ -115,7 +118,7 @@ export class PayloadReader implements DecodedOutput {
   }
   /** As `wholeText`, of bytes that are not masked and of which it is known whether they are ASCII. */
   plainText(bytes: Uint8Array, start: number, end: number, isAscii: boolean): boolean {
-    return this.#wholeText(this.content.plainText(bytes, start, end, isAscii), end - start);
+    return this.textAtOnce(this.content.plainText(bytes, start, end, isAscii), end - start);
   }
   plainBinary(data: Uint8Array): void {
     this.messages++;
@@ -134,19 +137,19 @@ export class PayloadReader implements DecodedOutput {
   whole(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
     const text = this.message?.kind === 'text';
     this.message = null;
-    if (this.#keeps(end - start)) {
+    if (this.keeps(end - start)) {
       if (text) return this.wholeText(bytes, start, end, key, own);
       this.wholeBinary(bytes, start, end, key, own);
       return true;
     }
     if (text && this.content.text(bytes, start, end, key, own) === null) return false;
-    this.#count(end - start);
+    this.count(end - start);
     return true;
   }
-  #count(size: number): void {
+  private count(size: number): void {
     this.messages++;
     this.bytes += size;
-    if (this.#restriction?.discarding === true) this.discarded++;
+    if (this.#restriction?.discarding === true) this.#restriction.discarded++;
   }
 
   /* Messages in pieces. */
@@ -154,12 +157,11 @@ export class PayloadReader implements DecodedOutput {
   begin(kind: MessageKind, rsv: number): InboundMessage {
     const transformed = this.#decoder?.begin(kind, rsv) ?? false;
     const check = kind === 'text' ? new TextCheck(this.content.isUtf8) : null;
-    this.#told = false;
     this.message = new InboundMessage(kind, transformed, check, this.#settings.delivery === 'chunk' && kind === 'text', this.content);
     return this.message;
   }
   start(kind: MessageKind): void {
-    if (this.#settings.delivery !== 'message' && this.#keeps(0)) this.#outlet.start(kind);
+    if (this.#settings.delivery !== 'message' && this.keeps(0)) this.#outlet.start(kind);
   }
 
   /**
@@ -180,23 +182,23 @@ export class PayloadReader implements DecodedOutput {
     const message = this.message as InboundMessage;
     if (message.transformed) return (this.#decoder as MessageDecoder).step(message, bytes, start, end, key, phase, last, cursor);
     if (start === end) return null;
-    if (this.#settings.delivery === 'message') return this.#assemble(message, bytes, start, end, key, phase, own, left);
-    if (message.carry !== null) return this.#text(message, message.carry, bytes, start, end, key, phase, last, cursor);
+    if (this.#settings.delivery === 'message') return this.assemble(message, bytes, start, end, key, phase, own, left);
+    if (message.carry !== null) return this.text(message, message.carry, bytes, start, end, key, phase, last, cursor);
     const { target } = this.#outlet;
     if (target === null && (key === 0 || own)) {
       this.content.unmask(bytes, start, end, key, phase);
-      return this.#deliver(message, bytes, start, end, last, cursor);
+      return this.deliver(message, bytes, start, end, last, cursor);
     }
     const memory = target ?? takeScratch();
     const used = Math.min(end - start, memory.length);
     if (used < end - start) cursor.rewind(end - start, used);
     this.content.copy(bytes, start, start + used, memory, 0, key, phase);
-    const violation = this.#deliver(message, memory, 0, used, last && used === end - start, cursor);
+    const violation = this.deliver(message, memory, 0, used, last && used === end - start, cursor);
     if (target === null) giveScratch(memory);
     return violation;
   }
 
-  #assemble(
+  private assemble(
     message: InboundMessage,
     bytes: Uint8Array,
     start: number,
@@ -227,7 +229,7 @@ export class PayloadReader implements DecodedOutput {
   }
 
   /** Raw bytes, to the outlet or to who called `readInto`. */
-  #deliver(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean, cursor: Cursor): Violation | null {
+  private deliver(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean, cursor: Cursor): Violation | null {
     const bad = message.check === null ? -1 : message.check.push(bytes, start, end);
     let to = end;
     if (bad !== -1) {
@@ -243,13 +245,13 @@ export class PayloadReader implements DecodedOutput {
     const complete = last && (message.check === null || message.check.end());
     message.size += end - start;
     if (this.#outlet.target !== null) {
-      this.#told = complete;
+      message.told = complete;
       this.#outlet.filled = { type: 'data', kind: message.kind, count: end - start, endOfMessage: complete };
-    } else if (this.#keeps(end - start)) this.#outlet.piece(message.kind, bytes, start, end, complete);
+    } else if (this.keeps(end - start)) this.#outlet.piece(message.kind, bytes, start, end, complete);
   }
 
   /** Whole code points, delivery 'chunk'. */
-  #text(
+  private text(
     message: InboundMessage,
     carry: Uint8Array,
     bytes: Uint8Array,
@@ -284,7 +286,7 @@ export class PayloadReader implements DecodedOutput {
     return this.content.decode(scratch, 0, size - tail) ?? '';
   }
   textPiece(text: string, last: boolean): void {
-    if (this.#keeps(text.length)) this.#outlet.textPiece(text, last);
+    if (this.keeps(text.length)) this.#outlet.textPiece(text, last);
   }
 
   /** The end of the message. */
@@ -294,13 +296,13 @@ export class PayloadReader implements DecodedOutput {
     this.message = null;
     const { kind, size } = message;
     if (this.#settings.delivery !== 'message') {
-      this.#count(size);
+      this.count(size);
       if (this.#outlet.target !== null) {
-        if (!this.#told) this.#outlet.filled = { type: 'data', kind, count: 0, endOfMessage: true };
-      } else if (this.#keeps(0)) this.#outlet.finish(kind);
+        if (!message.told) this.#outlet.filled = { type: 'data', kind, count: 0, endOfMessage: true };
+      } else if (this.keeps(0)) this.#outlet.finish(kind);
       return null;
     }
-    const keeps = this.#keeps(size);
+    const keeps = this.keeps(size);
     const { short } = message;
     const data = short ?? message.assembly.join();
     // What was assembled has been checked.
@@ -308,7 +310,7 @@ export class PayloadReader implements DecodedOutput {
     const own = kind === 'text' || short === null || !keeps ? data : this.content.binary(short, 0, size, 0, false);
     if (short !== null) giveScratch(short);
     if (text === null) return violations.WS_INVALID_UTF8;
-    this.#count(size);
+    this.count(size);
     if (!keeps) return null;
     if (kind === 'text') this.#outlet.text(text);
     else this.#outlet.binary(own);

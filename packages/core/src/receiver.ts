@@ -75,7 +75,7 @@ export class Receiver {
   /** Uses `bytes[start, end)` until they are used up or `stop` is set. `own`: they may be written to. */
   run(bytes: Uint8Array, start: number, end: number, own: boolean): void {
     this.position = start;
-    while (!this.stop && this.#advance(bytes, end, own));
+    while (!this.stop && this.advance(bytes, end, own));
     const frame = this.#frame;
     if (frame === null || this.#phase !== HEADER || frame.stashed > 0) return;
     this.#frame = null;
@@ -83,19 +83,19 @@ export class Receiver {
   }
 
   /** Up to the end of a phase. False: it needs more input, or is waiting, or was refused. */
-  #advance(bytes: Uint8Array, end: number, own: boolean): boolean {
+  private advance(bytes: Uint8Array, end: number, own: boolean): boolean {
     if (this.#phase === HEADER) {
       if (this.payload.plain && this.#state === 'idle' && (this.#frame === null || this.#frame.stashed === 0)) {
-        if (this.#settings.tracer === null) this.#wholeFrames(bytes, end, own);
+        if (this.#settings.tracer === null) this.wholeFrames(bytes, end, own);
         if (this.stop) return false;
       }
-      return this.position < end && this.#header(bytes, end);
+      return this.position < end && this.header(bytes, end);
     }
-    if (this.#phase === PAYLOAD) return this.#data(bytes, end, own);
-    return this.#phase === CONTROL ? this.#controlPayload(bytes, end) : this.#finish();
+    if (this.#phase === PAYLOAD) return this.data(bytes, end, own);
+    return this.#phase === CONTROL ? this.controlPayload(bytes, end) : this.finish();
   }
   /** The frame under way. */
-  get #current(): FrameInProgress {
+  private get current(): FrameInProgress {
     this.#frame ??= takeFrame();
     return this.#frame;
   }
@@ -104,7 +104,7 @@ export class Receiver {
    * The common case in one loop: unfragmented messages that lie whole in the input, no extension, delivery 'message'. Everything unusual is
    * left to the general path (bench: `parse`).
    */
-  #wholeFrames(bytes: Uint8Array, end: number, own: boolean): void {
+  private wholeFrames(bytes: Uint8Array, end: number, own: boolean): void {
     // not covered: said by a table that only a test changes.
     if (fragmentation.idle.whole !== 'idle') return;
     const payload = this.payload;
@@ -128,7 +128,7 @@ export class Receiver {
       const to = from + size;
       if (to > end || size > max) return;
       if (scanner !== null && isWorthScanning(size, at, to, end)) {
-        if (!scanFrames(scanner, payload, this, bytes, end, max)) this.#fail(violations.WS_INVALID_UTF8);
+        if (!scanFrames(scanner, payload, this, bytes, end, max)) this.fail(violations.WS_INVALID_UTF8);
         if (this.stop) return;
         if (this.position > at) {
           at = this.position;
@@ -146,21 +146,21 @@ export class Receiver {
       this.frames++;
       this.position = at = to;
       if (first === 0x81) {
-        if (!payload.wholeText(bytes, from, to, key, own)) this.#fail(violations.WS_INVALID_UTF8);
+        if (!payload.wholeText(bytes, from, to, key, own)) this.fail(violations.WS_INVALID_UTF8);
       } else payload.wholeBinary(bytes, from, to, key, own);
       if (payload.told) this.stop = true;
       if (this.stop) return;
     }
   }
 
-  #fail(violation: Violation): void {
+  private fail(violation: Violation): void {
     this.stop = true;
     this.#host.onViolation(violation);
   }
 
   /** One header. False: it needs more input, or was refused. */
-  #header(bytes: Uint8Array, end: number): boolean {
-    const frame = this.#current;
+  private header(bytes: Uint8Array, end: number): boolean {
+    const frame = this.current;
     let size: number;
     if (frame.stashed === 0) {
       const at = this.position;
@@ -177,25 +177,25 @@ export class Receiver {
       while (size === 0 && this.position < end) {
         stash[frame.stashed++] = bytes[this.position++] as number;
         size = decodeFrameHeader(stash, 0, frame.stashed, header);
-        if (size === 0 && this.#judge() !== null) break;
+        if (size === 0 && this.judge() !== null) break;
       }
       if (size > 0) frame.stashed = 0;
     }
-    const violation = this.#judge();
+    const violation = this.judge();
     if (violation !== null) {
       const { tracer } = this.#settings;
       if (tracer !== null) traceHeader(tracer, violation);
-      this.#fail(violation);
+      this.fail(violation);
       return false;
     }
-    return size > 0 && this.#begin(frame);
+    return size > 0 && this.begin(frame);
   }
 
   /**
    * The first rule that the header breaks, as far as it is known. Whether a data frame may come now is what the table says: `messageOpen`
    * is set so that `checkFrameHeader` puts that verdict in its place among the others.
    */
-  #judge(): Violation | null {
+  private judge(): Violation | null {
     const opcode = header.opcode;
     const data = opcode >= 0 && opcode <= Opcode.Binary;
     let next: FragmentationState | ViolationCode = 'idle';
@@ -216,7 +216,7 @@ export class Receiver {
   }
 
   /** The header is complete and legal. */
-  #begin(frame: FrameInProgress): boolean {
+  private begin(frame: FrameInProgress): boolean {
     const opcode = header.opcode;
     this.frames++;
     frame.opcode = opcode;
@@ -239,7 +239,7 @@ export class Receiver {
     message.frames++;
     const tooMany = message.frames > this.#settings.maxFragments;
     if (tooMany || (!message.transformed && frame.size > payload.maxFrameSize(message, false))) {
-      this.#fail(tooMany ? violations.WS_TOO_MANY_FRAGMENTS : violations.WS_MESSAGE_TOO_BIG);
+      this.fail(tooMany ? violations.WS_TOO_MANY_FRAGMENTS : violations.WS_MESSAGE_TOO_BIG);
       return false;
     }
     // In pull mode a start is told with the first piece, so parsing goes on.
@@ -248,14 +248,14 @@ export class Receiver {
   }
 
   /** Payload of a data frame. False: it needs more input, or is waiting, or was refused. */
-  #data(bytes: Uint8Array, end: number, own: boolean): boolean {
+  private data(bytes: Uint8Array, end: number, own: boolean): boolean {
     const payload = this.payload;
-    const frame = this.#current;
+    const frame = this.current;
     const left = frame.size - frame.offset;
     const start = this.position;
     const available = end - start < left ? end - start : left;
     if (available === 0 && left > 0 && !payload.unfinished) return false;
-    if (frame.trace !== null) this.#tracePayload(frame, bytes, start, start + available);
+    if (frame.trace !== null) this.tracePayload(frame, bytes, start, start + available);
     // The whole rest is used unless `step` says otherwise; set first, since it calls back.
     const last = frame.fin && available === left;
     const offset = frame.offset;
@@ -264,9 +264,9 @@ export class Receiver {
     if (frame.offset === frame.size) this.#phase = frame.fin ? FINISH : HEADER;
     if (offset === 0 && last && payload.wholeHere) {
       this.#phase = HEADER;
-      this.#endTrace(frame);
+      this.endTrace(frame);
       if (!payload.whole(bytes, start, start + available, frame.key, own)) {
-        this.#fail(violations.WS_INVALID_UTF8);
+        this.fail(violations.WS_INVALID_UTF8);
         return false;
       }
       if (payload.told) this.stop = true;
@@ -275,36 +275,36 @@ export class Receiver {
     const rest = frame.fin ? left : Number.POSITIVE_INFINITY;
     const violation = payload.step(bytes, start, start + available, frame.key, offset & 3, own, last, rest, this);
     if (violation !== null) {
-      this.#fail(violation);
+      this.fail(violation);
       return false;
     }
-    if (frame.offset === frame.size) this.#endTrace(frame);
+    if (frame.offset === frame.size) this.endTrace(frame);
     if (payload.told) this.stop = true;
     return !payload.waits;
   }
 
   /** `PayloadReader` uses only the first `used` of the bytes that it was given. Called before it calls back. */
   rewind(given: number, used: number): void {
-    const frame = this.#current;
+    const frame = this.current;
     frame.offset -= given - used;
     this.position -= given - used;
     if (frame.offset < frame.size || this.payload.unfinished) this.#phase = PAYLOAD;
     else this.#phase = frame.fin ? FINISH : HEADER;
   }
 
-  #finish(): boolean {
+  private finish(): boolean {
     this.#phase = HEADER;
     const violation = this.payload.finish();
     if (violation !== null) {
-      this.#fail(violation);
+      this.fail(violation);
       return false;
     }
     if (this.payload.told) this.stop = true;
     return true;
   }
 
-  #controlPayload(bytes: Uint8Array, end: number): boolean {
-    const frame = this.#current;
+  private controlPayload(bytes: Uint8Array, end: number): boolean {
+    const frame = this.current;
     const { control, offset } = frame;
     const start = this.position;
     const count = Math.min(frame.size - offset, end - start);
@@ -312,9 +312,9 @@ export class Receiver {
     frame.offset = offset + count;
     this.position = start + count;
     const complete = frame.offset === frame.size;
-    if (frame.opcode === Opcode.Close) return this.#closePayload(frame, complete, count);
+    if (frame.opcode === Opcode.Close) return this.closePayload(frame, complete, count);
     if (!complete) return false;
-    this.#endControl(frame);
+    this.endControl(frame);
     if (frame.opcode === Opcode.Ping) this.#host.onPing(control);
     else this.#host.onPong(control);
     if (this.payload.told) this.stop = true;
@@ -322,18 +322,18 @@ export class Receiver {
   }
 
   /** A close frame's payload is judged byte by byte too (RFC 6455 section 5.5.1). */
-  #closePayload(frame: FrameInProgress, complete: boolean, count: number): boolean {
+  private closePayload(frame: FrameInProgress, complete: boolean, count: number): boolean {
     const { control } = frame;
     const { lenient } = this.#settings;
     if (!complete) {
       const violation = count === 0 ? null : checkPartialClosePayload(control, frame.offset, lenient);
-      if (violation !== null) this.#fail(violation);
+      if (violation !== null) this.fail(violation);
       return false;
     }
-    this.#endControl(frame);
+    this.endControl(frame);
     const info = parseClosePayload(control, lenient);
     if (isViolation(info)) {
-      this.#fail(info);
+      this.fail(info);
       return false;
     }
     // Nothing after it is read (section 5.5.1).
@@ -342,16 +342,16 @@ export class Receiver {
     return false;
   }
 
-  #endControl(frame: FrameInProgress): void {
+  private endControl(frame: FrameInProgress): void {
     this.#phase = HEADER;
     if (frame.trace === null) return;
     frame.trace.preview = frame.control;
-    this.#endTrace(frame);
+    this.endTrace(frame);
   }
 
   /* The wire log. Off the hot path: nobody traces without asking for it. */
 
-  #tracePayload(frame: FrameInProgress, bytes: Uint8Array, start: number, end: number): void {
+  private tracePayload(frame: FrameInProgress, bytes: Uint8Array, start: number, end: number): void {
     const { trace, previewed } = frame;
     if (trace === null || frame.offset !== previewed) return;
     const count = Math.min(end - start, trace.preview.length - previewed);
@@ -359,7 +359,7 @@ export class Receiver {
     this.#settings.content.copy(bytes, start, start + count, trace.preview, previewed, frame.key, previewed & 3);
     frame.previewed += count;
   }
-  #endTrace(frame: FrameInProgress): void {
+  private endTrace(frame: FrameInProgress): void {
     const { trace } = frame;
     if (trace === null) return;
     frame.trace = null;

@@ -36,11 +36,17 @@ interface Fragmented {
   half: string;
 }
 
+/** Automatic pongs: they go out with the next bytes that are taken, and none is made into a frame before. */
+interface PendingPongs {
+  readonly payloads: Uint8Array[];
+  /** As frames. */
+  bytes: number;
+}
+
 export class Sender {
   readonly #writer: FrameWriter;
   /** Null without extensions. */
   readonly #backlog: Backlog | null;
-  readonly #maxPongs: number;
   readonly #host: SenderHost;
   /** May frames still be sent? The connection sets it from the state table. */
   open = false;
@@ -51,19 +57,17 @@ export class Sender {
   bytes = 0;
   #state: FragmentationState = 'idle';
   #fragmented: Fragmented | null = null;
-  #pongs: Uint8Array[] | null = null;
-  #pongBytes = 0;
+  #pongs: PendingPongs | null = null;
 
-  constructor(writer: FrameWriter, pipeline: OutboundPipeline | null, maxPongs: number, host: SenderHost) {
+  constructor(writer: FrameWriter, pipeline: OutboundPipeline | null, host: SenderHost) {
     this.#writer = writer;
     this.#backlog = pipeline === null ? null : new Backlog(writer, pipeline, this);
-    this.#maxPongs = maxPongs;
     this.#host = host;
   }
 
   get bufferedAmount(): number {
-    const { size } = this.#writer.queue;
-    return this.#backlog === null ? size + this.#pongBytes : size + this.#pongBytes + this.#backlog.bytes;
+    const pongs = this.#pongs === null ? 0 : this.#pongs.bytes;
+    return this.#writer.size + pongs + (this.#backlog === null ? 0 : this.#backlog.bytes);
   }
   get frames(): number {
     return this.#writer.frames;
@@ -87,28 +91,28 @@ export class Sender {
 
   /** A whole message, or with `fin` false the first frame of one. */
   message(kind: MessageKind, data: string | Uint8Array, fin: boolean, compress: boolean | undefined, transfer: boolean): void {
-    this.#checkNoWriter();
-    this.#enter(fin ? 'whole' : 'first');
+    this.checkNoWriter();
+    this.enter(fin ? 'whole' : 'first');
     if (!fin) this.#fragmented = { kind, writer: null, half: '' };
-    this.#frame(kind === 'text' ? 1 : 2, kind, data, fin, compress, transfer);
+    this.frame(kind === 'text' ? 1 : 2, kind, data, fin, compress, transfer);
   }
   continuation(data: string | Uint8Array, fin: boolean): void {
-    this.#checkNoWriter();
+    this.checkNoWriter();
     const kind = this.#fragmented?.kind ?? 'text';
-    this.#checkKind(kind, data);
-    this.#enter(fin ? 'last' : 'middle');
-    this.#frame(0, kind, data, fin, undefined, false);
+    this.checkKind(kind, data);
+    this.enter(fin ? 'last' : 'middle');
+    this.frame(0, kind, data, fin, undefined, false);
   }
   prepared(message: Prepared): void {
-    this.#checkNoWriter();
-    this.#enter('whole');
+    this.checkNoWriter();
+    this.enter('whole');
     this.messages++;
     this.bytes += message.size;
     const first = FIN | (message.kind === 'text' ? 1 : 2);
     const backlog = this.#backlog;
     if (backlog === null) {
       if (this.#writer.masked) this.#writer.bytes(first, message.payload, false);
-      else this.#cached(message, '', first);
+      else this.cached(message, '', first);
       return;
     }
     backlog.submit({
@@ -122,8 +126,8 @@ export class Sender {
   }
   start(kind: MessageKind, compress: boolean | undefined, transfer: boolean): MessageWriter {
     if (this.open) {
-      this.#checkNoWriter();
-      this.#refuse(fragmentation[this.#state].first);
+      this.checkNoWriter();
+      this.refuse(fragmentation[this.#state].first);
     }
     const writer = new Writer(this, kind, compress, transfer);
     this.#fragmented = { kind, writer, half: '' };
@@ -131,28 +135,28 @@ export class Sender {
   }
   /** For `Writer` only. */
   fragment(writer: Writer, data: string | Uint8Array, fin: boolean): boolean {
-    this.#checkKind(writer.kind, data);
+    this.checkKind(writer.kind, data);
     if (!this.open || this.#fragmented?.writer !== writer) return false;
     const first = !writer.begun;
-    this.#enter(first ? (fin ? 'whole' : 'first') : fin ? 'last' : 'middle');
+    this.enter(first ? (fin ? 'whole' : 'first') : fin ? 'last' : 'middle');
     writer.begun = true;
-    this.#frame(first ? (writer.kind === 'text' ? 1 : 2) : 0, writer.kind, data, fin, writer.compress, writer.transfer);
+    this.frame(first ? (writer.kind === 'text' ? 1 : 2) : 0, writer.kind, data, fin, writer.compress, writer.transfer);
     this.#host.onSent();
     return true;
   }
 
-  #checkNoWriter(): void {
+  private checkNoWriter(): void {
     if (this.#fragmented !== null && this.#fragmented.writer !== null)
       throw misuse('WS_MISUSE_MESSAGE_OPEN', 'a MessageWriter is open: end it before another message is sent');
   }
-  #checkKind(kind: MessageKind, data: string | Uint8Array): void {
+  private checkKind(kind: MessageKind, data: string | Uint8Array): void {
     checkData(data, 'data');
     if (kind === 'binary' && typeof data === 'string') throw new TypeError('data must be a Uint8Array: the message is binary');
   }
-  #enter(frame: FrameClass): void {
-    this.#state = this.#refuse(fragmentation[this.#state][frame]);
+  private enter(frame: FrameClass): void {
+    this.#state = this.refuse(fragmentation[this.#state][frame]);
   }
-  #refuse(verdict: (typeof fragmentation)['idle']['whole']): FragmentationState {
+  private refuse(verdict: (typeof fragmentation)['idle']['whole']): FragmentationState {
     if (verdict === 'idle' || verdict === 'message') return verdict;
     if (verdict === 'WS_EXPECTED_CONTINUATION') {
       throw misuse('WS_MISUSE_MESSAGE_OPEN', 'a fragmented message is open: end it with sendContinuation(data, true) before another one');
@@ -160,7 +164,7 @@ export class Sender {
     throw misuse('WS_MISUSE_NO_MESSAGE', 'sendContinuation() needs a message that was begun with { fin: false }');
   }
 
-  #frame(
+  private frame(
     opcode: number,
     kind: MessageKind,
     data: string | Uint8Array,
@@ -183,7 +187,7 @@ export class Sender {
     }
   }
 
-  #cached(message: Prepared, key: string, first: number): void {
+  private cached(message: Prepared, key: string, first: number): void {
     let frame = message.frames.get(key);
     if (frame === undefined) {
       frame = serializeFrame({ opcode: first & 15, payload: message.payload });
@@ -201,15 +205,15 @@ export class Sender {
     this.#writer.bytes(PONG, payload, false);
   }
   /** An automatic pong. Beyond the limit the newest takes the place of the last (RFC 6455 section 5.5.3 lets us answer only that). */
-  autoPong(payload: Uint8Array): void {
-    this.#pongs ??= [];
+  autoPong(payload: Uint8Array, limit: number): void {
+    this.#pongs ??= { payloads: [], bytes: 0 };
     const pongs = this.#pongs;
-    if (pongs.length >= this.#maxPongs) this.#pongBytes -= this.#pongSize(pongs.pop() as Uint8Array);
+    if (pongs.payloads.length >= limit) pongs.bytes -= this.pongSize(pongs.payloads.pop() as Uint8Array);
     // A copy: the application may change what it was shown.
-    pongs.push(new Uint8Array(payload));
-    this.#pongBytes += this.#pongSize(payload);
+    pongs.payloads.push(new Uint8Array(payload));
+    pongs.bytes += this.pongSize(payload);
   }
-  #pongSize(payload: Uint8Array): number {
+  private pongSize(payload: Uint8Array): number {
     return frameHeaderSize(payload.length, this.#writer.masked) + payload.length;
   }
   close(payload: Uint8Array): void {
@@ -230,20 +234,18 @@ export class Sender {
   drop(): void {
     this.dropBacklog();
     this.#pongs = null;
-    this.#pongBytes = 0;
-    this.#writer.queue.clear();
+    this.#writer.clear();
   }
 
   take(): Uint8Array[] {
     this.#backlog?.turned();
-    const queue = this.#writer.queue;
+    const writer = this.#writer;
     const pongs = this.#pongs;
-    if (pongs === null) return queue.take();
+    if (pongs === null) return writer.take();
     this.#pongs = null;
-    this.#pongBytes = 0;
-    const chunks = queue.size === 0 ? null : queue.take();
-    for (const payload of pongs) this.#writer.bytes(PONG, payload, true);
-    return chunks === null ? queue.take() : queue.take().concat(chunks);
+    const chunks = writer.size === 0 ? null : writer.take();
+    for (const payload of pongs.payloads) writer.bytes(PONG, payload, true);
+    return chunks === null ? writer.take() : writer.take().concat(chunks);
   }
 }
 

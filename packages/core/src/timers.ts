@@ -49,7 +49,7 @@ export function periodsOf(timeouts: Timeouts | undefined): Periods {
 export class Timers {
   readonly #periods: Periods;
   #closingAt: Millis | null = null;
-  /** The last byte received, or the last keepalive ping. */
+  /** The last byte received, or the last keepalive ping. In whole milliseconds: those take no box of their own. */
   #quietSince: Millis;
   /** Null where nobody asks. */
   #idleSince: Millis | null;
@@ -60,7 +60,7 @@ export class Timers {
 
   constructor(periods: Periods, now: Millis) {
     this.#periods = periods;
-    this.#quietSince = now;
+    this.#quietSince = Math.floor(now);
     this.#idleSince = periods.idle === NEVER ? null : now;
   }
 
@@ -79,18 +79,18 @@ export class Timers {
 
   /** Bytes came. */
   heard(now: Millis): void {
-    this.#quietSince = now;
+    this.#quietSince = Math.floor(now);
     if (this.#idleSince !== null) this.#idleSince = now;
     this.#pongAt = null;
     if (this.#stillSince !== null) this.#stillSince = now;
   }
   /** Our keepalive ping was queued. */
   pinged(now: Millis): void {
-    this.#quietSince = now;
+    this.#quietSince = Math.floor(now);
   }
   /** Our keepalive ping was taken. */
   pingTaken(now: Millis): void {
-    this.#quietSince = now;
+    this.#quietSince = Math.floor(now);
     if (this.#periods.pong !== NEVER) this.#pongAt = now + this.#periods.pong;
     if (this.#stillSince === null) return;
     // The pong clock starts now; idle has stood still until now.
@@ -122,7 +122,7 @@ export class Timers {
     this.#off = true;
   }
 
-  #dueAt(deadline: Deadline): Millis {
+  private dueAt(deadline: Deadline): Millis {
     if (deadline === 'closing') return this.#closingAt ?? NEVER;
     if (this.#off) return NEVER;
     if (deadline === 'keepalive') return this.#pongAt === null ? this.#quietSince + this.#periods.keepalive : NEVER;
@@ -132,16 +132,16 @@ export class Timers {
   }
 
   next(): Millis | null {
-    const due = Math.min(this.#dueAt('closing'), this.#dueAt('keepalive'), this.#dueAt('pong'), this.#dueAt('idle'));
+    const due = Math.min(this.dueAt('closing'), this.dueAt('keepalive'), this.dueAt('pong'), this.dueAt('idle'));
     return due === NEVER ? null : due;
   }
 
   /** The first deadline that is due, in order of weight, or null. */
   due(now: Millis): Deadline | null {
-    if (this.#dueAt('closing') <= now) return 'closing';
-    if (this.#dueAt('pong') <= now) return 'pong';
-    if (this.#dueAt('idle') <= now) return 'idle';
-    if (this.#dueAt('keepalive') <= now) return 'keepalive';
+    if (this.dueAt('closing') <= now) return 'closing';
+    if (this.dueAt('pong') <= now) return 'pong';
+    if (this.dueAt('idle') <= now) return 'idle';
+    if (this.dueAt('keepalive') <= now) return 'keepalive';
     return null;
   }
 }

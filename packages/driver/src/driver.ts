@@ -94,22 +94,22 @@ export class Pump implements DriverHandle, Flushable, Timed {
   }
 
   get data(): Bound['data'] {
-    return this.#callbacks().data;
+    return this.callbacks().data;
   }
   get eof(): Bound['eof'] {
-    return this.#callbacks().eof;
+    return this.callbacks().eof;
   }
   get error(): Bound['error'] {
-    return this.#callbacks().error;
+    return this.callbacks().error;
   }
   get drain(): Bound['drain'] {
-    return this.#callbacks().drain;
+    return this.callbacks().drain;
   }
   get closed(): Bound['closed'] {
-    return this.#callbacks().closed;
+    return this.callbacks().closed;
   }
   get pump(): Bound['pump'] {
-    return this.#callbacks().pump;
+    return this.callbacks().pump;
   }
 
   get bufferedAmount(): number {
@@ -126,7 +126,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
     if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
     if ((this.#flags & BUSY) !== 0 || this.#deferred !== null) {
       // A copy: a host that reuses its buffer will not wait for the turn to end.
-      this.#turn({ kind: 'data', chunk: new Uint8Array(chunk) });
+      this.turn({ kind: 'data', chunk: new Uint8Array(chunk) });
       return;
     }
     this.#flags |= BUSY;
@@ -134,14 +134,14 @@ export class Pump implements DriverHandle, Flushable, Timed {
       this.#protocol.receiveData(chunk);
       if (this.onEvents !== null) this.onEvents();
     } finally {
-      this.#settle();
+      this.settle();
     }
   }
 
   receiveEof(): void {
     if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
     this.#flags |= INPUT_OVER;
-    this.#turn({ kind: 'eof' });
+    this.turn({ kind: 'eof' });
   }
 
   receiveError(error: unknown): void {
@@ -150,19 +150,19 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.#flags |= BROKEN | INPUT_OVER;
     // After EOF the protocol has its end; the transport is still to be let go.
     if (known) this.flush();
-    else this.#turn({ kind: 'error', error });
+    else this.turn({ kind: 'error', error });
   }
 
   drained(): void {
-    if ((this.#flags & (BROKEN | ABORT_CALLED | GONE)) === 0) this.#turn({ kind: 'drain' });
+    if ((this.#flags & (BROKEN | ABORT_CALLED | GONE)) === 0) this.turn({ kind: 'drain' });
   }
 
   gone(): void {
     if ((this.#flags & GONE) !== 0) return;
     const known = (this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0;
     this.#flags |= GONE | INPUT_OVER;
-    if (!known) this.#defer({ kind: 'eof' });
-    this.#turn({ kind: 'closed' });
+    if (!known) this.defer({ kind: 'eof' });
+    this.turn({ kind: 'closed' });
   }
 
   pumpSoon(): void {
@@ -181,10 +181,10 @@ export class Pump implements DriverHandle, Flushable, Timed {
       return;
     }
     this.#flags |= BUSY;
-    this.#settle();
+    this.settle();
   }
 
-  #callbacks(): Bound {
+  private callbacks(): Bound {
     this.#bound ??= {
       data: (chunk) => this.receive(chunk),
       eof: () => this.receiveEof(),
@@ -196,25 +196,25 @@ export class Pump implements DriverHandle, Flushable, Timed {
     return this.#bound;
   }
 
-  #defer(event: Deferred): void {
+  private defer(event: Deferred): void {
     if (this.#deferred === null) this.#deferred = [event];
     else this.#deferred.push(event);
   }
 
   /** One event as a turn of its own, or behind those that wait for the present turn to end. */
-  #turn(event: Deferred): void {
-    this.#defer(event);
+  private turn(event: Deferred): void {
+    this.defer(event);
     if ((this.#flags & BUSY) !== 0) return;
     this.#flags |= BUSY;
     try {
-      this.#next();
+      this.next();
     } finally {
-      this.#settle();
+      this.settle();
     }
   }
 
   /** Takes the first deferred event. */
-  #next(): void {
+  private next(): void {
     const event = this.#deferred?.shift();
     if (event === undefined) return;
     if (this.#deferred?.length === 0) this.#deferred = null;
@@ -241,24 +241,24 @@ export class Pump implements DriverHandle, Flushable, Timed {
   }
 
   /** The second half of every turn. Leaves `BUSY` cleared, whatever is thrown. */
-  #settle(): void {
+  private settle(): void {
     try {
-      this.#move();
+      this.move();
       for (let round = 0; this.#deferred !== null && round < ROUNDS; round++) {
         try {
-          this.#next();
+          this.next();
         } finally {
-          this.#move();
+          this.move();
         }
       }
     } finally {
       this.#flags &= ~BUSY;
-      if ((this.#flags & CHANGES) !== 0) this.#change();
-      this.#arm();
+      if ((this.#flags & CHANGES) !== 0) this.change();
+      this.arm();
     }
   }
 
-  #change(): void {
+  private change(): void {
     const next = this.#hooks?.successor() ?? null;
     if (next === null) return;
     this.#flags &= ~CHANGES;
@@ -266,17 +266,17 @@ export class Pump implements DriverHandle, Flushable, Timed {
   }
 
   /** Output, directive and reading, until nothing asks for another look. */
-  #move(): void {
+  private move(): void {
     for (let round = 0; round < ROUNDS; round++) {
       this.#flags &= ~AGAIN;
       if ((this.#flags & (ABORT_CALLED | GONE)) !== 0) return;
-      this.#output();
-      this.#reading();
+      this.output();
+      this.reading();
       if ((this.#flags & AGAIN) === 0) return;
     }
   }
 
-  #output(): void {
+  private output(): void {
     const protocol = this.#protocol;
     const transport = this.#transport;
     if (protocol.transport !== 'abort' && (this.#flags & (STALLED | BROKEN | END_CALLED)) === 0) {
@@ -308,7 +308,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
   }
 
   /** A level: the transport is told only of changes. */
-  #reading(): void {
+  private reading(): void {
     if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
     const paused = !this.#protocol.wantsRead || ((this.#flags & STALLED) !== 0 && this.#hooks?.holdsReading() === true);
     if (paused === ((this.#flags & PAUSED) !== 0)) return;
@@ -318,7 +318,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
   }
 
   /** When the timer should fire, null for never, `-Infinity` for the next turn of the event loop. */
-  #due(): Millis | null {
+  private dueTime(): Millis | null {
     if (this.#deferred !== null || (this.#flags & AGAIN) !== 0) return Number.NEGATIVE_INFINITY;
     if ((this.#flags & ABORT_CALLED) !== 0) return null;
     const due = this.#protocol.nextTimeout();
@@ -327,18 +327,18 @@ export class Pump implements DriverHandle, Flushable, Timed {
     return due;
   }
 
-  #arm(): void {
-    const due = this.#due();
+  private arm(): void {
+    const due = this.dueTime();
     if ((this.#flags & ARMED) !== 0) {
       // A deadline that moved later is looked at when the timer fires.
       if (due !== null && due >= this.#timerDue) return;
-      this.#disarm();
+      this.disarm();
     }
     if (due === null) return;
-    this.#set(due);
+    this.set(due);
   }
 
-  #set(due: Millis): void {
+  private set(due: Millis): void {
     const { clock, timers } = this.#host;
     const delay = Math.min(Math.ceil(due - clock()), MAX_DELAY);
     this.#flags |= ARMED;
@@ -347,7 +347,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.#timerDue = due === Number.NEGATIVE_INFINITY ? 0 : Math.floor(due);
   }
 
-  #disarm(): void {
+  private disarm(): void {
     const { timers } = this.#host;
     this.#flags &= ~ARMED;
     if (this.#timer === null) timers.remove?.(this);
@@ -371,7 +371,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
         }
       }
     } finally {
-      this.#settle();
+      this.settle();
     }
   }
 }
