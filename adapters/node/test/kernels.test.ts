@@ -1,4 +1,7 @@
 /** The kernels against the plain decoder: a strict TextDecoder, which is what the core uses without them. */
+import buffer from 'node:buffer';
+import timers from 'node:timers';
+import { runtimeOf } from '@ferrywire/driver/adapter';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decoders, kernels } from '../dist/kernels.js';
@@ -76,4 +79,20 @@ describe('isUtf8', () => {
       { numRuns: 2000 },
     );
   });
+});
+
+describe('allocate', () => {
+  const { allocate } = runtimeOf(buffer, timers, { small: true, asciiFrom: 0, uncleared: true }).kernels ?? {};
+  it.each([0, 1, 64, 65, 4096, 131_071, 131_072, 1_048_576])(
+    '%i bytes are memory of their own, and none of it is anybody else’s',
+    (size) => {
+      const pieces = Array.from({ length: 12 }, () => allocate?.(size) ?? new Uint8Array(size + 1));
+      pieces.forEach((piece, index) => void piece.fill(index));
+      pieces.forEach((piece, index) => {
+        expect(Object.getPrototypeOf(piece)).toBe(Uint8Array.prototype);
+        expect([piece.length, piece.byteOffset, piece.buffer.byteLength]).toEqual([size, 0, size]);
+        expect(piece.every((byte) => byte === index)).toBe(true);
+      });
+    },
+  );
 });
