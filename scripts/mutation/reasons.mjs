@@ -224,7 +224,7 @@ const reasons = [
   { file: 'sender.js', where: 'pong', texts: ['false → true'], reason: CONTROL },
   { file: 'sender.js', where: 'closeNow', texts: ['true → false'], reason: CONTROL },
   { file: 'sender.js', where: 'take', texts: ['true → false'], reason: CONTROL },
-  { file: 'sender.js', where: 'take', texts: ['queue.size === 0 → false', '0 → +1'], reason: FASTER },
+  { file: 'sender.js', where: 'take', texts: ['writer.size === 0 → false', '0 → +1'], reason: FASTER },
   { file: 'sender.js', where: 'join', texts: ["half === '' → false"], reason: FASTER },
   { file: 'output.js', where: '', texts: ['65536 → +1', '8 → +1', '4096 → +1'], reason: SIZE },
   { file: 'output.js', where: '', texts: ['0 → +1'], reason: FIRST },

@@ -254,6 +254,57 @@ describe.each(roles)('%s: a transferred chunk with unread frames behind a messag
   it('does not come back with the message', () => play(peer.headerSize(40_000), 40_000, true));
 });
 
+describe.each(roles)('%s: memory that is used again', (role) => {
+  const peer = peerOf(role);
+  const clock = (): number => 0;
+  /** Checks the contents of what it gets: the messages of `sizes`, in order. */
+  function connect(...sizes: readonly number[]): { connection: Connection; read(wire: Uint8Array, most: number): void; done(): void } {
+    const seen: Uint8Array[] = [];
+    const connection = new Connection({ role, clock, input: 'transferred', sink: { onBinary: (data) => void seen.push(data) } });
+    return {
+      connection,
+      // Parts of a larger buffer, which the receiver does not keep.
+      read(wire, most) {
+        for (let at = 0; at < wire.length; at += most) {
+          const size = Math.min(most, wire.length - at);
+          const chunk = new Uint8Array(4 * size).subarray(0, size);
+          chunk.set(wire.subarray(at, at + size));
+          connection.receiveData(chunk);
+        }
+      },
+      done() {
+        expect(seen.map(({ length }) => length)).toEqual(sizes);
+        for (const [at, size] of sizes.entries()) expect(Buffer.compare(seen[at] as Uint8Array, pattern(size, size))).toBe(0);
+      },
+    };
+  }
+  const wireOf = (size: number): Uint8Array => peer.binary(pattern(size, size));
+
+  it('is never given to two messages at a time', () => {
+    const first = connect(300_000);
+    const wire = wireOf(300_000);
+    const cut = 180_000;
+    first.read(wire.subarray(0, cut), 40_000);
+    // Memory for the whole is there; these bytes are kept where they are.
+    first.connection.receiveData(wire.slice(cut));
+    first.done();
+    const others = [300_001, 300_002, 300_003, 300_004, 300_005, 300_006].map((size) => ({ ...connect(size), wire: wireOf(size) }));
+    for (let at = 0; at < 320_000; at += 40_000) for (const { read, wire: bytes } of others) read(bytes.subarray(at, at + 40_000), 40_000);
+    for (const { done } of others) done();
+  });
+  it('is as large as whoever takes it next expects', () => {
+    const messages = connect(2000, 3000, 60_000);
+    messages.read(wireOf(2000), 100);
+    messages.read(wireOf(3000), 100);
+    const text = 'x'.repeat(60_000);
+    const texts: string[] = [];
+    new Connection({ role, clock, input: 'shared', sink: { onText: (data) => void texts.push(data) } }).receiveData(peer.text(text));
+    expect(texts).toEqual([text]);
+    messages.read(wireOf(60_000), 20_000);
+    messages.done();
+  });
+});
+
 describe('spans', () => {
   it('of a client are ranges of the chunk itself', () => {
     for (const input of ['shared', 'reused', 'transferred'] as const) {
