@@ -5,7 +5,7 @@ import { type Mutant, mutantsOf } from './mutant.ts';
 
 export const inputMutants: readonly Mutant[] = [
   ...mutantsOf('connection.js', [
-    ['receiver.stop = this.#paused || !this.#life.parses;', 'receiver.stop = !this.#paused || !this.#life.parses;', 'RFC 6455 5.6', '1.*'],
+    ['receiver.stop = this.paused || !this.#life.parses;', 'receiver.stop = !this.paused || !this.#life.parses;', 'RFC 6455 5.6', '1.*'],
     ['if (!life.parses)\n            this.#held = null;', 'if (life.parses)\n            this.#held = null;', 'RFC 6455 5.6', '1.*,F.2.12'],
     [
       'if (over !== null && (!life.parses || (!this.#holds && this.#receiver.hungry)))',
@@ -62,7 +62,7 @@ export const inputMutants: readonly Mutant[] = [
     ['opcode === Opcode.Close && header.payloadLength === 1', 'header.payloadLength === 1', 'RFC 6455 5.5', 'F.3.*'],
     ["opcode === Opcode.Text ? 'text' : 'binary'", "opcode !== Opcode.Text ? 'text' : 'binary'", 'RFC 6455 5.4', '5.*'],
     ['const first = opcode !== Opcode.Continuation;', 'const first = opcode === Opcode.Continuation;', 'RFC 6455 5.4', '5.*'],
-    ['message.frames > this.#settings.maxFragments', 'message.frames > 1', 'RFC 6455 5.4', '5.*'],
+    ['message.frames > this.payload.settings.maxFragments', 'message.frames > 1', 'RFC 6455 5.4', '5.*'],
     ['offset === 0 && last && payload.wholeHere', 'offset === 0 && payload.wholeHere', 'RFC 6455 5.2', 'F.2.*'],
     ['offset === 0 && last && payload.wholeHere', 'last && payload.wholeHere', 'RFC 6455 5.2', '1.*'],
     [

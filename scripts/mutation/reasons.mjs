@@ -50,7 +50,7 @@ const reasons = [
   { file: 'connection.js', where: 'outputDrained', texts: ['!this.#life.terminal → true'], reason: GUARD },
   { file: 'connection.js', where: 'recycleInput', texts: ['!this.#life.terminal → true'], reason: KEPT },
   { file: 'connection.js', where: '#parse', texts: ['rest < bytes.length', '!held → true'], reason: GUARD },
-  { file: 'connection.js', where: '#after', texts: ['!this.#busy → true'], reason: GUARD },
+  { file: 'connection.js', where: '#after', texts: ['(this.#flags & BUSY) === 0 → true'], reason: GUARD },
   { file: 'connection.js', where: '#read', texts: ['!receiver.stop && !receiver.hungry', 'false → true', 'true → false'], reason: FASTER },
   { file: 'connection.js', where: '#settle', texts: ['!life.parses → false', 'this.#held = null', 'this.#release()'], reason: KEPT },
   { file: 'connection.js', where: '#settle', texts: ['this.#over = null'], reason: GUARD },
@@ -300,7 +300,6 @@ const reasons = [
     texts: ['periods.idle === NEVER → false', 'this.#idleSince !== null → true', 'this.#idleSince === null → false'],
     reason: 'Where idle is off its period is Infinity, and whatever it is counted from the sum is never due.',
   },
-  { file: 'timers.js', texts: ['!this.#off && ('], reason: 'Once they are off, no clock that counts silence is asked for what is due.' },
   {
     file: 'timers.js',
     where: 'heard',
@@ -338,7 +337,7 @@ const reasons = [
   {
     file: 'connection.js',
     where: 'handleTimeout',
-    texts: ['payload.exhausted && !this.#paused', 'this.#life.sync()'],
+    texts: ['payload.exhausted && !this.paused', 'this.#life.sync()'],
     reason: 'To go on where nothing is left to do does nothing, and every call ends by setting the clocks.',
   },
   {
@@ -448,7 +447,7 @@ const reasons = [
     texts: ["violation.code === 'WS_UNEXPECTED", 'order → false'],
     reason: 'The table and `checkFrameHeader` say the same.',
   },
-  { file: 'receiver.js', where: 'begin', texts: ['this.#settings.tracer !== null → true'], reason: GUARD },
+  { file: 'receiver.js', where: 'begin', texts: ['this.payload.settings.tracer !== null → true'], reason: GUARD },
   {
     file: 'receiver.js',
     where: 'begin',

@@ -21,7 +21,7 @@ import { Http2Requests } from './http2-request.ts';
 import { checkObject, hostOptions, type ServerOptions, serverSettings } from './options.ts';
 import { shareBuffer, sharing } from './shared-buffer.ts';
 import { timers } from './timers.ts';
-import { isTaken, SocketTransport } from './transport.ts';
+import { isTaken, UpgradedTransport } from './transport.ts';
 
 const OPENING = 10_000;
 
@@ -142,8 +142,7 @@ export function takeUpgrade(
   // Node's HTTP servers set both by their own options; a WebSocket has deadlines of its own.
   if (socket instanceof Socket) socket.setTimeout(0).setNoDelay(true);
   socket.allowHalfOpen = true;
-  const transport = new SocketTransport(socket);
-  transport.incoming = incoming;
+  const transport = new UpgradedTransport(socket, incoming);
   const shares = shareBuffer(socket);
   const driver = endpoints.serve(transport, shares ? sharing(settings) : settings, transport);
   transport.join(driver);

@@ -34,13 +34,15 @@ export interface NodeTransport {
 
 export class SocketTransport implements Transport, NodeTransport {
   readonly socket: Duplex;
-  incoming: IncomingMessage | null = null;
   #driver: DriverHandle | null = null;
 
   constructor(socket: Duplex) {
     this.socket = socket;
   }
 
+  get incoming(): IncomingMessage | null {
+    return null;
+  }
   /** From here on the socket's events go to the driver. */
   join(driver: DriverHandle): void {
     this.#driver = driver;
@@ -62,8 +64,6 @@ export class SocketTransport implements Transport, NodeTransport {
   write(chunks: readonly Uint8Array[]): boolean {
     const socket = this.socket;
     const count = chunks.length;
-    // What is written first is the answer to it.
-    this.incoming = null;
     if (count === 1) socket.write(chunks[0]);
     else {
       socket.cork();
@@ -120,6 +120,24 @@ export class SocketTransport implements Transport, NodeTransport {
   static driverOf(socket: Owned): DriverHandle | null {
     const transport = socket[owner];
     return transport === undefined ? null : transport.#driver;
+  }
+}
+
+/** Of a socket that Node's HTTP server has read a request from. */
+export class UpgradedTransport extends SocketTransport {
+  #incoming: IncomingMessage | null;
+
+  constructor(socket: Duplex, incoming: IncomingMessage) {
+    super(socket);
+    this.#incoming = incoming;
+  }
+  override get incoming(): IncomingMessage | null {
+    return this.#incoming;
+  }
+  override write(chunks: readonly Uint8Array[]): boolean {
+    // What is written first is the answer to it.
+    this.#incoming = null;
+    return super.write(chunks);
   }
 }
 

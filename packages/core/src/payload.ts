@@ -35,24 +35,25 @@ interface Restriction {
 
 export class PayloadReader implements DecodedOutput {
   message: InboundMessage | null = null;
-  /** Unfragmented messages need nothing of this class but `wholeText` and `wholeBinary`. */
-  plain: boolean;
   messages = 0;
   bytes = 0;
-  readonly #settings: Settings;
+  readonly settings: Settings;
   readonly #outlet: Outlet;
   readonly #decoder: MessageDecoder | null;
   #restriction: Restriction | null = null;
 
   constructor(settings: Settings, pipeline: InboundPipeline | null, outlet: Outlet) {
-    this.#settings = settings;
+    this.settings = settings;
     this.#outlet = outlet;
     this.#decoder = pipeline === null ? null : new MessageDecoder(settings, outlet, pipeline, this);
-    this.plain = settings.delivery === 'message' && pipeline === null;
   }
 
   get content(): Content {
-    return this.#settings.content;
+    return this.settings.content;
+  }
+  /** Do unfragmented messages need nothing of this class but `wholeText` and `wholeBinary`? */
+  get plain(): boolean {
+    return this.#decoder === null && this.#restriction === null && this.settings.delivery === 'message';
   }
   /** Is work left that needs no input? */
   get unfinished(): boolean {
@@ -71,7 +72,7 @@ export class PayloadReader implements DecodedOutput {
 
   /** The most that the next data frame may declare. `message`: the one that it would continue. */
   maxFrameSize(message: InboundMessage | null, reserved: boolean): number {
-    const { maxMessageSize, maxFrameSize } = this.#settings;
+    const { maxMessageSize, maxFrameSize } = this.settings;
     if (message === null ? reserved : message.transformed) return maxFrameSize ?? maxMessageSize + Math.ceil(maxMessageSize / 8) + 64;
     const left = message === null ? maxMessageSize : maxMessageSize - message.size;
     return maxFrameSize === null || maxFrameSize > left ? left : maxFrameSize;
@@ -80,7 +81,6 @@ export class PayloadReader implements DecodedOutput {
   /** From now on at most `bound` bytes of data wait in the outlet (null: none), and the rest is discarded and counted. */
   restrict(bound: number | null): void {
     this.#restriction = { bound: bound ?? 0, discarding: bound === null, discarded: 0 };
-    this.plain = false;
   }
   /** Messages that were discarded. */
   get discarded(): number {
@@ -131,7 +131,7 @@ export class PayloadReader implements DecodedOutput {
   }
   get wholeHere(): boolean {
     const message = this.message;
-    return this.#settings.delivery === 'message' && message !== null && message.frames === 1 && !message.transformed;
+    return this.settings.delivery === 'message' && message !== null && message.frames === 1 && !message.transformed;
   }
   /** The message under way, which has one frame. False: text that is not UTF-8. */
   whole(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
@@ -157,11 +157,11 @@ export class PayloadReader implements DecodedOutput {
   begin(kind: MessageKind, rsv: number): InboundMessage {
     const transformed = this.#decoder?.begin(kind, rsv) ?? false;
     const check = kind === 'text' ? new TextCheck(this.content.isUtf8) : null;
-    this.message = new InboundMessage(kind, transformed, check, this.#settings.delivery === 'chunk' && kind === 'text', this.content);
+    this.message = new InboundMessage(kind, transformed, check, this.settings.delivery === 'chunk' && kind === 'text', this.content);
     return this.message;
   }
   start(kind: MessageKind): void {
-    if (this.#settings.delivery !== 'message' && this.keeps(0)) this.#outlet.start(kind);
+    if (this.settings.delivery !== 'message' && this.keeps(0)) this.#outlet.start(kind);
   }
 
   /**
@@ -182,7 +182,7 @@ export class PayloadReader implements DecodedOutput {
     const message = this.message as InboundMessage;
     if (message.transformed) return (this.#decoder as MessageDecoder).step(message, bytes, start, end, key, phase, last, cursor);
     if (start === end) return null;
-    if (this.#settings.delivery === 'message') return this.assemble(message, bytes, start, end, key, phase, own, left);
+    if (this.settings.delivery === 'message') return this.assemble(message, bytes, start, end, key, phase, own, left);
     if (message.carry !== null) return this.text(message, message.carry, bytes, start, end, key, phase, last, cursor);
     const { target } = this.#outlet;
     if (target === null && (key === 0 || own)) {
@@ -295,7 +295,7 @@ export class PayloadReader implements DecodedOutput {
     if (message.check !== null && !message.check.end()) return violations.WS_INVALID_UTF8;
     this.message = null;
     const { kind, size } = message;
-    if (this.#settings.delivery !== 'message') {
+    if (this.settings.delivery !== 'message') {
       this.count(size);
       if (this.#outlet.target !== null) {
         if (!message.told) this.#outlet.filled = { type: 'data', kind, count: 0, endOfMessage: true };

@@ -52,7 +52,6 @@ export class Receiver {
   stop = false;
   frames = 0;
   readonly payload: PayloadReader;
-  readonly #settings: Settings;
   readonly #host: ReceiverHost;
   #phase = HEADER;
   #state: FragmentationState = 'idle';
@@ -60,7 +59,6 @@ export class Receiver {
   #frame: FrameInProgress | null = null;
 
   constructor(settings: Settings, pipeline: InboundPipeline | null, host: ReceiverHost, outlet: Outlet) {
-    this.#settings = settings;
     this.#host = host;
     this.payload = new PayloadReader(settings, pipeline, outlet);
   }
@@ -86,7 +84,7 @@ export class Receiver {
   private advance(bytes: Uint8Array, end: number, own: boolean): boolean {
     if (this.#phase === HEADER) {
       if (this.payload.plain && this.#state === 'idle' && (this.#frame === null || this.#frame.stashed === 0)) {
-        if (this.#settings.tracer === null) this.wholeFrames(bytes, end, own);
+        if (this.payload.settings.tracer === null) this.wholeFrames(bytes, end, own);
         if (this.stop) return false;
       }
       return this.position < end && this.header(bytes, end);
@@ -108,7 +106,7 @@ export class Receiver {
     // not covered: said by a table that only a test changes.
     if (fragmentation.idle.whole !== 'idle') return;
     const payload = this.payload;
-    const { maskBit, maxWhole: max } = this.#settings;
+    const { maskBit, maxWhole: max } = this.payload.settings;
     const headerSize = maskBit === 0 ? 2 : 6;
     const scanner = maskBit === 0 ? null : payload.scanner;
     let at = this.position;
@@ -183,7 +181,7 @@ export class Receiver {
     }
     const violation = this.judge();
     if (violation !== null) {
-      const { tracer } = this.#settings;
+      const { tracer } = this.payload.settings;
       if (tracer !== null) traceHeader(tracer, violation);
       this.fail(violation);
       return false;
@@ -202,7 +200,7 @@ export class Receiver {
     if (data) next = fragmentation[this.#state][frameClass(opcode, header.fin)];
     const refused = next !== 'idle' && next !== 'message';
     const message = this.payload.message;
-    const { role, rsv, lenient } = this.#settings;
+    const { role, rsv, lenient } = this.payload.settings;
     context.role = role;
     context.allowedRsv = rsv;
     context.messageOpen = opcode === Opcode.Continuation ? !refused : refused;
@@ -225,7 +223,7 @@ export class Receiver {
     frame.size = header.payloadLength;
     frame.offset = 0;
     const rsv = header.rsv;
-    if (this.#settings.tracer !== null) startTrace(frame);
+    if (this.payload.settings.tracer !== null) startTrace(frame);
     if (opcode > Opcode.Binary) {
       this.#phase = CONTROL;
       frame.control = new Uint8Array(frame.size);
@@ -237,7 +235,7 @@ export class Receiver {
     const first = opcode !== Opcode.Continuation;
     const message = first || payload.message === null ? payload.begin(opcode === Opcode.Text ? 'text' : 'binary', rsv) : payload.message;
     message.frames++;
-    const tooMany = message.frames > this.#settings.maxFragments;
+    const tooMany = message.frames > this.payload.settings.maxFragments;
     if (tooMany || (!message.transformed && frame.size > payload.maxFrameSize(message, false))) {
       this.fail(tooMany ? violations.WS_TOO_MANY_FRAGMENTS : violations.WS_MESSAGE_TOO_BIG);
       return false;
@@ -308,7 +306,7 @@ export class Receiver {
     const { control, offset } = frame;
     const start = this.position;
     const count = Math.min(frame.size - offset, end - start);
-    this.#settings.content.copy(bytes, start, start + count, control, offset, frame.key, offset & 3);
+    this.payload.content.copy(bytes, start, start + count, control, offset, frame.key, offset & 3);
     frame.offset = offset + count;
     this.position = start + count;
     const complete = frame.offset === frame.size;
@@ -324,7 +322,7 @@ export class Receiver {
   /** A close frame's payload is judged byte by byte too (RFC 6455 section 5.5.1). */
   private closePayload(frame: FrameInProgress, complete: boolean, count: number): boolean {
     const { control } = frame;
-    const { lenient } = this.#settings;
+    const { lenient } = this.payload.settings;
     if (!complete) {
       const violation = count === 0 ? null : checkPartialClosePayload(control, frame.offset, lenient);
       if (violation !== null) this.fail(violation);
@@ -356,14 +354,14 @@ export class Receiver {
     if (trace === null || frame.offset !== previewed) return;
     const count = Math.min(end - start, trace.preview.length - previewed);
     if (count <= 0) return;
-    this.#settings.content.copy(bytes, start, start + count, trace.preview, previewed, frame.key, previewed & 3);
+    this.payload.content.copy(bytes, start, start + count, trace.preview, previewed, frame.key, previewed & 3);
     frame.previewed += count;
   }
   private endTrace(frame: FrameInProgress): void {
     const { trace } = frame;
     if (trace === null) return;
     frame.trace = null;
-    this.#settings.tracer?.frame('in', trace);
+    this.payload.settings.tracer?.frame('in', trace);
   }
 }
 

@@ -47,7 +47,7 @@ export function periodsOf(timeouts: Timeouts | undefined): Periods {
 
 /** Times that mostly are not there are null: a number with a fraction takes 16 bytes besides its field (bench: `memory`). */
 export class Timers {
-  readonly #periods: Periods;
+  #periods: Periods;
   #closingAt: Millis | null = null;
   /** The last byte received, or the last keepalive ping. In whole milliseconds: those take no box of their own. */
   #quietSince: Millis;
@@ -56,7 +56,6 @@ export class Timers {
   #pongAt: Millis | null = null;
   /** Since when pong and idle stand still; null while they run. */
   #stillSince: Millis | null = null;
-  #off = false;
 
   constructor(periods: Periods, now: Millis) {
     this.#periods = periods;
@@ -70,11 +69,11 @@ export class Timers {
   }
   /** Is the time of received bytes of interest? */
   get listens(): boolean {
-    return !this.#off && (this.#periods.keepalive !== NEVER || this.#idleSince !== null);
+    return this.#periods.keepalive !== NEVER || this.#idleSince !== null;
   }
   /** Does a clock run that can stand still? */
   get counts(): boolean {
-    return !this.#off && (this.#pongAt !== null || this.#idleSince !== null);
+    return this.#pongAt !== null || this.#idleSince !== null;
   }
 
   /** Bytes came. */
@@ -119,12 +118,13 @@ export class Timers {
   }
   /** From the first close frame on only the closing deadline counts. */
   stopLiveness(): void {
-    this.#off = true;
+    this.#periods = { closing: this.#periods.closing, keepalive: NEVER, pong: NEVER, idle: NEVER };
+    this.#idleSince = null;
+    this.#pongAt = null;
   }
 
   private dueAt(deadline: Deadline): Millis {
     if (deadline === 'closing') return this.#closingAt ?? NEVER;
-    if (this.#off) return NEVER;
     if (deadline === 'keepalive') return this.#pongAt === null ? this.#quietSince + this.#periods.keepalive : NEVER;
     if (this.#stillSince !== null) return NEVER;
     if (deadline === 'pong') return this.#pongAt ?? NEVER;

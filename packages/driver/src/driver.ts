@@ -65,24 +65,29 @@ type TimeHost = Pick<DriveOptions, 'clock' | 'timers'>;
 /** The events as detached callbacks, made when they are first asked for. */
 type Bound = TransportEvents & { readonly pump: () => void };
 
+/** What few drivers need, and so what none holds that does not. */
+interface Rare {
+  bound: Bound | null;
+  onDrain: (() => void) | null;
+  /** Where the timers' own `add` is not there, or the delay is none. */
+  timer: unknown;
+}
+
 export class Pump implements DriverHandle, Flushable, Timed {
   onEvents: (() => void) | null;
-  onDrain: (() => void) | null = null;
 
   #protocol: Protocol;
   readonly #transport: Transport;
   readonly #host: TimeHost;
   readonly #hooks: DriverHooks | null;
   #flags = 0;
-  /** Where the timers' own `add` is not there, or the delay is none. */
-  #timer: unknown = null;
   /** The deadline the timer was set for, in whole milliseconds: those are stored in the object, fractions in a box of their own. */
   #timerDue: Millis = 0;
   /** The timers' own. */
   due: Millis = 0;
   index = -1;
   #deferred: Deferred[] | null = null;
-  #bound: Bound | null = null;
+  #rare: Rare | null = null;
 
   constructor(protocol: Protocol, transport: Transport, options: DriveOptions, hooks: DriverHooks | null) {
     this.#protocol = protocol;
@@ -91,6 +96,17 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.#hooks = hooks;
     if (hooks !== null) this.#flags = CHANGES;
     this.onEvents = options.onEvents ?? null;
+  }
+
+  get onDrain(): (() => void) | null {
+    return this.#rare === null ? null : this.#rare.onDrain;
+  }
+  set onDrain(callback: (() => void) | null) {
+    this.rare().onDrain = callback;
+  }
+  private rare(): Rare {
+    this.#rare ??= { bound: null, onDrain: null, timer: null };
+    return this.#rare;
   }
 
   get data(): Bound['data'] {
@@ -185,7 +201,8 @@ export class Pump implements DriverHandle, Flushable, Timed {
   }
 
   private callbacks(): Bound {
-    this.#bound ??= {
+    const rare = this.rare();
+    rare.bound ??= {
       data: (chunk) => this.receive(chunk),
       eof: () => this.receiveEof(),
       error: (error) => this.receiveError(error),
@@ -193,7 +210,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
       closed: () => this.gone(),
       pump: () => this.flush(),
     };
-    return this.#bound;
+    return rare.bound;
   }
 
   private defer(event: Deferred): void {
@@ -231,7 +248,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
         this.#protocol.outputDrained?.();
         this.#hooks?.onDrained();
       }
-      if (this.onDrain !== null) this.onDrain();
+      this.onDrain?.();
       return;
     }
     if (event.kind === 'data') this.#protocol.receiveData(event.chunk);
@@ -343,21 +360,24 @@ export class Pump implements DriverHandle, Flushable, Timed {
     const delay = Math.min(Math.ceil(due - clock()), MAX_DELAY);
     this.#flags |= ARMED;
     if (timers.add !== undefined && delay > 0) timers.add(this, delay);
-    else this.#timer = timers.set(() => this.fired(), Math.max(delay, 0));
+    else this.rare().timer = timers.set(() => this.fired(), Math.max(delay, 0));
     this.#timerDue = due === Number.NEGATIVE_INFINITY ? 0 : Math.floor(due);
   }
 
   private disarm(): void {
     const { timers } = this.#host;
     this.#flags &= ~ARMED;
-    if (this.#timer === null) timers.remove?.(this);
-    else timers.clear(this.#timer);
-    this.#timer = null;
+    const rare = this.#rare;
+    if (rare === null || rare.timer === null) timers.remove?.(this);
+    else {
+      timers.clear(rare.timer);
+      rare.timer = null;
+    }
   }
 
   fired(): void {
     this.#flags &= ~ARMED;
-    this.#timer = null;
+    if (this.#rare !== null) this.#rare.timer = null;
     // A host that runs timers from inside a turn: its end arms the timer again.
     if ((this.#flags & BUSY) !== 0) return;
     this.#flags |= BUSY;
