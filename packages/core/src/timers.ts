@@ -119,7 +119,6 @@ export class Timers {
   /** From the first close frame on only the closing deadline counts. */
   stopLiveness(): void {
     this.#periods = { closing: this.#periods.closing, keepalive: NEVER, pong: NEVER, idle: NEVER };
-    this.#idleSince = null;
     this.#pongAt = null;
   }
 

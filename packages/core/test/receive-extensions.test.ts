@@ -241,6 +241,10 @@ describe('an extension', () => {
       ({ connection }) => connection.receiveEof(),
       ({ connection }) => connection.receiveError(new Error('reset')),
       ({ connection }) => connection.abort(),
+      ({ connection }) => {
+        connection.pause();
+        connection.receiveError(new Error('reset'));
+      },
       (endpoint) => {
         endpoint.receive(endpoint.peer.close(1000));
         endpoint.connection.receiveEof();
