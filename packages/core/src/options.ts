@@ -52,14 +52,14 @@ export interface FrameScanner {
   /** Three numbers for each of them: where in `bytes` its payload begins, where it ends, and the sum of 1 if it is binary and 2 if it is not ASCII. */
   readonly frames: Int32Array;
   /**
-   * Up to this many bytes `bytes.slice()` is the cheapest way to memory of a message's own; 0 where it never is. On JavaScriptCore it costs a
-   * third of a view of shared memory.
+   * From so many bytes on, `bytes.slice()` is the cheapest way to the memory of a message, of one that comes alone too; null where it never
+   * is. On JavaScriptCore a view costs more than looking for a frame and copying it.
    */
-  readonly sliceUpTo: number;
+  readonly slicesFrom: number | null;
   /**
-   * Copies `bytes[start, end)`, at most 8192 bytes, and returns with how many frames it begins that are whole, unfragmented messages (RFC 6455
-   * section 5.2) without reserved bits, masked, with the shortest form of length and at most `maxSize` bytes (0 to 2048) of payload. Does not
-   * write to the input.
+   * Copies `bytes[start, end)`, at most 8192 bytes, or all of `bytes` if it is no longer than `this.bytes`, and returns with how many frames
+   * it begins that are whole, unfragmented messages (RFC 6455 section 5.2) without reserved bits, masked, with the shortest form of length
+   * and at most `maxSize` bytes (0 to 2048) of payload. Does not write to the input.
    */
   scan(bytes: Uint8Array, start: number, end: number, maxSize: number): number;
 }

@@ -125,7 +125,7 @@ export class Receiver {
       }
       const to = from + size;
       if (to > end || size > max) return;
-      if (scanner !== null && isWorthScanning(size, at, to, end)) {
+      if (scanner !== null && isWorthScanning(scanner, size, at, to, end)) {
         if (!scanFrames(scanner, payload, this, bytes, end, max)) this.fail(violations.WS_INVALID_UTF8);
         if (this.stop) return;
         if (this.position > at) {

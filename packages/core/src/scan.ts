@@ -23,8 +23,10 @@ let busy = false;
 const LEAST_FRAMES = 4;
 
 /** May frames of `bytes[at, end)`, the first of which ends at `to` and has `size` bytes of payload, be looked for with a kernel? */
-export function isWorthScanning(size: number, at: number, to: number, end: number): boolean {
-  return size <= FROM_SLAB && end - at >= SCAN_FROM && (to - at) * LEAST_FRAMES <= end - at && !busy;
+export function isWorthScanning(scanner: FrameScanner, size: number, at: number, to: number, end: number): boolean {
+  if (size > FROM_SLAB || busy) return false;
+  if (scanner.slicesFrom !== null) return size >= scanner.slicesFrom;
+  return end - at >= SCAN_FROM && (to - at) * LEAST_FRAMES <= end - at;
 }
 
 /** What the receiver knows of how far it is; it stops when it is told to. */
@@ -45,11 +47,11 @@ export function scanFrames(
 ): boolean {
   const start = progress.position;
   const most = maxSize < FROM_SLAB ? maxSize : FROM_SLAB;
-  const size = end - start < WINDOW ? end - start : WINDOW;
+  const whole = start === 0 && end === bytes.length && end <= scanner.bytes.length;
   busy = true;
   try {
-    const count = scanner.scan(bytes, start, start + size, most);
-    const { frames, bytes: copy, sliceUpTo } = scanner;
+    const count = scanner.scan(bytes, start, whole || end - start < WINDOW ? end : start + WINDOW, most);
+    const { frames, bytes: copy, slicesFrom } = scanner;
     let shared: ArrayBuffer | null = null;
     for (let at = 0; at < count * 3; at += 3) {
       // Written by the kernel.
@@ -60,7 +62,7 @@ export function scanFrames(
       progress.position = start + to;
       if ((flags & BINARY) === 0) {
         if (!payload.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) return false;
-      } else if (to - from <= sliceUpTo) payload.plainBinary(copy.slice(from, to));
+      } else if (slicesFrom !== null) payload.plainBinary(copy.slice(from, to));
       else if (to - from <= ON_HEAP) payload.wholeBinary(copy, from, to, 0, false);
       else {
         shared ??= payload.content.window(copy, frames[count * 3 - 2] as number);

@@ -7,19 +7,23 @@ export interface CountedScanner extends FrameScanner {
   found: number;
 }
 
-export function plainScanner(): CountedScanner {
-  const bytes = new Uint8Array(8192);
-  const frames = new Int32Array(3 * 1366);
+const WINDOW = 8192;
+
+/** `room`: for how many bytes; more than a window is for input that is looked at whole. */
+export function plainScanner(room: number = WINDOW, slicesFrom: number | null = null): CountedScanner {
+  const bytes = new Uint8Array(room);
+  const frames = new Int32Array(3 * Math.ceil(room / 6));
   const header = createFrameHeader();
   const scanner: CountedScanner = {
     bytes,
     frames,
-    sliceUpTo: 0,
+    slicesFrom,
     calls: 0,
     found: 0,
     scan(input, start, end, maxSize) {
       const size = end - start;
-      if (size > bytes.length) throw new RangeError(`a window of ${size} bytes`);
+      const most = size === input.length ? room : WINDOW;
+      if (size > most) throw new RangeError(`a window of ${size} bytes`);
       if (maxSize > 2048) throw new RangeError(`frames of up to ${maxSize} bytes`);
       bytes.set(input.subarray(start, end));
       let count = 0;

@@ -8,8 +8,11 @@ function server(scanner: CountedScanner, options: Partial<ConnectionOptions> = {
   return open({ role: 'server', kernels: { scanner }, ...options } as Parameters<typeof open>[0]);
 }
 /** What one endpoint with a scanner and one without make of the same bytes. */
-function both(wire: Uint8Array, options: Partial<ConnectionOptions> = {}): { scanner: CountedScanner; seen: Harness; output: Uint8Array } {
-  const scanner = plainScanner();
+function both(
+  wire: Uint8Array,
+  options: Partial<ConnectionOptions> = {},
+  scanner: CountedScanner = plainScanner(),
+): { scanner: CountedScanner; seen: Harness; output: Uint8Array } {
   const seen = server(scanner, options);
   const oracle = open({ role: 'server', ...options } as Parameters<typeof open>[0]);
   for (const endpoint of [seen, oracle]) endpoint.receive(Uint8Array.from(wire));
@@ -199,21 +202,68 @@ describe('memory', () => {
   it('of up to 64 bytes is a buffer of its own', () => {
     for (const bytes of kept(many(100, (at) => peer.binary(pattern(at % 65, at))))) expect(bytes.buffer.byteLength).toBe(bytes.length);
   });
-  it('of up to as many bytes as the kernel says is a slice', () => {
-    const scanner = { ...plainScanner(), sliceUpTo: 300 };
-    const endpoint = open({ role: 'server', kernels: { scanner } });
-    endpoint.receive(many(100, (at) => peer.binary(pattern(at * 5, at))));
-    for (const [at, { data }] of endpoint.of('binary').entries()) {
-      expect(data).toEqual(pattern(at * 5, at));
-      if (at * 5 <= 300) expect(data.buffer.byteLength).toBe(data.length);
-      else expect(data.buffer.byteLength).toBeGreaterThan(data.length);
-    }
-  });
   it('shows nothing of a message that did not arrive whole', () => {
     const whole = many(20, (at) => peer.binary(pattern(100, at)));
     const half = peer.binary(new Uint8Array(1500).fill(0xaa)).subarray(0, 1000);
     const data = kept(concat(whole, half));
     expect(new Set(data.map((bytes) => bytes.buffer.byteLength))).toEqual(new Set([whole.length]));
+  });
+});
+
+describe('where slices are cheapest', () => {
+  const slicing = (): CountedScanner => plainScanner(32_768, 48);
+  it('a frame of as many bytes as the kernel says is looked for by itself, and a shorter one is not', () => {
+    for (const [size, calls] of [
+      [47, 0],
+      [48, 1],
+      [2048, 1],
+      [2049, 0],
+    ] as const) {
+      const { scanner, seen } = both(peer.binary(pattern(size)), {}, slicing());
+      expect(scanner).toMatchObject({ calls, found: calls });
+      expect(seen.of('binary')).toHaveLength(1);
+    }
+  });
+  it('each message found is one, and memory of its own', () => {
+    const { seen, scanner } = both(
+      many(100, (at) => peer.binary(pattern(at === 0 ? 300 : at * 5, at))),
+      {},
+      slicing(),
+    );
+    expect(scanner).toMatchObject({ calls: 1, found: 100 });
+    for (const { data } of seen.of('binary')) expect(data.buffer.byteLength).toBe(data.length);
+  });
+  it('a read that has room is looked at whole, others in windows of 8192', () => {
+    const frame = peer.binary(pattern(1016));
+    const exactly = both(
+      many(32, () => frame),
+      {},
+      slicing(),
+    );
+    expect(exactly.scanner).toMatchObject({ calls: 1, found: 32 });
+    const longer = both(
+      many(33, () => frame),
+      {},
+      slicing(),
+    );
+    expect(longer.scanner).toMatchObject({ calls: 5, found: 33 });
+    const behind = both(
+      concat(
+        peer.ping('first'),
+        many(31, () => frame),
+      ),
+      {},
+      slicing(),
+    );
+    expect(behind.scanner.calls).toBeGreaterThan(3);
+    expect(behind.scanner.found).toBe(31);
+    const part = slicing();
+    server(part).connection.receiveData(many(32, () => frame).subarray(0, 1024 * 30));
+    expect(part).toMatchObject({ calls: 1, found: 30 });
+  });
+  it('text and binary of every size up to 2100 come as they were sent', () => {
+    const wire = many(2101, (size) => concat(peer.binary(pattern(size, size)), peer.text('é'.repeat(size >> 1))));
+    both(wire, { input: 'transferred' }, slicing());
   });
 });
 

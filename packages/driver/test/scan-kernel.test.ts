@@ -6,16 +6,18 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plainScanner } from '../../core/test/plain-scanner.ts';
 
-function kernel(): FrameScanner {
-  const { scanner } = scanKernel(0);
+function kernel(slicesFrom: number | null): FrameScanner {
+  const { scanner } = scanKernel(slicesFrom);
   if (scanner === undefined) throw new Error('every runtime of these tests has WebAssembly with SIMD');
   return scanner;
 }
-const scanner = kernel();
-const oracle = plainScanner();
+const small = kernel(null);
+/** As on JavaScriptCore. */
+const large = kernel(48);
+const oracle = plainScanner(32_768);
 
 /** Both look at the same bytes; what they found is the same, and the input is left as it was. Returns how many frames. */
-function compare(input: Uint8Array, start: number, end: number, maxSize: number): number {
+function compare(input: Uint8Array, start: number, end: number, maxSize: number, scanner: FrameScanner = small): number {
   const before = Uint8Array.from(input);
   const count = scanner.scan(input, start, end, maxSize);
   expect(oracle.scan(input, start, end, maxSize)).toBe(count);
@@ -56,10 +58,12 @@ describe('the scanner of the adapters', () => {
         const end = Math.min(input.length, offset + 8192, offset + cut);
         found += compare(input, offset, end, maxSize);
         found += compare(Buffer.from(input), offset, end, 2048);
+        found += compare(input, offset, end, maxSize, large);
+        found += compare(input.slice(0, 32_768), 0, Math.min(input.length, 32_768), 2048, large);
       }),
       { numRuns: 1000, seed: 3 },
     );
-    expect(found).toBeGreaterThan(2500);
+    expect(found).toBeGreaterThan(5000);
   });
   it('stops at anything in random bytes', () => {
     fc.assert(
@@ -75,6 +79,8 @@ describe('the scanner of the adapters', () => {
     const empty = serializeFrame({ opcode: 1, maskKey: 0x01020304, payload: new Uint8Array(0) });
     const many = new Uint8Array(Buffer.concat(Array.from({ length: 1400 }, () => empty)));
     expect(compare(many, 0, 8192, 2048)).toBe(1365);
+    const most = new Uint8Array(Buffer.concat([many, many, many, many])).slice(0, 32_768);
+    expect(compare(most, 0, 32_768, 2048, large)).toBe(5461);
     for (let size = 0; size <= 2048; size++) {
       const payload = new Uint8Array(size).map((_, at) => (at * 7 + size) & 0x7f);
       const one = serializeFrame({ opcode: 2, maskKey: 0xfedcba98 - size, payload });

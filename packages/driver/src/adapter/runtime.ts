@@ -28,7 +28,7 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: Ke
     }),
     kernels: {
       ...textKernels(buffer, choice),
-      ...(choice.javaScriptCore === true ? scanKernel(1000) : { ...maskKernels(), ...scanKernel(0) }),
+      ...(choice.javaScriptCore === true ? scanKernel(48) : { ...maskKernels(), ...scanKernel(null) }),
       ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel() : {}),
     },
   };
