@@ -253,15 +253,39 @@ describe('memory handed back', () => {
   it('is used again: a connection that writes and hands back needs no new memory', () => {
     const { connection } = open({ role: 'server' });
     const buffers = new Set<ArrayBufferLike>();
+    const views = new Set<Uint8Array>();
     for (let i = 0; i < 20_000; i++) {
       connection.sendText('x'.repeat(200));
       for (const chunk of connection.takeOutput()) {
         buffers.add(chunk.buffer);
+        views.add(chunk);
         connection.recycleOutput(chunk);
       }
     }
     // 4 MB through 64 KiB slabs: 62 of them without reuse. The first few may be rests that other connections still have out.
     expect(buffers.size).toBeLessThanOrEqual(9);
+    // Every place in those rests once; after that, the view of the one before.
+    expect(views.size).toBeLessThan(3000);
+  });
+
+  it('is shown by the view that came back only where place and size are the same', () => {
+    const { connection } = open({ role: 'server' });
+    const other = open({ role: 'server' }).connection;
+    const send = (to: Connection, size: number): Uint8Array => {
+      to.sendBinary(pattern(size));
+      const [chunk] = to.takeOutput();
+      if (chunk === undefined) throw new Error('no output');
+      expect(chunk.subarray(2)).toEqual(pattern(size));
+      return chunk;
+    };
+    const first = send(connection, 100);
+    connection.recycleOutput(first);
+    const again = send(other, 100);
+    const second = send(connection, 100);
+    expect(second).not.toBe(again);
+    other.recycleOutput(again);
+    connection.recycleOutput(second);
+    for (const size of [101, 99, 100, 1, 100]) connection.recycleOutput(send(connection, size));
   });
 });
 
