@@ -1,6 +1,7 @@
 /**
  * Short messages, many at a time (RFC 6455 sections 5.2 and 5.3): a kernel copies a window of the input into memory of its own, finds the frames
- * that lie whole in it and unmasks them, all in one call, and the binary messages of a window share one copy of it.
+ * that lie whole in it and unmasks them, all in one call. The binary messages of a window share one copy of it, or are slices of it where those
+ * are cheaper.
  *
  * The receiver's loop over single frames finds the same and is the oracle of the tests. A kernel judges nothing: it stops before whatever
  * is not of the commonest kind (bench: `parse`, 125 B and 1 KiB). Beware: its memory is overwritten by the next call, and a callback may

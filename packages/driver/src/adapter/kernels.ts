@@ -93,8 +93,8 @@ export interface KernelChoice extends DecoderChoice {
   /** Is memory that is not cleared faster to have? Node 24 takes up to 14 us for 64 KiB of it, and clears as fast. */
   readonly uncleared?: boolean;
   /**
-   * JavaScriptCore: masking 32-bit words is as fast as by WebAssembly, and 8 times as fast in place; and up to 1000 bytes a slice is the
-   * cheapest copy, since no buffer is made for so few.
+   * JavaScriptCore: masking 32-bit words is as fast as by WebAssembly, and 8 times as fast in place; and from 48 bytes on a slice is
+   * the cheapest way to memory of a message's own.
    */
   readonly javaScriptCore?: boolean;
   /** Is a cut of a larger buffer faster to have than the smallest buffer of its own? */
