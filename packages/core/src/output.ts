@@ -96,7 +96,8 @@ export abstract class OutputQueue {
     if (slab === null || slab.used === this.#from) return;
     const size = slab.used - this.#from;
     let chunk = slab.view;
-    if (chunk === null || slab.lent > 0 || chunk.length !== size || chunk.byteOffset !== this.#from) {
+    // What is still lent lies before `from`.
+    if (chunk === null || chunk.length !== size || chunk.byteOffset !== this.#from) {
       chunk = new Uint8Array(slab.bytes.buffer, this.#from, size);
       slab.view = chunk;
     }
@@ -127,7 +128,7 @@ export abstract class OutputQueue {
 
 /** The transport has taken `chunk`. Memory that is not a slab's is the application's own and is left alone. */
 export function recycle(chunk: Uint8Array): void {
-  const slab = latest !== null && latest.view === chunk ? latest : slabs.get(chunk.buffer);
+  const slab = latest?.view === chunk ? latest : slabs.get(chunk.buffer);
   if (slab === undefined || slab.lent === 0) return;
   slab.lent--;
   if (slab.lent > 0 || slab.busy) return;
