@@ -92,7 +92,7 @@ const reasons = [
     reason: 'What is written behind the payload is written over by the next frame, or never sent.',
   },
   { file: 'output.js', where: 'cut', texts: ['chunk === null ||', 'slab.view = chunk', 'latest = slab'], reason: FASTER },
-  { file: 'output.js', where: 'recycle', texts: ['view === chunk → false'], reason: FASTER },
+  { file: 'output.js', where: 'recycle', texts: ['latest?.view === chunk → false'], reason: FASTER },
   { file: 'frame-writer.js', where: 'preview', texts: ['this.#settings.tracer === null → false'], reason: GUARD },
   { file: 'frame-writer.js', where: '', texts: ['→ +1'], reason: SIZE },
   { file: 'input.js', where: '', texts: ['4096 →', '256 →', '65536 →'], reason: SIZE },

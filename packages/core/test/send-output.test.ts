@@ -268,6 +268,23 @@ describe('memory handed back', () => {
     expect(views.size).toBeLessThan(3000);
   });
 
+  it('is not given up for what came back of other memory', () => {
+    const [first, second, third] = [open({ role: 'server' }), open({ role: 'server' }), open({ role: 'server' })] as const;
+    const payload = pattern(20_000);
+    second.connection.sendBinary(payload);
+    const large = second.connection.takeOutput();
+    first.connection.sendBinary(pattern(300, 1));
+    const waiting = first.connection.takeOutput();
+    const before = concat(...waiting);
+    // The payload is the application's.
+    for (const chunk of large) second.connection.recycleOutput(chunk);
+    second.connection.recycleOutput(payload);
+    for (let count = 0; count < 400; count++) {
+      third.connection.sendBinary(pattern(300, count));
+      for (const chunk of third.connection.takeOutput()) third.connection.recycleOutput(chunk);
+    }
+    expect(Buffer.compare(concat(...waiting), before)).toBe(0);
+  });
   it('is shown by the view that came back only where place and size are the same', () => {
     const { connection } = open({ role: 'server' });
     const other = open({ role: 'server' }).connection;
