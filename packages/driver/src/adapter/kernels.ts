@@ -38,18 +38,19 @@ export interface DecoderChoice {
 
 const SMALL = 20;
 
-/** An allocator gives so much freed memory at the end of its heap back to the system (glibc). */
-const TRIMMED = 131_072;
+/** Bytes of memory from one guard to the next. An allocator gives less at the end of its heap back to the system, but 128 KiB were no better. */
+const GUARDED = 1_048_576;
 /** Small, but no size that an allocator keeps lists of. */
 const GUARD = 4096;
-const GUARDS = 16;
+/** As many as reach back to what was made at the last collection. */
+const GUARDS = 64;
 
 /**
  * Memory that is not cleared first (5 times as fast at 16 KiB): a plain array over it, so that messages have one type.
  *
  * After so many bytes something small is made, and the last few of those are kept. They lie at the end of the heap when the messages before
  * them are collected, so that their memory serves the next ones: otherwise it goes back to the system and comes again page by page, which
- * was two thirds of the cost of 1 MiB on Node 20 (bench: `parse`, binary 64 KiB and 1 MiB). It costs 64 KiB in a process.
+ * was two thirds of the cost of 1 MiB on Node 20 (bench: `parse`, binary 64 KiB and 1 MiB). It costs 256 KiB in a process.
  */
 export function allocateKernel(module: BufferModule): Required<Pick<Kernels, 'allocate'>> {
   const guards: Uint8Array[] = [];
@@ -60,7 +61,7 @@ export function allocateKernel(module: BufferModule): Required<Pick<Kernels, 'al
       if (size <= TINY) return new Uint8Array(size);
       const bytes = new Uint8Array(module.Buffer.allocUnsafeSlow(size).buffer);
       unguarded += size;
-      if (unguarded >= TRIMMED) {
+      if (unguarded >= GUARDED) {
         unguarded = 0;
         guards[next] = module.Buffer.allocUnsafeSlow(GUARD);
         next = (next + 1) % GUARDS;
