@@ -2,8 +2,10 @@
  * Memory of the receiver: scratch for bytes that live until a call returns, and the memory of binary messages.
  *
  * Scratch is taken and given back, since a callback may feed another connection. If a callback throws, the piece is not given back, and the
- * next taker makes a new one. Up to 512 KiB of it wait, which is what messages of 1 MiB pass through (`assembly.ts`). Beware: binary messages of 65 to 2048 bytes are cut from a slab of 8 KiB, because an `ArrayBuffer` of their own
- * costs four times as much to make; such a message keeps up to 8 KiB alive (bench: `parse`, 125 B).
+ * next taker makes a new one. Up to 512 KiB of it wait, which is what messages of 1 MiB pass through (`assembly.ts`).
+ *
+ * Beware: binary messages of 65 to 2048 bytes are cut from a slab of 8 KiB, because an `ArrayBuffer` of their own costs four times as much to
+ * make; such a message keeps up to 8 KiB alive (bench: `parse`, 125 B).
  */
 import { littleEndian, WORDS_UNTIL, wordsOf } from './views.ts';
 

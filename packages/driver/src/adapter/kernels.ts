@@ -38,7 +38,7 @@ export interface DecoderChoice {
 
 const SMALL = 20;
 
-/** Bytes of memory from one guard to the next. An allocator gives less at the end of its heap back to the system, but 128 KiB were no better. */
+/** Bytes of memory from one guard to the next. glibc gives back from 128 KiB on, but guards that close were no better. */
 const GUARDED = 1_048_576;
 /** Small, but no size that an allocator keeps lists of. */
 const GUARD = 4096;
