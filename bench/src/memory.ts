@@ -8,7 +8,7 @@ import { figure, judge, printTable } from './report.ts';
 import { loadRuntime } from './runtimes.ts';
 import { median } from './statistics.ts';
 
-const WARM = 300;
+const WARM = 1000;
 const GOAL_KIB = 1;
 
 type Sample = { readonly rss: number; readonly heap: number; readonly arrayBuffers: number };

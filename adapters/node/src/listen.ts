@@ -110,15 +110,6 @@ class Listener implements NodeListening {
   }
 }
 
-/**
- * Node's own listener of 'end' does nothing on a socket that may be half-open. With it ours is the second, and two make an array, 64 bytes for each
- * connection (bench: `memory`).
- */
-function dropOwnEnd(socket: Socket): void {
-  const [own, another] = socket.listeners('end') as ((() => void) | undefined)[];
-  if (own !== undefined && another === undefined) socket.off('end', own);
-}
-
 /** What a listener serves with. */
 interface Serving {
   readonly endpoints: EndpointHost;
@@ -157,7 +148,6 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
   const serve = (socket: Socket, early: Uint8Array | null): void => {
     const transport = new SocketTransport(socket);
     const shares = shareBuffer(socket);
-    if (shares) dropOwnEnd(socket);
     const driver = endpoints.serve(transport, shares ? sharing(settings) : settings, transport);
     transport.join(driver);
     if (early !== null) driver.receive(early);
