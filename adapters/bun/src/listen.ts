@@ -34,7 +34,7 @@ export async function listen(options: ListenOptions = {}): Promise<kit.RefListen
       if (stopped) return void accepted.terminate();
       accepted.setNoDelay(true);
       const transport = new BunTransport(accepted, secure);
-      transport.join(endpoints.serve(transport, settings, transport));
+      transport.join(endpoints.serve(transport, settings));
     },
     // Without this handler 'open' waits for TLS. A failed handshake is followed by 'close'.
     handshake(): void {},

@@ -47,7 +47,7 @@ export async function listen(options: ListenOptions = {}): Promise<kit.RefListen
   const accept = async (): Promise<void> => {
     const conn = await listener.accept();
     const transport = new ConnTransport(conn, secure);
-    transport.join(endpoints.serve(transport, settings, transport));
+    transport.join(endpoints.serve(transport, settings));
   };
   const acceptOn = async (): Promise<void> => {
     while (!stopped) {

@@ -144,7 +144,7 @@ export function takeUpgrade(
   socket.allowHalfOpen = true;
   const transport = new UpgradedTransport(socket, incoming);
   const shares = shareBuffer(socket);
-  const driver = endpoints.serve(transport, shares ? sharing(settings) : settings, transport);
+  const driver = endpoints.serve(transport, shares ? sharing(settings) : settings);
   transport.join(driver);
   driver.receive(headBytes(incoming));
   if (head.length > 0) driver.receive(head);

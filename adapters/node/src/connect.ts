@@ -109,7 +109,7 @@ async function openHttp1(
     input: onread ? 'reused' : 'transferred',
   };
   const transport = new SocketTransport(socket);
-  const dialled = orDestroy(socket, () => endpoints.dial(transport, settings, transport));
+  const dialled = orDestroy(socket, () => endpoints.dial(transport, settings));
   target.signal.addEventListener('abort', () => dialled.abort(), { once: true });
   transport.join(dialled.driver);
   if (onread && buffered !== null) buffered.transport = transport;
@@ -147,7 +147,7 @@ async function openHttp2(
     const { url: _url, http: _http, ...connection } = settings;
     const heads = { request: null, response };
     try {
-      const peer = endpoints.adopt(transport, negotiated, connection, heads, transport, (driver) => transport.join(driver));
+      const peer = endpoints.adopt(transport, negotiated, connection, heads, (driver) => transport.join(driver));
       transport.peer = peer;
       return peer;
     } finally {

@@ -120,7 +120,7 @@ class Http2Request implements PendingRequest {
     try {
       const opening = { request, response: null };
       const connection = connectionSettings(settings);
-      transport.peer = endpoints.adopt(transport, negotiated, connection, opening, transport, (driver) => transport.join(driver));
+      transport.peer = endpoints.adopt(transport, negotiated, connection, opening, (driver) => transport.join(driver));
     } finally {
       // What `onOpen` throws must not leave a connection that nobody serves.
       transport.startReading();

@@ -148,7 +148,7 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
   const serve = (socket: Socket, early: Uint8Array | null): void => {
     const transport = new SocketTransport(socket);
     const shares = shareBuffer(socket);
-    const driver = endpoints.serve(transport, shares ? sharing(settings) : settings, transport);
+    const driver = endpoints.serve(transport, shares ? sharing(settings) : settings);
     transport.join(driver);
     if (early !== null) driver.receive(early);
     if (!shares) transport.startReading();

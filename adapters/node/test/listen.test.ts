@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
+import type { Transport } from '@ferrywire/driver';
 import { EndpointError, type ListenOptions, listen, type NodeListening, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
@@ -151,7 +152,7 @@ describe('the peer', () => {
     expect([transport.remoteAddress, transport.remotePort, transport.encrypted]).toEqual(['127.0.0.1', client.socket.localPort, false]);
     transport.unref();
     transport.ref();
-    expect(() => transportOf({ transport: null })).toThrow(TypeError);
+    expect(() => transportOf({ transport: {} as Transport })).toThrow(TypeError);
   });
 
   it('stalls when its client reads nothing, drains when it does, and loses nothing', async () => {

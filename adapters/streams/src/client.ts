@@ -43,7 +43,7 @@ export function adopt(pair: StreamPair, negotiated: Negotiated, options: AdoptOp
   const endpoints = new EndpointHost(hostOptions(runtime, options));
   checkConnection(protocol, negotiated.role);
   const transport = transportOver(pair);
-  const peer = endpoints.adopt(transport, negotiated, { ...protocol, input }, { request: null, response: null }, transport);
+  const peer = endpoints.adopt(transport, negotiated, { ...protocol, input }, { request: null, response: null });
   transport.join(peer.driver);
   return peer;
 }

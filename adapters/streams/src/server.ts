@@ -41,7 +41,7 @@ export class StreamServer {
    */
   async attach(pair: StreamPair): Promise<Peer | null> {
     const transport = transportOver(pair);
-    const { driver, opened } = this.#endpoints.serveOne(transport, this.#settings, transport);
+    const { driver, opened } = this.#endpoints.serveOne(transport, this.#settings);
     transport.join(driver);
     return opened;
   }

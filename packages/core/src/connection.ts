@@ -127,7 +127,7 @@ export class Connection implements Protocol {
       this.#settle();
       return;
     }
-    receiver.payload.refill(true);
+    receiver.refill(true);
     receiver.stop = false;
     this.#parse(chunk, this.#settings.ownsInput, false);
   }
@@ -148,9 +148,9 @@ export class Connection implements Protocol {
   handleTimeout(now: Millis = this.#settings.clock()): void {
     if (this.#life.terminal) return;
     if (this.#life.sender.waits) this.#life.sender.refill();
-    const payload = this.#receiver.payload;
-    if (payload.exhausted && !this.paused && !this.#lazy) {
-      payload.refill(false);
+    const receiver = this.#receiver;
+    if (receiver.exhausted && !this.paused && !this.#lazy) {
+      receiver.refill(false);
       this.#read();
     }
     this.#life.sync();
@@ -162,7 +162,7 @@ export class Connection implements Protocol {
   wake(): void {
     if (this.#life.terminal) return;
     this.#life.sender.wake();
-    this.#receiver.payload.refill(false);
+    this.#receiver.refill(false);
     if (!this.#lazy) this.#read();
     this.#after();
   }
@@ -245,7 +245,7 @@ export class Connection implements Protocol {
     if ((this.#flags & RELEASED) !== 0) return;
     this.#flags |= RELEASED;
     this.#held = null;
-    this.#receiver.payload.drop();
+    this.#receiver.drop();
     for (const extension of this.extensions) extension.dispose?.();
   }
 
@@ -289,8 +289,8 @@ export class Connection implements Protocol {
   nextTimeout(): Millis | null {
     if (this.#life.terminal) return null;
     const timers = this.#life.timers;
-    const payload = this.#receiver.payload;
-    const work = this.#life.sender.waits || (payload.exhausted && !this.paused && !this.#lazy);
+    const receiver = this.#receiver;
+    const work = this.#life.sender.waits || (receiver.exhausted && !this.paused && !this.#lazy);
     return work ? timers.past : timers.next();
   }
 
@@ -346,17 +346,17 @@ export class Connection implements Protocol {
   }
   /** Parses up to the next event. Who asks for it wants it now, so no step budget holds here. */
   #advance(): void {
-    const payload = this.#receiver.payload;
+    const receiver = this.#receiver;
     do {
-      payload.refill(false);
+      receiver.refill(false);
       this.#read();
-    } while (payload.exhausted && !payload.told);
+    } while (receiver.exhausted && !receiver.told);
   }
 
   /** A message's memory may be reused for a later one. The caller must not touch it any more. Optional. */
   recycleInput(data: Uint8Array): void {
     checkBytes(data, 'data');
-    if (!this.#life.terminal) this.#receiver.payload.content.recycle(data);
+    if (!this.#life.terminal) this.#receiver.content.recycle(data);
   }
 
   /* Flow control. */
@@ -463,8 +463,8 @@ export class Connection implements Protocol {
     const payload = serializeClosePayload(code, reason);
     if (code === 1010 && this.role === 'server') throw new RangeError(CLIENT_CODE);
     if (!this.#life.close(code, reason ?? '', payload)) return false;
-    if (this.paused) this.#receiver.payload.restrict(null);
-    else if (this.#pull !== null) this.#receiver.payload.restrict(this.#settings.maxKept);
+    if (this.paused) this.#receiver.restrict(null);
+    else if (this.#pull !== null) this.#receiver.restrict(this.#settings.maxKept);
     this.#flags &= ~PAUSED;
     if (this.#pull !== null) this.#pull.lazy = false;
     this.#goOn();
@@ -501,18 +501,18 @@ export class Connection implements Protocol {
     return this.#life.latency;
   }
   get stats(): ConnectionStats {
-    const { payload, frames } = this.#receiver;
+    const receiver = this.#receiver;
     const { sender } = this.#life;
     return {
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
-      payloadIn: payload.bytes,
+      payloadIn: receiver.bytes,
       payloadOut: sender.bytes,
-      framesIn: frames,
+      framesIn: receiver.frames,
       framesOut: sender.frames,
-      messagesIn: payload.messages,
+      messagesIn: receiver.messages,
       messagesOut: sender.messages,
-      messagesDiscarded: payload.discarded,
+      messagesDiscarded: receiver.discarded,
     };
   }
 }

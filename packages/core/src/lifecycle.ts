@@ -13,7 +13,7 @@ import type { Outlet } from './outlet.ts';
 import type { OutboundPipeline } from './pipeline.ts';
 import type { ReceiverHost } from './receiver.ts';
 import type { SenderHost } from './sender.ts';
-import { Sender } from './sender.ts';
+import { CLOSE_QUEUED, PING_QUEUED, Sender } from './sender.ts';
 import type { Settings } from './settings.ts';
 import type { LifecycleInput, LifecycleState } from './state.ts';
 import { advance, meaning } from './state.ts';
@@ -215,16 +215,14 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   /** Output has been taken. */
   onTaken(): void {
-    const sender = this.sender;
-    if (this.terminal || !(sender.closeQueued || sender.pingQueued)) return;
+    const { queued } = this.sender;
+    if (queued === 0 || this.terminal) return;
+    this.sender.queued = 0;
     const now = this.#settings.clock();
-    if (sender.closeQueued) this.timers.closing(now);
-    if (sender.pingQueued) {
-      this.#pingTakenAt = now;
-      this.timers.pingTaken(now);
-    }
-    sender.closeQueued = false;
-    sender.pingQueued = false;
+    if ((queued & CLOSE_QUEUED) !== 0) this.timers.closing(now);
+    if ((queued & PING_QUEUED) === 0) return;
+    this.#pingTakenAt = now;
+    this.timers.pingTaken(now);
   }
   /** A peer that reads nothing must not keep a closing connection for ever. */
   onStalled(): void {
@@ -254,12 +252,12 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   private keepalive(now: Millis): void {
     this.timers.pinged(now);
     // One that nobody has taken yet is enough.
-    if (this.sender.pingQueued || !this.sender.open) return;
+    if ((this.sender.queued & PING_QUEUED) !== 0 || !this.sender.open) return;
     this.#pings = (this.#pings + 1) >>> 0;
     const payload = new Uint8Array(PING_SIZE);
     for (let i = 0; i < PING_SIZE; i++) payload[i] = this.#pings >>> (24 - 8 * i);
     this.sender.ping(payload);
-    this.sender.pingQueued = true;
+    this.sender.queued |= PING_QUEUED;
   }
 }
 

@@ -15,14 +15,10 @@ import type { Settings } from './settings.ts';
 import type { Violation } from './violations.ts';
 import { isViolation, violations } from './violations.ts';
 
-/** What is read of the input. `Receiver` is the only one. */
-export interface Cursor {
+/** What reads the input, and where decoded bytes go. `PayloadReader` is the only one. */
+export interface DecoderHost {
   /** Of `given` bytes only the first `used` were. To be called before anything is delivered. */
   rewind(given: number, used: number): void;
-}
-
-/** Where decoded bytes go. `PayloadReader` is the only one. */
-export interface DecodedOutput {
   /** Raw bytes, checked if they are text. `last`: the message ends with them. */
   piece(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean): void;
   /** The text of `bytes[0, size)`, of which up to three bytes go to `carry`. */
@@ -48,17 +44,17 @@ export class MessageDecoder {
   readonly #settings: Settings;
   readonly #outlet: Outlet;
   readonly #pipeline: InboundPipeline;
-  readonly #output: DecodedOutput;
+  readonly #host: DecoderHost;
   #budget = TURN;
   #idle = 0;
   /** Follows what has been delivered. */
   #broken: Violation | null = null;
 
-  constructor(settings: Settings, outlet: Outlet, pipeline: InboundPipeline, output: DecodedOutput) {
+  constructor(settings: Settings, outlet: Outlet, pipeline: InboundPipeline, host: DecoderHost) {
     this.#settings = settings;
     this.#outlet = outlet;
     this.#pipeline = pipeline;
-    this.#output = output;
+    this.#host = host;
   }
 
   /** Is the message that begins to be decoded at all? */
@@ -85,13 +81,12 @@ export class MessageDecoder {
     key: number,
     phase: number,
     last: boolean,
-    cursor: Cursor,
   ): Violation | null {
     if (this.#broken !== null) return this.#broken;
     if (this.#budget <= 0) {
       this.unfinished = true;
       this.waits = true;
-      cursor.rewind(end - start, 0);
+      this.#host.rewind(end - start, 0);
       return null;
     }
     const given = end - start;
@@ -101,24 +96,16 @@ export class MessageDecoder {
     const input = masked ? takeScratch() : bytes;
     const from = masked ? 0 : start;
     if (masked) this.#settings.content.copy(bytes, start, start + slice, input, 0, key, phase);
-    const violation = this.#decode(message, input, from, from + slice, given, last && slice === given, cursor);
+    const violation = this.#decode(message, input, from, from + slice, given, last && slice === given);
     if (masked) giveScratch(input);
     return violation;
   }
 
-  #decode(
-    message: InboundMessage,
-    input: Uint8Array,
-    start: number,
-    end: number,
-    given: number,
-    ending: boolean,
-    cursor: Cursor,
-  ): Violation | null {
+  #decode(message: InboundMessage, input: Uint8Array, start: number, end: number, given: number, ending: boolean): Violation | null {
     const room = this.#settings.maxMessageSize - message.size + 1;
     if (this.#settings.delivery === 'message') {
       assemblyOutput.open(message, Math.min(room, this.#budget));
-      const problem = this.#push(input, start, end, given, ending, assemblyOutput, 0, cursor);
+      const problem = this.#push(input, start, end, given, ending, assemblyOutput, 0);
       // What has to wait for the peer keeps no scratch; and which fault comes first is for the check to say.
       if (problem !== null || message.size > this.#settings.maxMessageSize || this.waits || (!this.unfinished && !ending))
         assemblyOutput.spill();
@@ -132,14 +119,13 @@ export class MessageDecoder {
     const piece = new Piece(memory, Math.min(room, this.#outlet.target?.length ?? PIECE) + message.carried);
     for (let i = 0; i < message.carried; i++) memory[i] = (message.carry as Uint8Array)[i] as number;
     piece.used = message.carried;
-    const problem = this.#push(input, start, end, given, ending, piece, message.carried, cursor);
+    const problem = this.#push(input, start, end, given, ending, piece, message.carried);
     const over = piece.used - message.carried === room;
     const violation = this.#deliverPiece(
       message,
       memory,
       over ? piece.used - 1 : piece.used,
       over ? violations.WS_MESSAGE_TOO_BIG : problem,
-      cursor,
     );
     if (this.#outlet.target === null) giveScratch(memory);
     return violation;
@@ -154,7 +140,6 @@ export class MessageDecoder {
     ending: boolean,
     out: Piece | AssemblyOutput,
     used: number,
-    cursor: Cursor,
   ): Violation | null {
     const pipeline = this.#pipeline;
     const result = pipeline.push(input, start, end, ending, out);
@@ -168,11 +153,11 @@ export class MessageDecoder {
     this.#idle = consumed > 0 || count > 0 || this.waits ? 0 : this.#idle + 1;
     if (this.unfinished && this.#idle > MOST_IDLE_STEPS)
       throw new Error('an extension asked for more steps without using or giving anything');
-    cursor.rewind(given, consumed);
+    this.#host.rewind(given, consumed);
     return null;
   }
 
-  #deliverPiece(message: InboundMessage, memory: Uint8Array, used: number, problem: Violation | null, cursor: Cursor): Violation | null {
+  #deliverPiece(message: InboundMessage, memory: Uint8Array, used: number, problem: Violation | null): Violation | null {
     const start = message.carried;
     const bad = message.check === null ? -1 : message.check.push(memory, start, used);
     const to = bad === -1 ? used : bad;
@@ -180,25 +165,25 @@ export class MessageDecoder {
     const last = broken === null && !this.unfinished && this.#pipeline.finished;
     if (message.carry !== null) {
       message.size += to - start;
-      const text = this.#output.codePoints(message, message.carry, memory, to);
+      const text = this.#host.codePoints(message, message.carry, memory, to);
       if (text === '' && broken !== null) return broken;
-      this.#breakOff(broken, cursor);
-      if (text !== '' || last) this.#output.textPiece(text, last && message.carried === 0);
+      this.#breakOff(broken);
+      if (text !== '' || last) this.#host.textPiece(text, last && message.carried === 0);
       return null;
     }
     if (to === start && broken !== null) return broken;
-    this.#breakOff(broken, cursor);
-    if (to > start) this.#output.piece(message, memory, start, to, last);
+    this.#breakOff(broken);
+    if (to > start) this.#host.piece(message, memory, start, to, last);
     return null;
   }
 
   /** What was decoded before the fault is delivered first; the next step fails. */
-  #breakOff(violation: Violation | null, cursor: Cursor): void {
+  #breakOff(violation: Violation | null): void {
     this.#broken = violation;
     if (violation === null) return;
     this.unfinished = true;
     // The frame is not done with, though its input may be.
-    cursor.rewind(0, 0);
+    this.#host.rewind(0, 0);
   }
 
   /** The connection is over: nothing is kept. */

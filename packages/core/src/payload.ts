@@ -9,7 +9,7 @@ import type { MessageKind } from './common.ts';
 import type { Content } from './content.ts';
 import { giveScratch, SCRATCH_SIZE, takeScratch } from './memory.ts';
 import { InboundMessage } from './message.ts';
-import type { Cursor, DecodedOutput } from './message-decoder.ts';
+import type { DecoderHost } from './message-decoder.ts';
 import { MessageDecoder } from './message-decoder.ts';
 import type { FrameScanner } from './options.ts';
 import type { Outlet } from './outlet.ts';
@@ -33,11 +33,11 @@ interface Restriction {
   discarded: number;
 }
 
-export class PayloadReader implements DecodedOutput {
-  message: InboundMessage | null = null;
+export abstract class PayloadReader implements DecoderHost {
+  protected message: InboundMessage | null = null;
   messages = 0;
   bytes = 0;
-  readonly settings: Settings;
+  protected readonly settings: Settings;
   readonly #outlet: Outlet;
   readonly #decoder: MessageDecoder | null;
   #restriction: Restriction | null = null;
@@ -48,19 +48,21 @@ export class PayloadReader implements DecodedOutput {
     this.#decoder = pipeline === null ? null : new MessageDecoder(settings, outlet, pipeline, this);
   }
 
+  abstract rewind(given: number, used: number): void;
+
   get content(): Content {
     return this.settings.content;
   }
   /** Do unfragmented messages need nothing of this class but `wholeText` and `wholeBinary`? */
-  get plain(): boolean {
+  protected get plain(): boolean {
     return this.#decoder === null && this.#restriction === null && this.settings.delivery === 'message';
   }
   /** Is work left that needs no input? */
-  get unfinished(): boolean {
+  protected get unfinished(): boolean {
     return this.#decoder?.unfinished === true;
   }
   /** Is that work to go on only after `wake` or in the next turn? */
-  get waits(): boolean {
+  protected get waits(): boolean {
     return this.#decoder?.waits === true;
   }
 
@@ -71,7 +73,7 @@ export class PayloadReader implements DecodedOutput {
   }
 
   /** The most that the next data frame may declare. `message`: the one that it would continue. */
-  maxFrameSize(message: InboundMessage | null, reserved: boolean): number {
+  protected maxFrameSize(message: InboundMessage | null, reserved: boolean): number {
     const { maxMessageSize, maxFrameSize } = this.settings;
     if (message === null ? reserved : message.transformed) return maxFrameSize ?? maxMessageSize + Math.ceil(maxMessageSize / 8) + 64;
     const left = message === null ? maxMessageSize : maxMessageSize - message.size;
@@ -103,7 +105,7 @@ export class PayloadReader implements DecodedOutput {
 
   /* Messages that lie whole in the input. */
 
-  wholeText(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
+  protected wholeText(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
     return this.textAtOnce(this.content.text(bytes, start, end, key, own), end - start);
   }
   private textAtOnce(text: string | null, size: number): boolean {
@@ -126,15 +128,15 @@ export class PayloadReader implements DecodedOutput {
     this.#outlet.binary(data);
   }
   /** Finds short frames many at a time. Null where parsing stops after each event. */
-  get scanner(): FrameScanner | null {
+  protected get scanner(): FrameScanner | null {
     return this.#outlet.lazy ? null : this.content.scanner;
   }
-  get wholeHere(): boolean {
+  protected get wholeHere(): boolean {
     const message = this.message;
     return this.settings.delivery === 'message' && message !== null && message.frames === 1 && !message.transformed;
   }
   /** The message under way, which has one frame. False: text that is not UTF-8. */
-  whole(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
+  protected whole(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): boolean {
     const text = this.message?.kind === 'text';
     this.message = null;
     if (this.keeps(end - start)) {
@@ -154,13 +156,13 @@ export class PayloadReader implements DecodedOutput {
 
   /* Messages in pieces. */
 
-  begin(kind: MessageKind, rsv: number): InboundMessage {
+  protected beginMessage(kind: MessageKind, rsv: number): InboundMessage {
     const transformed = this.#decoder?.begin(kind, rsv) ?? false;
     const check = kind === 'text' ? new TextCheck(this.content.isUtf8) : null;
     this.message = new InboundMessage(kind, transformed, check, this.settings.delivery === 'chunk' && kind === 'text', this.content);
     return this.message;
   }
-  start(kind: MessageKind): void {
+  protected start(kind: MessageKind): void {
     if (this.settings.delivery !== 'message' && this.keeps(0)) this.#outlet.start(kind);
   }
 
@@ -168,7 +170,7 @@ export class PayloadReader implements DecodedOutput {
    * Takes payload of the current frame, masked with `key` from `phase` on. `last`: it ends the message. `left`: bytes that the
    * message still brings, these included; Infinity while that is not known.
    */
-  step(
+  protected step(
     bytes: Uint8Array,
     start: number,
     end: number,
@@ -177,23 +179,22 @@ export class PayloadReader implements DecodedOutput {
     own: boolean,
     last: boolean,
     left: number,
-    cursor: Cursor,
   ): Violation | null {
     const message = this.message as InboundMessage;
-    if (message.transformed) return (this.#decoder as MessageDecoder).step(message, bytes, start, end, key, phase, last, cursor);
+    if (message.transformed) return (this.#decoder as MessageDecoder).step(message, bytes, start, end, key, phase, last);
     if (start === end) return null;
     if (this.settings.delivery === 'message') return this.assemble(message, bytes, start, end, key, phase, own, left);
-    if (message.carry !== null) return this.text(message, message.carry, bytes, start, end, key, phase, last, cursor);
+    if (message.carry !== null) return this.text(message, message.carry, bytes, start, end, key, phase, last);
     const { target } = this.#outlet;
     if (target === null && (key === 0 || own)) {
       this.content.unmask(bytes, start, end, key, phase);
-      return this.deliver(message, bytes, start, end, last, cursor);
+      return this.deliver(message, bytes, start, end, last);
     }
     const memory = target ?? takeScratch();
     const used = Math.min(end - start, memory.length);
-    if (used < end - start) cursor.rewind(end - start, used);
+    if (used < end - start) this.rewind(end - start, used);
     this.content.copy(bytes, start, start + used, memory, 0, key, phase);
-    const violation = this.deliver(message, memory, 0, used, last && used === end - start, cursor);
+    const violation = this.deliver(message, memory, 0, used, last && used === end - start);
     if (target === null) giveScratch(memory);
     return violation;
   }
@@ -229,13 +230,13 @@ export class PayloadReader implements DecodedOutput {
   }
 
   /** Raw bytes, to the outlet or to who called `readInto`. */
-  private deliver(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean, cursor: Cursor): Violation | null {
+  private deliver(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean): Violation | null {
     const bad = message.check === null ? -1 : message.check.push(bytes, start, end);
     let to = end;
     if (bad !== -1) {
       if (bad === start) return violations.WS_INVALID_UTF8;
       // The bad byte comes up again, as the first of the next step.
-      cursor.rewind(end - start, bad - start);
+      this.rewind(end - start, bad - start);
       to = bad;
     }
     this.piece(message, bytes, start, to, last && bad === -1);
@@ -260,7 +261,6 @@ export class PayloadReader implements DecodedOutput {
     key: number,
     phase: number,
     last: boolean,
-    cursor: Cursor,
   ): Violation | null {
     const scratch = takeScratch();
     const carried = message.carried;
@@ -269,7 +269,7 @@ export class PayloadReader implements DecodedOutput {
     this.content.copy(bytes, start, start + used, scratch, carried, key, phase);
     const bad = (message.check as TextCheck).push(scratch, carried, carried + used);
     const taken = bad === -1 ? used : bad - carried;
-    if (taken < end - start) cursor.rewind(end - start, taken);
+    if (taken < end - start) this.rewind(end - start, taken);
     message.size += taken;
     const text = this.codePoints(message, carry, scratch, carried + taken);
     giveScratch(scratch);
@@ -290,7 +290,7 @@ export class PayloadReader implements DecodedOutput {
   }
 
   /** The end of the message. */
-  finish(): Violation | null {
+  protected endMessage(): Violation | null {
     const message = this.message as InboundMessage;
     if (message.check !== null && !message.check.end()) return violations.WS_INVALID_UTF8;
     this.message = null;

@@ -45,13 +45,12 @@ const context = { role: 'server' as Role, allowedRsv: 0, messageOpen: false, max
 const MOST_SHORT_LENGTH = 125;
 const EMPTY = new Uint8Array(0);
 
-export class Receiver {
+export class Receiver extends PayloadReader {
   /** Index in the bytes given to `run` up to which they have been used. */
   position = 0;
   /** Set from outside, or after an event in pull mode: `run` returns as soon as it sees it. */
   stop = false;
   frames = 0;
-  readonly payload: PayloadReader;
   readonly #host: ReceiverHost;
   #phase = HEADER;
   #state: FragmentationState = 'idle';
@@ -59,13 +58,13 @@ export class Receiver {
   #frame: FrameInProgress | null = null;
 
   constructor(settings: Settings, pipeline: InboundPipeline | null, host: ReceiverHost, outlet: Outlet) {
+    super(settings, pipeline, outlet);
     this.#host = host;
-    this.payload = new PayloadReader(settings, pipeline, outlet);
   }
 
   /** Would more input lead to anything? False while something is left to do without any. */
   get hungry(): boolean {
-    if (this.#phase === FINISH || this.payload.unfinished) return false;
+    if (this.#phase === FINISH || this.unfinished) return false;
     const frame = this.#frame;
     return frame === null || this.#phase !== PAYLOAD || frame.offset !== frame.size;
   }
@@ -83,8 +82,8 @@ export class Receiver {
   /** Up to the end of a phase. False: it needs more input, or is waiting, or was refused. */
   private advance(bytes: Uint8Array, end: number, own: boolean): boolean {
     if (this.#phase === HEADER) {
-      if (this.payload.plain && this.#state === 'idle' && (this.#frame === null || this.#frame.stashed === 0)) {
-        if (this.payload.settings.tracer === null) this.wholeFrames(bytes, end, own);
+      if (this.plain && this.#state === 'idle' && (this.#frame === null || this.#frame.stashed === 0)) {
+        if (this.settings.tracer === null) this.wholeFrames(bytes, end, own);
         if (this.stop) return false;
       }
       return this.position < end && this.header(bytes, end);
@@ -105,10 +104,9 @@ export class Receiver {
   private wholeFrames(bytes: Uint8Array, end: number, own: boolean): void {
     // not covered: said by a table that only a test changes.
     if (fragmentation.idle.whole !== 'idle') return;
-    const payload = this.payload;
-    const { maskBit, maxWhole: max } = this.payload.settings;
+    const { maskBit, maxWhole: max } = this.settings;
     const headerSize = maskBit === 0 ? 2 : 6;
-    const scanner = maskBit === 0 ? null : payload.scanner;
+    const scanner = maskBit === 0 ? null : this.scanner;
     let at = this.position;
     while (end - at >= headerSize) {
       const first = bytes[at] as number;
@@ -126,7 +124,7 @@ export class Receiver {
       const to = from + size;
       if (to > end || size > max) return;
       if (scanner !== null && isWorthScanning(scanner, size, at, to, end)) {
-        if (!scanFrames(scanner, payload, this, bytes, end, max)) this.fail(violations.WS_INVALID_UTF8);
+        if (!scanFrames(scanner, this, bytes, end, max)) this.fail(violations.WS_INVALID_UTF8);
         if (this.stop) return;
         if (this.position > at) {
           at = this.position;
@@ -144,9 +142,9 @@ export class Receiver {
       this.frames++;
       this.position = at = to;
       if (first === 0x81) {
-        if (!payload.wholeText(bytes, from, to, key, own)) this.fail(violations.WS_INVALID_UTF8);
-      } else payload.wholeBinary(bytes, from, to, key, own);
-      if (payload.told) this.stop = true;
+        if (!this.wholeText(bytes, from, to, key, own)) this.fail(violations.WS_INVALID_UTF8);
+      } else this.wholeBinary(bytes, from, to, key, own);
+      if (this.told) this.stop = true;
       if (this.stop) return;
     }
   }
@@ -181,12 +179,12 @@ export class Receiver {
     }
     const violation = this.judge();
     if (violation !== null) {
-      const { tracer } = this.payload.settings;
+      const { tracer } = this.settings;
       if (tracer !== null) traceHeader(tracer, violation);
       this.fail(violation);
       return false;
     }
-    return size > 0 && this.begin(frame);
+    return size > 0 && this.beginFrame(frame);
   }
 
   /**
@@ -199,12 +197,12 @@ export class Receiver {
     let next: FragmentationState | ViolationCode = 'idle';
     if (data) next = fragmentation[this.#state][frameClass(opcode, header.fin)];
     const refused = next !== 'idle' && next !== 'message';
-    const message = this.payload.message;
-    const { role, rsv, lenient } = this.payload.settings;
+    const message = this.message;
+    const { role, rsv, lenient } = this.settings;
     context.role = role;
     context.allowedRsv = rsv;
     context.messageOpen = opcode === Opcode.Continuation ? !refused : refused;
-    context.maxFrameSize = this.payload.maxFrameSize(opcode === Opcode.Continuation ? message : null, header.rsv !== 0);
+    context.maxFrameSize = this.maxFrameSize(opcode === Opcode.Continuation ? message : null, header.rsv !== 0);
     context.lenient = lenient;
     const violation = checkFrameHeader(header, context);
     // A close frame has no payload or at least a code (section 5.5.1): its length alone shows the fault.
@@ -214,7 +212,7 @@ export class Receiver {
   }
 
   /** The header is complete and legal. */
-  private begin(frame: FrameInProgress): boolean {
+  private beginFrame(frame: FrameInProgress): boolean {
     const opcode = header.opcode;
     this.frames++;
     frame.opcode = opcode;
@@ -223,7 +221,7 @@ export class Receiver {
     frame.size = header.payloadLength;
     frame.offset = 0;
     const rsv = header.rsv;
-    if (this.payload.settings.tracer !== null) startTrace(frame);
+    if (this.settings.tracer !== null) startTrace(frame);
     if (opcode > Opcode.Binary) {
       this.#phase = CONTROL;
       frame.control = new Uint8Array(frame.size);
@@ -231,28 +229,26 @@ export class Receiver {
     }
     this.#state = fragmentation[this.#state][frameClass(opcode, frame.fin)] as FragmentationState;
     this.#phase = PAYLOAD;
-    const payload = this.payload;
     const first = opcode !== Opcode.Continuation;
-    const message = first || payload.message === null ? payload.begin(opcode === Opcode.Text ? 'text' : 'binary', rsv) : payload.message;
+    const message = first || this.message === null ? this.beginMessage(opcode === Opcode.Text ? 'text' : 'binary', rsv) : this.message;
     message.frames++;
-    const tooMany = message.frames > this.payload.settings.maxFragments;
-    if (tooMany || (!message.transformed && frame.size > payload.maxFrameSize(message, false))) {
+    const tooMany = message.frames > this.settings.maxFragments;
+    if (tooMany || (!message.transformed && frame.size > this.maxFrameSize(message, false))) {
       this.fail(tooMany ? violations.WS_TOO_MANY_FRAGMENTS : violations.WS_MESSAGE_TOO_BIG);
       return false;
     }
     // In pull mode a start is told with the first piece, so parsing goes on.
-    if (first) payload.start(message.kind);
+    if (first) this.start(message.kind);
     return true;
   }
 
   /** Payload of a data frame. False: it needs more input, or is waiting, or was refused. */
   private data(bytes: Uint8Array, end: number, own: boolean): boolean {
-    const payload = this.payload;
     const frame = this.current;
     const left = frame.size - frame.offset;
     const start = this.position;
     const available = end - start < left ? end - start : left;
-    if (available === 0 && left > 0 && !payload.unfinished) return false;
+    if (available === 0 && left > 0 && !this.unfinished) return false;
     if (frame.trace !== null) this.tracePayload(frame, bytes, start, start + available);
     // The whole rest is used unless `step` says otherwise; set first, since it calls back.
     const last = frame.fin && available === left;
@@ -260,44 +256,44 @@ export class Receiver {
     frame.offset += available;
     this.position = start + available;
     if (frame.offset === frame.size) this.#phase = frame.fin ? FINISH : HEADER;
-    if (offset === 0 && last && payload.wholeHere) {
+    if (offset === 0 && last && this.wholeHere) {
       this.#phase = HEADER;
       this.endTrace(frame);
-      if (!payload.whole(bytes, start, start + available, frame.key, own)) {
+      if (!this.whole(bytes, start, start + available, frame.key, own)) {
         this.fail(violations.WS_INVALID_UTF8);
         return false;
       }
-      if (payload.told) this.stop = true;
+      if (this.told) this.stop = true;
       return true;
     }
     const rest = frame.fin ? left : Number.POSITIVE_INFINITY;
-    const violation = payload.step(bytes, start, start + available, frame.key, offset & 3, own, last, rest, this);
+    const violation = this.step(bytes, start, start + available, frame.key, offset & 3, own, last, rest);
     if (violation !== null) {
       this.fail(violation);
       return false;
     }
     if (frame.offset === frame.size) this.endTrace(frame);
-    if (payload.told) this.stop = true;
-    return !payload.waits;
+    if (this.told) this.stop = true;
+    return !this.waits;
   }
 
-  /** `PayloadReader` uses only the first `used` of the bytes that it was given. Called before it calls back. */
-  rewind(given: number, used: number): void {
+  /** Only the first `used` of the bytes that `step` was given are used. Called before anything is delivered. */
+  override rewind(given: number, used: number): void {
     const frame = this.current;
     frame.offset -= given - used;
     this.position -= given - used;
-    if (frame.offset < frame.size || this.payload.unfinished) this.#phase = PAYLOAD;
+    if (frame.offset < frame.size || this.unfinished) this.#phase = PAYLOAD;
     else this.#phase = frame.fin ? FINISH : HEADER;
   }
 
   private finish(): boolean {
     this.#phase = HEADER;
-    const violation = this.payload.finish();
+    const violation = this.endMessage();
     if (violation !== null) {
       this.fail(violation);
       return false;
     }
-    if (this.payload.told) this.stop = true;
+    if (this.told) this.stop = true;
     return true;
   }
 
@@ -306,7 +302,7 @@ export class Receiver {
     const { control, offset } = frame;
     const start = this.position;
     const count = Math.min(frame.size - offset, end - start);
-    this.payload.content.copy(bytes, start, start + count, control, offset, frame.key, offset & 3);
+    this.content.copy(bytes, start, start + count, control, offset, frame.key, offset & 3);
     frame.offset = offset + count;
     this.position = start + count;
     const complete = frame.offset === frame.size;
@@ -315,14 +311,14 @@ export class Receiver {
     this.endControl(frame);
     if (frame.opcode === Opcode.Ping) this.#host.onPing(control);
     else this.#host.onPong(control);
-    if (this.payload.told) this.stop = true;
+    if (this.told) this.stop = true;
     return true;
   }
 
   /** A close frame's payload is judged byte by byte too (RFC 6455 section 5.5.1). */
   private closePayload(frame: FrameInProgress, complete: boolean, count: number): boolean {
     const { control } = frame;
-    const { lenient } = this.payload.settings;
+    const { lenient } = this.settings;
     if (!complete) {
       const violation = count === 0 ? null : checkPartialClosePayload(control, frame.offset, lenient);
       if (violation !== null) this.fail(violation);
@@ -354,14 +350,14 @@ export class Receiver {
     if (trace === null || frame.offset !== previewed) return;
     const count = Math.min(end - start, trace.preview.length - previewed);
     if (count <= 0) return;
-    this.payload.content.copy(bytes, start, start + count, trace.preview, previewed, frame.key, previewed & 3);
+    this.content.copy(bytes, start, start + count, trace.preview, previewed, frame.key, previewed & 3);
     frame.previewed += count;
   }
   private endTrace(frame: FrameInProgress): void {
     const { trace } = frame;
     if (trace === null) return;
     frame.trace = null;
-    this.payload.settings.tracer?.frame('in', trace);
+    this.settings.tracer?.frame('in', trace);
   }
 }
 

@@ -30,23 +30,22 @@ export function isWorthScanning(scanner: FrameScanner, size: number, at: number,
   return end - at >= SCAN_FROM && (to - at) * LEAST_FRAMES <= end - at;
 }
 
-/** What the receiver knows of how far it is; it stops when it is told to. */
+/** How far the receiver is; it stops when it is told to. */
 interface Progress {
   position: number;
   frames: number;
   readonly stop: boolean;
 }
 
-/** Delivers the messages of one window, from `progress.position` on. False: the last one is text that is not UTF-8. */
+/** Delivers the messages of one window, from `receiver.position` on. False: the last one is text that is not UTF-8. */
 export function scanFrames(
   scanner: FrameScanner,
-  payload: PayloadReader,
-  progress: Progress,
+  receiver: PayloadReader & Progress,
   bytes: Uint8Array,
   end: number,
   maxSize: number,
 ): boolean {
-  const start = progress.position;
+  const start = receiver.position;
   const most = maxSize < FROM_SLAB ? maxSize : FROM_SLAB;
   const whole = start === 0 && end === bytes.length && end <= scanner.bytes.length;
   busy = true;
@@ -59,17 +58,17 @@ export function scanFrames(
       const from = frames[at] as number;
       const to = frames[at + 1] as number;
       const flags = frames[at + 2] as number;
-      progress.frames++;
-      progress.position = start + to;
+      receiver.frames++;
+      receiver.position = start + to;
       if ((flags & BINARY) === 0) {
-        if (!payload.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) return false;
-      } else if (slicesFrom !== null) payload.plainBinary(copy.slice(from, to));
-      else if (to - from <= ON_HEAP) payload.wholeBinary(copy, from, to, 0, false);
+        if (!receiver.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) return false;
+      } else if (slicesFrom !== null) receiver.plainBinary(copy.slice(from, to));
+      else if (to - from <= ON_HEAP) receiver.wholeBinary(copy, from, to, 0, false);
       else {
-        shared ??= payload.content.window(copy, frames[count * 3 - 2] as number);
-        payload.plainBinary(new Uint8Array(shared, from, to - from));
+        shared ??= receiver.content.window(copy, frames[count * 3 - 2] as number);
+        receiver.plainBinary(new Uint8Array(shared, from, to - from));
       }
-      if (progress.stop) break;
+      if (receiver.stop) break;
     }
   } finally {
     busy = false;

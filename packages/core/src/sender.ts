@@ -22,6 +22,10 @@ const FIN = 0x80;
 const PING = 0x89;
 const PONG = 0x8a;
 const CLOSE = 0x88;
+/** The close frame. */
+export const CLOSE_QUEUED = 1;
+/** A keepalive ping. */
+export const PING_QUEUED = 2;
 
 export interface SenderHost {
   /** A `MessageWriter` has queued something. */
@@ -50,9 +54,8 @@ export class Sender {
   readonly #host: SenderHost;
   /** May frames still be sent? The connection sets it from the state table. */
   open = false;
-  /** Is the close frame, or a keepalive ping, in the output and not taken? */
-  closeQueued = false;
-  pingQueued = false;
+  /** `CLOSE_QUEUED`, `PING_QUEUED`: what is in the output and not taken, whose deadline starts when it is. */
+  queued = 0;
   messages = 0;
   bytes = 0;
   #state: FragmentationState = 'idle';
@@ -223,7 +226,7 @@ export class Sender {
   /** For `Backlog`: the close frame's turn has come. */
   closeNow(payload: Uint8Array): void {
     this.#writer.bytes(CLOSE, payload, true);
-    this.closeQueued = true;
+    this.queued |= CLOSE_QUEUED;
   }
 
   /** Messages that were not made into frames are dropped: after a failure only the close frame goes out, if one stood behind them. */

@@ -131,6 +131,9 @@ export class Pump implements DriverHandle, Flushable, Timed {
   get bufferedAmount(): number {
     return this.#protocol.bufferedAmount + this.#transport.bufferedAmount;
   }
+  get transport(): Transport {
+    return this.#transport;
+  }
   get stalled(): boolean {
     return (this.#flags & STALLED) !== 0;
   }

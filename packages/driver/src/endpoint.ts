@@ -59,16 +59,14 @@ const SERVER_HIGH_WATER = 262_144;
 /** The sink, the hooks and the handle of one connection. */
 export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   data: unknown = undefined;
-  readonly transport: unknown;
   readonly #host: EndpointOwner;
   #connection: Connection | null = null;
   #driver: Pump | null = null;
   /** Null when all of it is over. */
   #opening: OpeningState | null = null;
 
-  constructor(host: EndpointOwner, transport: unknown) {
+  constructor(host: EndpointOwner) {
     this.#host = host;
-    this.transport = transport;
   }
 
   /* ---- Peer ---- */
@@ -78,69 +76,72 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     return this.#connection;
   }
   get driver(): DriverHandle {
-    return this.#pump();
+    return this.pump();
+  }
+  get transport(): Transport {
+    return this.pump().transport;
   }
   get bufferedAmount(): number {
-    return this.#pump().bufferedAmount;
+    return this.pump().bufferedAmount;
   }
   get writable(): boolean {
-    const driver = this.#pump();
+    const driver = this.pump();
     return !driver.stalled && !driver.isClosed;
   }
   send(data: string | Uint8Array, options?: SendOptions): boolean {
     const open = this.connection.send(data, options);
-    this.#pump().pumpSoon();
+    this.pump().pumpSoon();
     return open;
   }
   sendPrepared(message: PreparedMessage): boolean {
     const open = this.connection.sendPrepared(message);
-    this.#pump().pumpSoon();
+    this.pump().pumpSoon();
     return open;
   }
   ping(payload?: Uint8Array): boolean {
     const open = this.connection.ping(payload);
-    this.#pump().pumpSoon();
+    this.pump().pumpSoon();
     return open;
   }
   close(code?: number, reason?: string): boolean {
     const open = this.connection.close(code, reason);
-    this.#pump().pumpSoon();
+    this.pump().pumpSoon();
     return open;
   }
   abort(): void {
     const protocol = this.#opening?.life ?? this.connection;
     protocol.abort();
-    this.#pump().flush();
+    this.pump().flush();
   }
   pause(): void {
     this.connection.pause();
-    this.#pump().pumpSoon();
+    this.pump().pumpSoon();
   }
   resume(): void {
     // Delivers what was held, so it may call handlers, and those may throw.
     try {
       this.connection.resume();
     } finally {
-      this.#pump().pumpSoon();
+      this.pump().pumpSoon();
     }
   }
 
   /* ---- what the host calls ---- */
 
   start(protocol: Protocol, life: WholeLife | null, transport: Transport): Pump {
-    this.#early().life = life;
+    this.early().life = life;
     const driver = new Pump(protocol, transport, this.#host.options, this);
     this.#driver = driver;
-    if (this.#host.options.pull === true && life !== null) driver.onEvents = () => this.#pullOpening(life);
+    if (this.#host.options.pull === true && life !== null) driver.onEvents = () => this.pullOpening(life);
     return driver;
   }
   /** The handshake's heads, where it was done elsewhere. */
   adopted(opening: Opening): void {
-    this.#early().request = opening.request;
+    this.early().request = opening.request;
   }
   get opened(): Promise<Peer> {
     return new Promise((resolve, reject) => {
-      const opening = this.#early();
+      const opening = this.early();
       opening.settle = (result) => {
         opening.settle = null;
         if (result instanceof EndpointError) reject(result);
@@ -153,12 +154,12 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     if (this.#connection === null) this.abort();
     else {
       this.#connection.close(code, reason);
-      this.#pump().flush();
+      this.pump().flush();
     }
   }
   /** Pull mode: the handshake's events are ours, those after 'open' belong to whoever sets `driver.onEvents`. */
-  #pullOpening(life: WholeLife): void {
-    const driver = this.#pump();
+  private pullOpening(life: WholeLife): void {
+    const driver = this.pump();
     for (let event: ServerEvent | ClientEvent | null = life.nextEvent(); event !== null; event = life.nextEvent()) {
       if (event.type === 'request') this.onRequest(event.request, event.isWebSocket);
       else if (event.type === 'refused') {
@@ -181,27 +182,27 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   onRequest(request: ServerRequest, isWebSocket: boolean): void {
     const life = this.#opening?.life;
     if (!(life instanceof ServerProtocol)) return;
-    this.#early().request = request;
+    this.early().request = request;
     const handlers = this.#host.options.handlers;
     if (handlers.onRequest === undefined) life.accept();
-    else handlers.onRequest(new Pending(life, this.#pump(), request, isWebSocket, this.transport));
+    else handlers.onRequest(new Pending(life, this.pump(), request, isWebSocket));
   }
   onOpen(connection: Connection, response?: ResponseHead): void {
     const opening: Opening = { request: this.#opening?.request ?? null, response: response ?? null };
-    this.#forgetRequest();
+    this.forgetRequest();
     this.#connection = connection;
     this.#host.opened(this);
     const handlers = this.#host.options.handlers;
     try {
       handlers.onOpen?.(this, opening);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     } finally {
       this.#opening?.settle?.(this);
     }
   }
   onRefused(...args: [status: number, error: HandshakeErrorCode] | [ResponseHead | null, Uint8Array, HandshakeErrorCode]): void {
-    this.#forgetRequest();
+    this.forgetRequest();
     if (args.length === 2) {
       this.#host.options.handlers.onRefused?.(args[0], args[1]);
       return;
@@ -218,7 +219,7 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
       if (handlers.onText !== undefined) handlers.onText(this, text);
       else if (handlers.onMessage !== undefined) handlers.onMessage(this, text);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onBinary(data: Uint8Array): void {
@@ -227,56 +228,56 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
       if (handlers.onBinary !== undefined) handlers.onBinary(this, data);
       else if (handlers.onMessage !== undefined) handlers.onMessage(this, data);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onMessageStart(kind: MessageKind): void {
     try {
       this.#host.options.handlers.onMessageStart?.(this, kind);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onTextChunk(text: string): void {
     try {
       this.#host.options.handlers.onTextChunk?.(this, text);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onSpan(buffer: Uint8Array, start: number, end: number): void {
     try {
       this.#host.options.handlers.onSpan?.(this, buffer, start, end);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onMessageEnd(kind: MessageKind): void {
     try {
       this.#host.options.handlers.onMessageEnd?.(this, kind);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onPing(payload: Uint8Array): void {
     try {
       this.#host.options.handlers.onPing?.(this, payload);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onPong(payload: Uint8Array, latency: Millis | null): void {
     try {
       this.#host.options.handlers.onPong?.(this, payload, latency);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onClose(code: number, reason: string): void {
     try {
       this.#host.options.handlers.onClose?.(this, code, reason);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   onEnd(info: EndInfo): void {
@@ -285,7 +286,7 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     try {
       this.#host.options.handlers.onEnd?.(this, info);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
 
@@ -296,14 +297,14 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     const connection = this.#connection;
     if (connection === null || connection.state !== 'open') return false;
     const mark = this.#host.options.highWaterMark ?? (connection.role === 'server' ? SERVER_HIGH_WATER : Number.POSITIVE_INFINITY);
-    return this.#pump().bufferedAmount > mark;
+    return this.pump().bufferedAmount > mark;
   }
   onDrained(): void {
     if (this.#connection === null) return;
     try {
       this.#host.options.handlers.onDrain?.(this);
     } catch (error) {
-      this.#threw(error);
+      this.threw(error);
     }
   }
   successor(): Protocol | null {
@@ -315,25 +316,25 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     return remains;
   }
   onReleased(): void {
-    this.#forgetRequest();
+    this.forgetRequest();
     this.#opening?.settle?.(new EndpointError('WS_CONNECT_REFUSED', 'the transport closed before the handshake was done'));
     this.#host.released(this);
   }
 
-  #early(): OpeningState {
+  private early(): OpeningState {
     this.#opening ??= { life: null, request: null, settle: null };
     return this.#opening;
   }
-  #forgetRequest(): void {
+  private forgetRequest(): void {
     if (this.#opening !== null) this.#opening.request = null;
   }
-  #pump(): Pump {
+  private pump(): Pump {
     if (this.#driver === null) throw new TypeError('peer: used before its driver was made');
     return this.#driver;
   }
 
   /** RFC 6455 section 7.4.1: 1011 says that the endpoint met a condition it did not expect. */
-  #threw(error: unknown): void {
+  private threw(error: unknown): void {
     let failure = error;
     const handlers = this.#host.options.handlers;
     if (handlers.onError !== undefined) {

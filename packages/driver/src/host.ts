@@ -31,32 +31,24 @@ export class EndpointHost implements EndpointOwner {
   }
 
   /**
-   * A server's connection from its first byte on: an HTTP/1.1 head, then frames. `info` becomes `Peer.transport`.
-   * The adapter passes the transport's events to the driver that this returns.
+   * A server's connection from its first byte on: an HTTP/1.1 head, then frames. The adapter passes the transport's events to the driver
+   * that this returns.
    */
-  serve(transport: Transport, settings: ServerSettings, info?: unknown): DriverHandle {
-    return this.#serve(new Endpoint(this, info), transport, settings);
+  serve(transport: Transport, settings: ServerSettings): DriverHandle {
+    return this.#serve(new Endpoint(this), transport, settings);
   }
 
   /** The same where one connection is waited for: `opened` is null once it is sure that no WebSocket comes of it. */
-  serveOne(
-    transport: Transport,
-    settings: ServerSettings,
-    info?: unknown,
-  ): { readonly driver: DriverHandle; readonly opened: Promise<Peer | null> } {
-    const endpoint = new Endpoint(this, info);
+  serveOne(transport: Transport, settings: ServerSettings): { readonly driver: DriverHandle; readonly opened: Promise<Peer | null> } {
+    const endpoint = new Endpoint(this);
     const opened = endpoint.opened.catch(() => null);
     return { driver: this.#serve(endpoint, transport, settings), opened };
   }
 
   /** A client's connection: the request is written before this returns. `opened` rejects with an `EndpointError`. */
-  dial(
-    transport: Transport,
-    settings: ClientSettings,
-    info?: unknown,
-  ): { readonly driver: DriverHandle; readonly opened: Promise<Peer>; abort(): void } {
+  dial(transport: Transport, settings: ClientSettings): { readonly driver: DriverHandle; readonly opened: Promise<Peer>; abort(): void } {
     const { clock, pull } = this.options;
-    const endpoint = new Endpoint(this, info);
+    const endpoint = new Endpoint(this);
     const life = new ClientProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
     const opened = endpoint.opened;
     const driver = this.#start(endpoint, life, life, transport);
@@ -73,11 +65,10 @@ export class EndpointHost implements EndpointOwner {
     negotiated: Negotiated,
     settings: ConnectionSettings,
     opening: Opening,
-    info?: unknown,
     join?: (driver: DriverHandle) => void,
   ): Peer {
     const { clock, pull } = this.options;
-    const endpoint = new Endpoint(this, info);
+    const endpoint = new Endpoint(this);
     const base: ConnectionOptions = { ...settings, ...negotiated, clock };
     const connection = new Connection(pull === true ? base : { ...base, sink: endpoint });
     endpoint.adopted(opening);

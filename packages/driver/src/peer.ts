@@ -6,7 +6,7 @@
  */
 import type { Connection, EndInfo, MessageKind, Millis, PreparedMessage, SendOptions } from '@ferrywire/core';
 import type { HandshakeErrorCode, HeaderList, RequestHead, ResponseHead, ServerPolicy } from '@ferrywire/handshake';
-import type { DriverHandle } from './types.ts';
+import type { DriverHandle, Transport } from './types.ts';
 
 /** The head of a request as a server saw it: the header list in order, repetitions kept. */
 export type ServerRequest = RequestHead & { readonly headers: HeaderList };
@@ -26,8 +26,8 @@ export interface Peer {
   readonly driver: DriverHandle;
   /** The application's own; starts undefined. */
   data: unknown;
-  /** What the adapter knows about the transport, for instance the remote address. Its type is the adapter's. */
-  readonly transport: unknown;
+  /** The adapter's own, with what it knows besides, for instance the remote address: its `transportOf(peer)` gives the type. */
+  readonly transport: Transport;
   /** The protocol's and the transport's bytes together. */
   readonly bufferedAmount: number;
   /** False from a write that the transport answered with "slow down" until `onDrain`: a sender that heeds it holds a bounded amount. */
@@ -50,8 +50,8 @@ export interface PendingRequest {
   readonly request: ServerRequest;
   /** False for a plain HTTP request: answer it with `reject(200, …)`, or 404, or leave it to `accept()`, which says 426. */
   readonly isWebSocket: boolean;
-  /** What the adapter knows about the transport, as `Peer.transport`. */
-  readonly transport: unknown;
+  /** As `Peer.transport`. */
+  readonly transport: Transport;
   /** Runs the policy (this one instead of the configured one, if given). False when the request was refused by it. */
   accept(policy?: ServerPolicy): boolean;
   reject(status: number, body?: string | Uint8Array, headers?: HeaderList): void;

@@ -2,20 +2,22 @@
 import type { HeaderList, ServerPolicy, ServerProtocol } from '@ferrywire/handshake';
 import type { Pump } from './driver.ts';
 import type { PendingRequest, ServerRequest } from './peer.ts';
+import type { Transport } from './types.ts';
 
 export class Pending implements PendingRequest {
   readonly request: ServerRequest;
   readonly isWebSocket: boolean;
-  readonly transport: unknown;
   readonly #life: ServerProtocol;
   readonly #driver: Pump;
 
-  constructor(life: ServerProtocol, driver: Pump, request: ServerRequest, isWebSocket: boolean, transport: unknown) {
+  constructor(life: ServerProtocol, driver: Pump, request: ServerRequest, isWebSocket: boolean) {
     this.#life = life;
     this.#driver = driver;
     this.request = request;
     this.isWebSocket = isWebSocket;
-    this.transport = transport;
+  }
+  get transport(): Transport {
+    return this.#driver.transport;
   }
   accept(policy?: ServerPolicy): boolean {
     try {

@@ -41,7 +41,7 @@ function setup({ server = {}, client = {}, serverHost = {}, clientHost = {}, net
   });
   const serverSide = new EndpointHost({ ...time, ...serverHost, handlers: logged('server', server) });
   const clientSide = new EndpointHost({ ...time, ...clientHost, handlers: logged('client', client) });
-  const accepted = serverSide.serve(joined.b, {}, 'the transport');
+  const accepted = serverSide.serve(joined.b, {});
   joined.b.attach(accepted);
   const dialled = clientSide.dial(joined.a, { url: 'ws://example.com/chat' });
   joined.a.attach(dialled.driver);
@@ -80,7 +80,7 @@ describe('EndpointHost', () => {
     });
     expect(openings).toEqual(['/chat', undefined, undefined, 101]);
     expect([serverSide.peers.size, clientSide.peers.size]).toEqual([1, 1]);
-    expect(server.transport).toBe('the transport');
+    expect([client.transport === joined.a, server.transport === joined.b]).toEqual([true, true]);
     expect([client.data, client.writable, client.connection.role]).toEqual([undefined, true, 'client']);
     client.send('text');
     client.send(Uint8Array.of(1, 2));
@@ -111,7 +111,7 @@ describe('EndpointHost', () => {
     const requests: PendingRequest[] = [];
     const made = setup({ server: { onRequest: (pending) => void requests.push(pending) } });
     made.joined.flow();
-    expect([requests[0]?.isWebSocket, requests[0]?.request.target, requests[0]?.transport]).toEqual([true, '/chat', 'the transport']);
+    expect([requests[0]?.isWebSocket, requests[0]?.request.target, requests[0]?.transport === made.joined.b]).toEqual([true, '/chat', true]);
     expect(made.log).toEqual([]);
     expect(requests[0]?.accept()).toBe(true);
     await Promise.resolve();

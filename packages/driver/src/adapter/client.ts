@@ -152,7 +152,7 @@ export async function openClient(
     };
     let handshake: ReturnType<EndpointHost['dial']>;
     try {
-      handshake = endpoints.dial(dialled.transport, settings, dialled.transport);
+      handshake = endpoints.dial(dialled.transport, settings);
     } catch (mistake) {
       dialled.transport.abort();
       throw mistake;
