@@ -56,16 +56,16 @@ export const stateMutants: readonly Mutant[] = [
     ["middle: 'WS_UNEXPECTED_CONTINUATION'", "middle: 'message'", 'RFC 6455 5.4', '5.*,F.3.*'],
   ]),
   ...mutantsOf('lifecycle.js', [
-    ['if (this.#settings.autoPong && this.sender.open)', 'if (this.#settings.autoPong && !this.sender.open)', 'RFC 6455 5.5.2', '2.*'],
-    ['if (this.#settings.autoPong && this.sender.open)', 'if (!this.#settings.autoPong && this.sender.open)', 'RFC 6455 5.5.2', '2.*'],
-    ['if (this.sender.open && this.#settings.autoClose)', 'if (this.sender.open && !this.#settings.autoClose)', 'RFC 6455 5.5.1', '7.*'],
+    ['if (this.settings.autoPong && this.sender.open)', 'if (this.settings.autoPong && !this.sender.open)', 'RFC 6455 5.5.2', '2.*'],
+    ['if (this.settings.autoPong && this.sender.open)', 'if (!this.settings.autoPong && this.sender.open)', 'RFC 6455 5.5.2', '2.*'],
+    ['if (this.sender.open && this.settings.autoClose)', 'if (this.sender.open && !this.settings.autoClose)', 'RFC 6455 5.5.1', '7.*'],
     [
-      'if (this.sender.open && this.#settings.autoClose)',
-      'if (!this.sender.open && this.#settings.autoClose)',
+      'if (this.sender.open && this.settings.autoClose)',
+      'if (!this.sender.open && this.settings.autoClose)',
       'RFC 6455 5.5.1',
       '7.*,F.6.*',
     ],
-    ['if (this.sender.open && this.#settings.autoClose)', 'if (this.#settings.autoClose)', 'RFC 6455 5.5.1', '7.*,F.6.*'],
+    ['if (this.sender.open && this.settings.autoClose)', 'if (this.settings.autoClose)', 'RFC 6455 5.5.1', '7.*,F.6.*'],
     ['if (isSendableCloseCode(info.code))', 'if (!isSendableCloseCode(info.code))', 'RFC 6455 5.5.1', '7.*'],
     [
       'if (this.sender.open && isSendableCloseCode(violation.closeCode))',

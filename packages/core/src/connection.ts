@@ -68,21 +68,23 @@ const PAUSED = 1;
 const BUSY = 2;
 /** Memory and extensions were let go. */
 const RELEASED = 4;
+/** The transport's end, which takes effect behind the input that is held; as an error, whatever else it was. */
+const EOF = 8;
+const ERROR = 16;
+const OVER = EOF | ERROR;
 const NO_EXTENSIONS: readonly Extension[] = [];
 
 export class Connection implements Protocol {
   readonly subprotocol: string | null;
   /** As negotiated, in the order of the response. */
   readonly extensions: readonly Extension[];
-  readonly #settings: Settings;
   readonly #life: Lifecycle;
   readonly #receiver: Receiver;
   /** Null in push mode. */
   readonly #pull: PullOutlet | null;
   /** Input that was not parsed yet. */
   #held: InputQueue | null = null;
-  #over: 'eof' | 'error' | null = null;
-  /** `PAUSED`, `BUSY`, `RELEASED`: a field for each would cost every connection 8 bytes (bench: `memory`). */
+  /** `PAUSED` to `ERROR`: a field for each would cost every connection 8 bytes (bench: `memory`). */
   #flags = 0;
   #bytesIn = 0;
   #bytesOut = 0;
@@ -94,7 +96,6 @@ export class Connection implements Protocol {
     const extensions = options.extensions === undefined || options.extensions.length === 0 ? NO_EXTENSIONS : [...options.extensions];
     this.subprotocol = options.subprotocol ?? null;
     this.extensions = extensions;
-    this.#settings = settings;
     const transforms = extensions.length > 0;
     const ready = (): void => this.wake();
     const outbound = transforms ? new OutboundPipeline(extensions, role, ready, clock) : null;
@@ -117,7 +118,7 @@ export class Connection implements Protocol {
     checkBytes(chunk, 'chunk');
     if ((this.#flags & BUSY) !== 0) throw misuse('WS_MISUSE_REENTRANT', 'receiveData() may not be called from inside a callback');
     const size = chunk.length;
-    if (size === 0 || this.#over !== null) return;
+    if (size === 0 || (this.#flags & OVER) !== 0) return;
     if (!this.#life.terminal) this.#bytesIn += size;
     if (this.#life.timers.listens) this.#life.timers.heard(this.#settings.clock());
     if (!this.#life.parses) return;
@@ -134,13 +135,13 @@ export class Connection implements Protocol {
 
   /** The peer has ended its side (FIN, END_STREAM). Takes effect after input that is still held. */
   receiveEof(): void {
-    this.#over ??= 'eof';
+    this.#flags |= EOF;
     if ((this.#flags & BUSY) === 0) this.#settle();
   }
 
   /** The transport broke (reset, TLS failure). Takes effect after input that is still held. What `error` is makes no difference. */
   receiveError(_error: unknown): void {
-    this.#over = 'error';
+    this.#flags |= ERROR;
     if ((this.#flags & BUSY) === 0) this.#settle();
   }
 
@@ -167,6 +168,9 @@ export class Connection implements Protocol {
     this.#after();
   }
 
+  get #settings(): Settings {
+    return this.#life.settings;
+  }
   get #lazy(): boolean {
     return this.#pull?.lazy ?? false;
   }
@@ -227,11 +231,11 @@ export class Connection implements Protocol {
   #settle(): void {
     const life = this.#life;
     if (!life.parses) this.#held = null;
-    const over = this.#over;
-    if (over !== null && (!life.parses || (!this.#holds && this.#receiver.hungry))) {
-      this.#over = null;
+    const over = this.#flags & OVER;
+    if (over !== 0 && (!life.parses || (!this.#holds && this.#receiver.hungry))) {
+      this.#flags &= ~OVER;
       try {
-        life.onTransportOver(over);
+        life.onTransportOver((over & ERROR) === 0 ? 'eof' : 'error');
       } finally {
         this.#release();
       }

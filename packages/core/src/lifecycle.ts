@@ -41,7 +41,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   reads = true;
   readonly sender: Sender;
   readonly timers: Timers;
-  readonly #settings: Settings;
+  readonly settings: Settings;
   readonly #outlet: Outlet;
   #ending: Closing | null = null;
   /** Has the transport stopped accepting output? */
@@ -51,7 +51,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   #pingTakenAt: Millis | null = null;
 
   constructor(settings: Settings, writer: FrameWriter, pipeline: OutboundPipeline | null, timers: Timers, outlet: Outlet) {
-    this.#settings = settings;
+    this.settings = settings;
     this.sender = new Sender(writer, pipeline, this);
     this.sender.open = meaning[this.state].sends;
     this.timers = timers;
@@ -76,7 +76,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     return meaning[this.state].parses;
   }
   get directive(): TransportDirective {
-    const directive = meaning[this.state][this.#settings.role];
+    const directive = meaning[this.state][this.settings.role];
     // Not before the close frame is out, which may stand behind a message that is still being compressed.
     return directive === 'end' && this.sender.backlog ? 'open' : directive;
   }
@@ -88,21 +88,21 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.state = after;
     this.sender.open = meaning[after].sends;
     if (payload !== null) this.sender.close(payload);
-    const { tracer } = this.#settings;
+    const { tracer } = this.settings;
     if (tracer !== null && after !== before) tracer.note('state', `${before} -> ${after}`);
   }
 
   /* What the peer does. */
 
   onPing(payload: Uint8Array): void {
-    if (this.#settings.autoPong && this.sender.open) this.sender.autoPong(payload, this.#settings.maxPendingPongs);
+    if (this.settings.autoPong && this.sender.open) this.sender.autoPong(payload, this.settings.maxPendingPongs);
     this.#outlet.ping(payload);
   }
 
   onPong(payload: Uint8Array): void {
     let latency: Millis | null = null;
     if (this.#pingTakenAt !== null && payload.length === PING_SIZE && readCounter(payload) === this.#pings) {
-      latency = this.#settings.clock() - this.#pingTakenAt;
+      latency = this.settings.clock() - this.#pingTakenAt;
       this.latency = latency;
       this.#pingTakenAt = null;
     }
@@ -116,13 +116,13 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     closing.initiator ??= 'remote';
     this.move('receiveClose');
     this.timers.stopLiveness();
-    if (this.sender.open && this.#settings.autoClose) {
+    if (this.sender.open && this.settings.autoClose) {
       let payload: Uint8Array;
       if (isSendableCloseCode(info.code)) payload = this.closeFrame(info.code, info.reason);
       else payload = this.closeFrame(undefined, '');
       this.move('sendClose', payload);
-      if (this.#stalled) this.timers.closing(this.#settings.clock());
-    } else if (this.sender.open) this.timers.closing(this.#settings.clock());
+      if (this.#stalled) this.timers.closing(this.settings.clock());
+    } else if (this.sender.open) this.timers.closing(this.settings.clock());
     this.#outlet.close(info);
   }
 
@@ -139,7 +139,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
       payload = this.closeFrame(violation.closeCode, truncateReason(reason));
     this.move('fail', payload);
     this.timers.stopLiveness();
-    this.timers.closing(this.#settings.clock());
+    this.timers.closing(this.settings.clock());
   }
 
   /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4). */
@@ -165,7 +165,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     closing.initiator ??= 'local';
     this.move('sendClose', payload);
     this.timers.stopLiveness();
-    if (this.#stalled) this.timers.closing(this.#settings.clock());
+    if (this.#stalled) this.timers.closing(this.settings.clock());
     return true;
   }
   fail(code: number, reason: string): void {
@@ -218,7 +218,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     const { queued } = this.sender;
     if (queued === 0 || this.terminal) return;
     this.sender.queued = 0;
-    const now = this.#settings.clock();
+    const now = this.settings.clock();
     if ((queued & CLOSE_QUEUED) !== 0) this.timers.closing(now);
     if ((queued & PING_QUEUED) === 0) return;
     this.#pingTakenAt = now;
@@ -227,15 +227,15 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** A peer that reads nothing must not keep a closing connection for ever. */
   onStalled(): void {
     this.#stalled = true;
-    if (this.closeSent !== null && !this.timers.closes) this.timers.closing(this.#settings.clock());
+    if (this.closeSent !== null && !this.timers.closes) this.timers.closing(this.settings.clock());
   }
   onDrained(): void {
     this.#stalled = false;
-    if (this.timers.closes) this.timers.closing(this.#settings.clock());
+    if (this.timers.closes) this.timers.closing(this.settings.clock());
   }
   /** Pong and idle count only while the peer could be heard and told. */
   sync(): void {
-    if (this.timers.counts) this.timers.still(!this.reads || this.sender.bufferedAmount > 0, this.#settings.clock());
+    if (this.timers.counts) this.timers.still(!this.reads || this.sender.bufferedAmount > 0, this.settings.clock());
   }
 
   /** Meets all deadlines that are due. */
@@ -243,7 +243,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     for (let i = 0; i < MOST_DEADLINES && !this.terminal; i++) {
       const due = this.timers.due(now);
       if (due === null) return;
-      this.#settings.tracer?.note('timer', due);
+      this.settings.tracer?.note('timer', due);
       if (due === 'closing') this.drop(violations.WS_TIMEOUT_CLOSING);
       else if (due === 'keepalive') this.keepalive(now);
       else this.onViolation(due === 'pong' ? violations.WS_TIMEOUT_PONG : violations.WS_TIMEOUT_IDLE);
