@@ -111,7 +111,11 @@ describe('EndpointHost', () => {
     const requests: PendingRequest[] = [];
     const made = setup({ server: { onRequest: (pending) => void requests.push(pending) } });
     made.joined.flow();
-    expect([requests[0]?.isWebSocket, requests[0]?.request.target, requests[0]?.transport === made.joined.b]).toEqual([true, '/chat', true]);
+    expect([requests[0]?.isWebSocket, requests[0]?.request.target, requests[0]?.transport === made.joined.b]).toEqual([
+      true,
+      '/chat',
+      true,
+    ]);
     expect(made.log).toEqual([]);
     expect(requests[0]?.accept()).toBe(true);
     await Promise.resolve();
