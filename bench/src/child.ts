@@ -10,6 +10,13 @@ import { commandOf, type RuntimeName } from './runtimes.ts';
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
+export interface ChildOptions {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Of the runtime. */
+  readonly flags?: readonly string[];
+}
+
 const ANSWER_SECONDS = 120;
 const live = new Set<ChildProcess>();
 process.once('exit', () => {
@@ -23,10 +30,10 @@ export class Child {
   readonly #waiting: { resolve: (value: Json) => void; reject: (error: Error) => void }[] = [];
   #failure: Error | null = null;
 
-  constructor(runtime: RuntimeName, program: string, options: { args?: readonly string[]; env?: Readonly<Record<string, string>> } = {}) {
+  constructor(runtime: RuntimeName, program: string, options: ChildOptions = {}) {
     const { command, args } = commandOf(runtime);
     const file = fileURLToPath(new URL(program, import.meta.url));
-    const child = spawn(command, [...args, file, ...(options.args ?? [])], {
+    const child = spawn(command, [...args, ...(options.flags ?? []), file, ...(options.args ?? [])], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...options.env },
     });
