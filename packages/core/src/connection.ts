@@ -293,6 +293,10 @@ export class Connection implements Protocol {
     const work = this.#life.sender.waits || (payload.exhausted && !this.paused && !this.#lazy);
     return work ? timers.past : timers.next();
   }
+  /** True: `transport` is 'open', `wantsRead` true, nothing is due before `due`, and taking the output changes none of it. False inside a callback. */
+  steadyUntil(due: Millis): boolean {
+    return this.#flags === 0 && this.#life.steadyUntil(due);
+  }
 
   /* Events, pull mode. */
 
