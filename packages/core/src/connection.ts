@@ -254,7 +254,8 @@ export class Connection implements Protocol {
   /** Bytes to write, in order. Empties the queue. The memory stays ours until it was written. */
   takeOutput(): Uint8Array[] {
     const chunks = this.#life.sender.take();
-    for (const chunk of chunks) this.#bytesOut += chunk.length;
+    // Not `for of`, which costs more on JavaScriptCore than all else here (bench: `echo --runtime bun`, 16 B unbatched).
+    for (let i = 0; i < chunks.length; i++) this.#bytesOut += (chunks[i] as Uint8Array).length;
     this.#life.onTaken();
     this.#life.sync();
     return chunks;
