@@ -349,7 +349,7 @@ const reasons = [
     texts: ['received !== null && sent !== null → ||'],
     reason: 'Without a failure a connection ends only after both close frames.',
   },
-  { file: 'lifecycle.js', where: 'onTaken', texts: ['this.terminal || !(sender.closeQueued || sender.pingQueued) → &&'], reason: GUARD },
+  { file: 'lifecycle.js', where: 'onTaken', texts: ['!(sender.closeQueued || sender.pingQueued) || this.terminal → &&'], reason: GUARD },
   { file: 'lifecycle.js', where: 'sync', texts: ['this.timers.counts → true'], reason: GUARD },
   {
     file: 'lifecycle.js',
