@@ -103,9 +103,10 @@ export const stateMutants: readonly Mutant[] = [
     ['if (payload.length === 0)', 'if (payload.length === 2)', 'RFC 6455 5.5.1', '7.3.*'],
   ]),
   ...mutantsOf('sender.js', [
-    ["this.frame(kind === 'text' ? 1 : 2", "this.frame(kind !== 'text' ? 1 : 2", 'RFC 6455 5.6', '1.*'],
-    ["this.enter(fin ? 'whole' : 'first')", "this.enter(!fin ? 'whole' : 'first')", 'RFC 6455 5.2', 'F.2.*'],
-    ['const first = (fin ? FIN : 0) | opcode;', 'const first = (!fin ? FIN : 0) | opcode;', 'RFC 6455 5.6', '1.*'],
+    ["const opcode = kind === 'text' ? 1 : 2", "const opcode = kind !== 'text' ? 1 : 2", 'RFC 6455 5.6', '1.*'],
+    ['this.asItIs(FIN | opcode, data', 'this.asItIs(opcode, data', 'RFC 6455 5.6', '1.*'],
+    ["this.enter(fin ? 'whole' : 'first')", "this.enter(!fin ? 'whole' : 'first')", 'RFC 7692 7.2', '12.1.8'],
+    ['const first = (fin ? FIN : 0) | opcode;', 'const first = (!fin ? FIN : 0) | opcode;', 'RFC 7692 7.2', '12.1.8'],
     ['if (pongs.payloads.length >= limit)', 'if (pongs.payloads.length < limit)', 'RFC 6455 5.5.2', '2.*'],
     ['if (pongs.payloads.length >= limit)', 'if (pongs.payloads.length >= 9)', 'RFC 6455 5.5.2', '2.*'],
     ['if (pongs === null)', 'if (pongs !== null)', 'RFC 6455 5.5.2', '2.*'],

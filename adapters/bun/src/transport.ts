@@ -61,7 +61,9 @@ export class BunTransport implements Transport, SocketInfo {
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
-    if (this.#waitingBytes > 0 || chunks.length === 1) for (const chunk of chunks) this.#send(chunk);
+    const first = chunks[0];
+    if (chunks.length === 1 && first !== undefined) this.#send(first);
+    else if (this.#waitingBytes > 0) for (const chunk of chunks) this.#send(chunk);
     else this.#sendJoined(chunks);
     return this.#waitingBytes === 0;
   }

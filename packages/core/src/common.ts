@@ -55,4 +55,9 @@ export interface Protocol {
    * compressed messages) has stopped work that `handleTimeout` will go on with.
    */
   nextTimeout(): Millis | null;
+  /**
+   * Optional, asked at the end of a turn before `takeOutput`: true when nothing is left to do but that. Then `transport` is 'open', `wantsRead`
+   * true and `nextTimeout()` not before `due`, now and once the output was taken, so a host need not ask for them. False promises nothing.
+   */
+  steadyUntil?(due: Millis): boolean;
 }

@@ -258,7 +258,8 @@ export class Connection implements Protocol {
   /** Bytes to write, in order. Empties the queue. The memory stays ours until it was written. */
   takeOutput(): Uint8Array[] {
     const chunks = this.#life.sender.take();
-    for (const chunk of chunks) this.#bytesOut += chunk.length;
+    // Not `for of`, which costs more on JavaScriptCore than all else here (bench: `echo --runtime bun`, 16 B unbatched).
+    for (let i = 0; i < chunks.length; i++) this.#bytesOut += (chunks[i] as Uint8Array).length;
     this.#life.onTaken();
     this.#life.sync();
     return chunks;
@@ -296,6 +297,10 @@ export class Connection implements Protocol {
     const receiver = this.#receiver;
     const work = this.#life.sender.waits || (receiver.exhausted && !this.paused && !this.#lazy);
     return work ? timers.past : timers.next();
+  }
+  /** True: `transport` is 'open', `wantsRead` true, nothing is due before `due`, and taking the output changes none of it. False inside a callback. */
+  steadyUntil(due: Millis): boolean {
+    return this.#flags === 0 && this.#life.steadyUntil(due);
   }
 
   /* Events, pull mode. */

@@ -117,13 +117,18 @@ export class Content {
 
   binary(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): Uint8Array {
     const size = end - start;
+    if (size <= ON_HEAP) {
+      const memory = this.allocate(size);
+      copyMasked(bytes, start, end, memory, 0, key, 0);
+      return memory;
+    }
     if (own && size >= IN_PLACE_FROM && size * 2 >= bytes.buffer.byteLength) {
       this.unmask(bytes, start, end, key, 0);
       return new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
     }
     const cut = copyToSlab(bytes, start, end, key, this.allocate);
     if (cut !== null) return cut;
-    const memory = size > ON_HEAP && size <= FROM_SLAB ? cutFromSlab(size, this.allocate) : this.memory(size);
+    const memory = size <= FROM_SLAB ? cutFromSlab(size, this.allocate) : this.memory(size);
     this.copy(bytes, start, end, memory, 0, key, 0);
     return memory;
   }

@@ -18,7 +18,7 @@ const SHORT_TEXT = 64;
 /** Units of text whose bytes, at three each, fit a slab. */
 const SLAB_TEXT = 16384;
 const MOST_HEADER = 14;
-/** Payloads shorter than this that are not masked have a copy of their own (bench: `echo --runtime bun`, 16 B). */
+/** Frames with less payload than this that are neither masked nor traced have a way of their own (bench: `echo --runtime bun`, 16 B). */
 const SHORT = 48;
 
 export class FrameWriter extends OutputQueue {
@@ -40,14 +40,17 @@ export class FrameWriter extends OutputQueue {
   bytes(first: number, payload: Uint8Array, own: boolean): void {
     const size = payload.length;
     this.frames++;
+    if (size < SHORT && this.#masks === null && this.#settings.tracer === null) {
+      this.short(first, payload, size);
+      return;
+    }
     const key = this.#masks === null ? 0 : this.#masks.next();
     const preview = this.preview(payload, 0, size);
     const at = this.reserve(size < REFERENCE_FROM ? MOST_HEADER + size : MOST_HEADER);
     const target = this.target;
     const from = this.header(target, at, first, size, key);
     if (size < REFERENCE_FROM) {
-      if (size < SHORT && key === 0) copyShort(payload, size, target, from);
-      else copyMasked(payload, 0, size, target, from, key, 0);
+      copyMasked(payload, 0, size, target, from, key, 0);
       this.commit(from - at + size);
       this.trace(first, key, size, preview);
       return;
@@ -62,6 +65,15 @@ export class FrameWriter extends OutputQueue {
     }
     this.append(chunk);
     this.trace(first, key, size, preview);
+  }
+
+  private short(first: number, payload: Uint8Array, size: number): void {
+    const at = this.reserve(2 + size);
+    const target = this.target;
+    target[at] = first;
+    target[at + 1] = size;
+    copyShort(payload, size, target, at + 2);
+    this.commit(2 + size);
   }
 
   /** A whole frame that was made before. */

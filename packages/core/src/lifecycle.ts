@@ -238,6 +238,10 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     if (this.timers.counts) this.timers.still(!this.reads || this.sender.bufferedAmount > 0, this.settings.clock());
   }
 
+  /** The closing deadline is not looked at: it runs in no open connection. Nor is received work that is put off: nothing is read meanwhile. */
+  steadyUntil(due: Millis): boolean {
+    return this.reads && this.state === 'open' && this.sender.plain && this.timers.steadyUntil(due);
+  }
   /** Meets all deadlines that are due. */
   onTime(now: Millis): void {
     for (let i = 0; i < MOST_DEADLINES && !this.terminal; i++) {

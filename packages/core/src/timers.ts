@@ -135,6 +135,11 @@ export class Timers {
     return due === NEVER ? null : due;
   }
 
+  /** Is nothing due before `due`, while no clock runs but that of keepalive? */
+  steadyUntil(due: Millis): boolean {
+    return !this.counts && this.#quietSince + this.#periods.keepalive >= due;
+  }
+
   /** The first deadline that is due, in order of weight, or null. */
   due(now: Millis): Deadline | null {
     if (this.dueAt('closing') <= now) return 'closing';

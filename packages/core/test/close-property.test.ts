@@ -7,11 +7,14 @@ import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Harness, hex, open, pattern } from './connection-helpers.ts';
 import { doubling, roles, sentMessages } from './sending-helpers.ts';
+import { checkSteady, checkSteadyTaking } from './steady-helpers.ts';
 
 type Command = { readonly run: string; readonly n: number };
 
 /** (state, input) pairs that were reached over all runs. */
 const reached = new Set<string>();
+/** How often `steadyUntil` promised something. */
+let steady = 0;
 
 const commands: Readonly<Record<string, (harness: Harness, n: number, take: () => void) => void>> = {
   sendText: ({ connection }, n) => void connection.sendText('x'.repeat(n)),
@@ -75,6 +78,12 @@ const command: fc.Arbitrary<Command> = fc.record({
   n: fc.nat(120),
 });
 
+const variant: fc.Arbitrary<Variant> = fc.record({
+  autoClose: fc.boolean(),
+  waiting: fc.boolean(),
+  idle: fc.constantFrom(0, 8000),
+});
+
 const levels = { open: 0, end: 1, done: 2, abort: 2 } as const;
 const lives = { open: 0, closing: 1, closed: 2 } as const;
 
@@ -96,7 +105,14 @@ function checkEnd({ connection }: Harness, info: EndInfo, wire: readonly { code:
   if (sent !== null && connection.transport === 'done') expect(wire.length).toBe(1);
 }
 
-function play(role: Role, mode: 'push' | 'pull', autoClose: boolean, waiting: boolean, steps: readonly Command[]): void {
+interface Variant {
+  readonly autoClose: boolean;
+  /** With an extension that is slow. */
+  readonly waiting: boolean;
+  readonly idle: number;
+}
+
+function play(role: Role, mode: 'push' | 'pull', { autoClose, waiting, idle }: Variant, steps: readonly Command[]): void {
   // A transform that is slow with binary messages, so that frames wait behind them.
   const extension = doubling({ waits: true, wants: (kind) => kind === 'binary' });
   const harness = open({
@@ -104,11 +120,11 @@ function play(role: Role, mode: 'push' | 'pull', autoClose: boolean, waiting: bo
     mode,
     autoClose,
     ...(waiting && { extensions: [extension] }),
-    timeouts: { closing: 5000, keepalive: 3000, pong: 3000, idle: 8000 },
+    timeouts: { closing: 5000, keepalive: 3000, pong: 3000, idle },
   });
   const { connection } = harness;
   const frames: ReturnType<Harness['frames']> = [];
-  const take = (): void => void frames.push(...harness.frames());
+  const take = (): void => checkSteadyTaking(connection, () => void frames.push(...harness.frames()));
 
   let level = 0;
   let life = 0;
@@ -133,7 +149,11 @@ function play(role: Role, mode: 'push' | 'pull', autoClose: boolean, waiting: bo
       const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
       expect(code).toMatch(/^WS_MISUSE_(MESSAGE_OPEN|NO_MESSAGE)$/);
     }
-    if (mode === 'pull') harness.pull();
+    if (checkSteady(connection)) steady++;
+    if (mode === 'pull') {
+      harness.pull();
+      checkSteady(connection);
+    }
     expect(levels[connection.transport]).toBeGreaterThanOrEqual(level);
     expect(lives[connection.state]).toBeGreaterThanOrEqual(life);
     level = levels[connection.transport];
@@ -165,9 +185,7 @@ function play(role: Role, mode: 'push' | 'pull', autoClose: boolean, waiting: bo
 describe.each(roles)('random calls and inputs, %s', (role) => {
   it.each(['push', 'pull'] as const)('%s mode: exactly one consistent end', (mode) => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 40 }), fc.boolean(), fc.boolean(), (steps, autoClose, waiting) =>
-        play(role, mode, autoClose, waiting, steps),
-      ),
+      fc.property(fc.array(command, { maxLength: 40 }), variant, (steps, chosen) => play(role, mode, chosen, steps)),
       { numRuns: 400 },
     );
   });
@@ -176,4 +194,5 @@ describe.each(roles)('random calls and inputs, %s', (role) => {
 afterAll(() => {
   console.log(`close-property: ${reached.size} (state, input) pairs reached, of ${Object.keys(commands).length} inputs`);
   expect(reached.size).toBeGreaterThan(200);
+  expect(steady).toBeGreaterThan(200);
 });

@@ -3,6 +3,7 @@ import { Connection, type Role } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { concat, type Harness, hex, joined, messagesOf, type OpenOptions, open, utf8 } from './connection-helpers.ts';
 import { Asynchronous, bomb, extension, finishWork, message } from './extension-helpers.ts';
+import { checkSteady } from './steady-helpers.ts';
 
 const roles: readonly Role[] = ['server', 'client'];
 const ways: readonly Omit<OpenOptions, 'extensions'>[] = roles.flatMap((role) =>
@@ -120,6 +121,7 @@ describe('step budget', () => {
         expect(endpoint.of('ping')).toEqual([]);
         expect(endpoint.connection.wantsRead).toBe(false);
         expect(endpoint.connection.nextTimeout()).toBeLessThanOrEqual(endpoint.now);
+        expect(checkSteady(endpoint.connection)).toBe(false);
         let last = total;
         let turns = 0;
         for (; turns < 100 && endpoint.of('ping').length === 0; turns++) {
@@ -131,6 +133,8 @@ describe('step budget', () => {
         expect(total).toBe(64 * MIB);
         expect(endpoint.connection.wantsRead).toBe(true);
         expect(endpoint.connection.nextTimeout()).toBeGreaterThan(endpoint.now);
+        endpoint.output();
+        expect(checkSteady(endpoint.connection)).toBe(true);
         expect(endpoint.connection.stats.payloadIn).toBe(64 * MIB);
       }
     }

@@ -6,6 +6,7 @@ import type { Timeouts } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { concat, open, pseudoRandom } from './connection-helpers.ts';
 import { doubling, roles } from './sending-helpers.ts';
+import { checkSteady, checkSteadyTaking } from './steady-helpers.ts';
 
 /** Counters of silence. `null`: not running. */
 class Model {
@@ -97,12 +98,13 @@ describe.each(roles)('a %s meets its deadlines as a plain count of milliseconds 
         else if (what === 3) connection.sendText('x');
         if (below(4) > 0) {
           model.taken();
-          harness.output();
+          checkSteadyTaking(connection, () => harness.output());
         }
         if (below(8) === 0) connection.handleTimeout();
         const { pong: pongLeft, idle: idleLeft, keepalive: pingLeft } = model.left(stands());
         const left = Math.min(pongLeft, idleLeft, pingLeft);
         expect(connection.nextTimeout(), `seed ${seed} step ${step}`).toBe(left === Number.POSITIVE_INFINITY ? null : harness.now + left);
+        checkSteady(connection);
         model.tick(stands());
         harness.now++;
         model.due(harness.now, stands());

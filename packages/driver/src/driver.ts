@@ -34,6 +34,8 @@ const SOON = 512;
 const ARMED = 1024;
 /** The protocol is one that may give way to another. */
 const CHANGES = 2048;
+/** The flags of a turn in which nothing is out of the ordinary. */
+const ORDINARY = BUSY | ARMED;
 
 /** Turns of queued work in one event; the rest goes through a timer of 0, so that other connections get theirs. */
 const ROUNDS = 64;
@@ -262,19 +264,38 @@ export class Pump implements DriverHandle, Flushable, Timed {
 
   /** The second half of every turn. Leaves `BUSY` cleared, whatever is thrown. */
   private settle(): void {
+    let isSettled = false;
     try {
-      this.move();
-      for (let round = 0; this.#deferred !== null && round < ROUNDS; round++) {
-        try {
-          this.next();
-        } finally {
-          this.move();
-        }
-      }
+      isSettled = this.onlyWrote();
+      if (!isSettled) this.moveAll();
     } finally {
       this.#flags &= ~BUSY;
-      if ((this.#flags & CHANGES) !== 0) this.change();
-      this.arm();
+      if (!isSettled) {
+        if ((this.#flags & CHANGES) !== 0) this.change();
+        this.arm();
+      }
+    }
+  }
+
+  /**
+   * The end of an ordinary turn, with one question to the protocol instead of four (bench: `echo --runtime bun`, 16 B unbatched). False: the turn
+   * goes on as any other, be it that the write has made it one.
+   */
+  private onlyWrote(): boolean {
+    if ((this.#flags & ~AGAIN) !== ORDINARY || this.#protocol.steadyUntil?.(this.#timerDue) !== true) return false;
+    this.#flags = ORDINARY;
+    this.write();
+    return this.#flags === ORDINARY && this.#deferred === null;
+  }
+
+  private moveAll(): void {
+    this.move();
+    for (let round = 0; this.#deferred !== null && round < ROUNDS; round++) {
+      try {
+        this.next();
+      } finally {
+        this.move();
+      }
     }
   }
 
@@ -296,25 +317,28 @@ export class Pump implements DriverHandle, Flushable, Timed {
     }
   }
 
+  /** Hands the transport what the protocol has for it. */
+  private write(): void {
+    const protocol = this.#protocol;
+    const transport = this.#transport;
+    const chunks = protocol.takeOutput();
+    const count = chunks.length;
+    if (count === 0) return;
+    if (!transport.write(chunks)) {
+      this.#flags |= STALLED;
+      protocol.outputStalled?.();
+    }
+    if (transport.taken !== true) return;
+    for (let index = 0; index < count; index++) {
+      const chunk = chunks[index];
+      if (chunk !== undefined) protocol.recycleOutput(chunk);
+    }
+  }
+
   private output(): void {
     const protocol = this.#protocol;
     const transport = this.#transport;
-    if (protocol.transport !== 'abort' && (this.#flags & (STALLED | BROKEN | END_CALLED)) === 0) {
-      const chunks = protocol.takeOutput();
-      const count = chunks.length;
-      if (count > 0) {
-        if (!transport.write(chunks)) {
-          this.#flags |= STALLED;
-          protocol.outputStalled?.();
-        }
-        if (transport.taken === true) {
-          for (let index = 0; index < count; index++) {
-            const chunk = chunks[index];
-            if (chunk !== undefined) protocol.recycleOutput(chunk);
-          }
-        }
-      }
-    }
+    if (protocol.transport !== 'abort' && (this.#flags & (STALLED | BROKEN | END_CALLED)) === 0) this.write();
     // Asked after the output was taken: taking it moves the protocol on.
     const directive = protocol.transport;
     if (directive === 'open' || (this.#flags & (ABORT_CALLED | GONE)) !== 0) return;

@@ -197,6 +197,9 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     if (this.opened !== null) return this.opened.nextTimeout();
     return this.deadline === NEVER ? null : this.deadline;
   }
+  steadyUntil(due: Millis): boolean {
+    return this.live?.steadyUntil(due) === true && this.output === null;
+  }
 
   protected write(chunk: Uint8Array): void {
     if (chunk.length === 0) return;

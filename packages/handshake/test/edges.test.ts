@@ -43,6 +43,17 @@ describe('the whole life, once open', () => {
     expect(server.transport).toBe('abort');
     expect(server.close(1000)).toBe(false);
   });
+  it('is steady once it is open, nothing of the handshake is left to write, and the connection is', () => {
+    const server = serverIn({});
+    expect(server.steadyUntil(0)).toBe(false);
+    const fresh = opened();
+    expect(fresh.steadyUntil(0)).toBe(false);
+    fresh.takeOutput();
+    const due = fresh.nextTimeout() ?? 0;
+    expect([fresh.steadyUntil(due), fresh.steadyUntil(due + 1)]).toEqual([true, false]);
+    fresh.pause();
+    expect(fresh.steadyUntil(due)).toBe(false);
+  });
   it('closes and aborts the connection', () => {
     const closing = opened();
     expect(closing.close(1001, 'bye')).toBe(true);
