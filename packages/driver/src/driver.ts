@@ -34,6 +34,8 @@ const SOON = 512;
 const ARMED = 1024;
 /** The protocol is one that may give way to another. */
 const CHANGES = 2048;
+/** Events wait for the turn to end: `Rare.deferred`. */
+const DEFERRED = 4096;
 /** The flags of a turn in which nothing is out of the ordinary. */
 const ORDINARY = BUSY | ARMED;
 
@@ -70,14 +72,14 @@ type Bound = TransportEvents & { readonly pump: () => void };
 /** What few drivers need, and so what none holds that does not. */
 interface Rare {
   bound: Bound | null;
+  readonly deferred: Deferred[];
+  onEvents: (() => void) | null;
   onDrain: (() => void) | null;
   /** Where the timers' own `add` is not there, or the delay is none. */
   timer: unknown;
 }
 
 export class Pump implements DriverHandle, Flushable, Timed {
-  onEvents: (() => void) | null;
-
   #protocol: Protocol;
   readonly #transport: Transport;
   readonly #host: TimeHost;
@@ -88,7 +90,6 @@ export class Pump implements DriverHandle, Flushable, Timed {
   /** The timers' own. */
   due: Millis = 0;
   index = -1;
-  #deferred: Deferred[] | null = null;
   #rare: Rare | null = null;
 
   constructor(protocol: Protocol, transport: Transport, options: DriveOptions, hooks: DriverHooks | null) {
@@ -97,9 +98,15 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.#host = options;
     this.#hooks = hooks;
     if (hooks !== null) this.#flags = CHANGES;
-    this.onEvents = options.onEvents ?? null;
+    if (options.onEvents !== undefined) this.onEvents = options.onEvents;
   }
 
+  get onEvents(): (() => void) | null {
+    return this.#rare === null ? null : this.#rare.onEvents;
+  }
+  set onEvents(callback: (() => void) | null) {
+    this.rare().onEvents = callback;
+  }
   get onDrain(): (() => void) | null {
     return this.#rare === null ? null : this.#rare.onDrain;
   }
@@ -107,7 +114,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.rare().onDrain = callback;
   }
   private rare(): Rare {
-    this.#rare ??= { bound: null, onDrain: null, timer: null };
+    this.#rare ??= { bound: null, deferred: [], onEvents: null, onDrain: null, timer: null };
     return this.#rare;
   }
 
@@ -145,7 +152,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
 
   receive(chunk: Uint8Array): void {
     if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
-    if ((this.#flags & BUSY) !== 0 || this.#deferred !== null) {
+    if ((this.#flags & (BUSY | DEFERRED)) !== 0) {
       // A copy: a host that reuses its buffer will not wait for the turn to end.
       this.turn({ kind: 'data', chunk: new Uint8Array(chunk) });
       return;
@@ -153,7 +160,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.#flags |= BUSY;
     try {
       this.#protocol.receiveData(chunk);
-      if (this.onEvents !== null) this.onEvents();
+      this.onEvents?.();
     } finally {
       this.settle();
     }
@@ -219,8 +226,8 @@ export class Pump implements DriverHandle, Flushable, Timed {
   }
 
   private defer(event: Deferred): void {
-    if (this.#deferred === null) this.#deferred = [event];
-    else this.#deferred.push(event);
+    this.rare().deferred.push(event);
+    this.#flags |= DEFERRED;
   }
 
   /** One event as a turn of its own, or behind those that wait for the present turn to end. */
@@ -237,9 +244,10 @@ export class Pump implements DriverHandle, Flushable, Timed {
 
   /** Takes the first deferred event. */
   private next(): void {
-    const event = this.#deferred?.shift();
+    const { deferred } = this.rare();
+    const event = deferred.shift();
+    if (deferred.length === 0) this.#flags &= ~DEFERRED;
     if (event === undefined) return;
-    if (this.#deferred?.length === 0) this.#deferred = null;
     if (event.kind === 'closed') {
       this.#hooks?.onReleased();
       return;
@@ -259,7 +267,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
     if (event.kind === 'data') this.#protocol.receiveData(event.chunk);
     else if (event.kind === 'eof') this.#protocol.receiveEof();
     else this.#protocol.receiveError(event.error);
-    if (this.onEvents !== null) this.onEvents();
+    this.onEvents?.();
   }
 
   /** The second half of every turn. Leaves `BUSY` cleared, whatever is thrown. */
@@ -285,12 +293,12 @@ export class Pump implements DriverHandle, Flushable, Timed {
     if ((this.#flags & ~AGAIN) !== ORDINARY || this.#protocol.steadyUntil?.(this.#timerDue) !== true) return false;
     this.#flags = ORDINARY;
     this.write();
-    return this.#flags === ORDINARY && this.#deferred === null;
+    return this.#flags === ORDINARY;
   }
 
   private moveAll(): void {
     this.move();
-    for (let round = 0; this.#deferred !== null && round < ROUNDS; round++) {
+    for (let round = 0; (this.#flags & DEFERRED) !== 0 && round < ROUNDS; round++) {
       try {
         this.next();
       } finally {
@@ -363,7 +371,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
 
   /** When the timer should fire, null for never, `-Infinity` for the next turn of the event loop. */
   private dueTime(): Millis | null {
-    if (this.#deferred !== null || (this.#flags & AGAIN) !== 0) return Number.NEGATIVE_INFINITY;
+    if ((this.#flags & (DEFERRED | AGAIN)) !== 0) return Number.NEGATIVE_INFINITY;
     if ((this.#flags & ABORT_CALLED) !== 0) return null;
     const due = this.#protocol.nextTimeout();
     // Without a transport no deadline matters, but work that a step budget stopped still has to be done.
@@ -414,7 +422,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
         const now = this.#host.clock();
         if (due <= now) {
           this.#protocol.handleTimeout(now);
-          if (this.onEvents !== null) this.onEvents();
+          this.onEvents?.();
         }
       }
     } finally {
