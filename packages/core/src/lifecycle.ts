@@ -216,7 +216,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** Output has been taken. */
   onTaken(): void {
     const sender = this.sender;
-    if (!(sender.closeQueued || sender.pingQueued) || this.terminal) return;
+    if (this.terminal || !(sender.closeQueued || sender.pingQueued)) return;
     const now = this.#settings.clock();
     if (sender.closeQueued) this.timers.closing(now);
     if (sender.pingQueued) {
