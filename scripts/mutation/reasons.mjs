@@ -84,6 +84,7 @@ const reasons = [
   { file: 'frame-in-progress.js', where: '', texts: ['8 → +1'], reason: SIZE },
   { file: 'frame-in-progress.js', where: '', texts: ['0 → +1', 'false → true'], reason: FIRST },
   { file: 'frame-writer.js', where: 'bytes', texts: ['size < SHORT'], reason: FASTER },
+  { file: 'frame-writer.js', where: 'short', texts: ['2 → +1'], reason: SIZE },
   { file: 'frame-writer.js', where: 'copyShort', texts: ['4 → +1', 'at <= last → <'], reason: FASTER },
   {
     file: 'frame-writer.js',
@@ -227,6 +228,12 @@ const reasons = [
     texts: ['!fin → true'],
     reason: 'What is noted of a message of one frame is dropped again before that frame is made.',
   },
+  {
+    file: 'sender.js',
+    where: 'message',
+    texts: ["this.#state === 'idle' → !==", "fragmentation.idle.whole === 'idle' → !==", '→ false'],
+    reason: FASTER,
+  },
   { file: 'sender.js', where: 'prepared', texts: ['this.#writer.masked → true'], reason: FASTER },
   {
     file: 'sender.js',
@@ -349,7 +356,7 @@ const reasons = [
     texts: ['received !== null && sent !== null → ||'],
     reason: 'Without a failure a connection ends only after both close frames.',
   },
-  { file: 'lifecycle.js', where: 'onTaken', texts: ['queued === 0 || this.terminal → &&'], reason: GUARD },
+  { file: 'lifecycle.js', where: 'onTaken', texts: ['queued === 0 || this.terminal → &&', 'queued === 0 → false'], reason: GUARD },
   { file: 'lifecycle.js', where: 'sync', texts: ['this.timers.counts → true'], reason: GUARD },
   {
     file: 'lifecycle.js',

@@ -22,6 +22,16 @@ function sharing(chunks: readonly Uint8Array[], payload: Uint8Array): Uint8Array
   return chunks.filter((chunk) => chunk.buffer === payload.buffer);
 }
 
+describe('short payloads', () => {
+  it.each([1, 30, 47, 48])('of %i bytes come out whole where a piece of memory ends in the middle of one', (size) => {
+    const { connection } = open({ role: 'server' });
+    const frame = concat(hex('82'), Uint8Array.of(size), pattern(size));
+    const count = Math.ceil((150 * KIB) / frame.length);
+    for (let i = 0; i < count; i++) connection.sendBinary(pattern(size));
+    expect(Buffer.concat(connection.takeOutput()).equals(Buffer.concat(Array(count).fill(frame)))).toBe(true);
+  });
+});
+
 describe('payloads of a server', () => {
   it.each([16 * KIB, 16 * KIB + 1, 65_536, 1024 * KIB])('of %i bytes are in the output as they are, not copied', (size) => {
     const { connection } = open({ role: 'server' });
