@@ -4,8 +4,8 @@
  * Scratch is taken and given back, since a callback may feed another connection. If a callback throws, the piece is not given back, and the
  * next taker makes a new one. Up to 512 KiB of it wait, which is what messages of 1 MiB pass through (`assembly.ts`).
  *
- * Beware: binary messages of 65 to 2048 bytes are cut from a slab of 8 KiB, because an `ArrayBuffer` of their own costs four times as much to
- * make; such a message keeps up to 8 KiB alive (bench: `parse`, 125 B).
+ * Beware: binary messages of 65 to 2048 bytes are cut from a slab of 16 KiB, because an `ArrayBuffer` costs 2 to 4 us to make and collect,
+ * whatever its size; such a message keeps up to 16 KiB alive (bench: `parse`, 125 B and 1 KiB: slabs of 8 KiB took a quarter longer).
  */
 import { littleEndian, WORDS_UNTIL, wordsOf } from './views.ts';
 
@@ -23,7 +23,7 @@ export function giveScratch(bytes: Uint8Array): void {
 /** Up to here V8 keeps the bytes of a typed array in the object, where it is built to. */
 export const ON_HEAP = 64;
 export const FROM_SLAB = 2048;
-export const SLAB = 8192;
+export const SLAB = 16_384;
 /** Beyond, a native copy and a kernel are faster than a loop. */
 const WORDS_UP_TO = 384;
 

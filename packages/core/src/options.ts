@@ -57,7 +57,7 @@ export interface FrameScanner {
    */
   readonly slicesFrom: number | null;
   /**
-   * Copies `bytes[start, end)`, at most 8192 bytes, or all of `bytes` if it is no longer than `this.bytes`, and returns with how many frames
+   * Copies `bytes[start, end)`, at most 16384 bytes, or all of `bytes` if it is no longer than `this.bytes`, and returns with how many frames
    * it begins that are whole, unfragmented messages (RFC 6455 section 5.2) without reserved bits, masked, with the shortest form of length
    * and at most `maxSize` bytes (0 to 2048) of payload. Does not write to the input.
    */

@@ -27,7 +27,7 @@ function profile(sizes: readonly number[], prepare: (size: number) => () => void
     prepare(size)();
     let cost = counted(prepare(size));
     // Now and then a piece of memory is full that short messages are cut from.
-    if (cost.arrays.includes(8192)) cost = counted(prepare(size));
+    if (cost.arrays.includes(16_384)) cost = counted(prepare(size));
     const text = shown(cost, size);
     if (rows.at(-1)?.[1] !== text) rows.push([size, text]);
   }

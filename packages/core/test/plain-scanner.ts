@@ -7,7 +7,7 @@ export interface CountedScanner extends FrameScanner {
   found: number;
 }
 
-const WINDOW = 8192;
+const WINDOW = 16_384;
 
 /** `room`: for how many bytes; more than a window is for input that is looked at whole. */
 export function plainScanner(room: number = WINDOW, slicesFrom: number | null = null): CountedScanner {

@@ -171,7 +171,7 @@ describe.each(roles)('%s: what a message pins', (role) => {
           const [data] = endpoint.seen.flatMap((event) => (event.type === 'binary' || event.type === 'span' ? [event.data] : []));
           expect(Buffer.compare(data as Uint8Array, pattern(size))).toBe(0);
           expect(data?.buffer).not.toBe(large.buffer);
-          expect(data?.buffer.byteLength).toBeLessThanOrEqual(Math.max(8192, size * 2));
+          expect(data?.buffer.byteLength).toBeLessThanOrEqual(Math.max(16_384, size * 2));
         }
       }
     }

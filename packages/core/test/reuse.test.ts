@@ -178,6 +178,6 @@ it('a slab is cut on for the next message, and ends where it is full', () => {
   for (let count = 0; count < 60; count++) server.receive(peer.binary(pattern(300 + count, count)));
   const messages = server.of('binary').map(({ data }) => data);
   for (const [index, data] of messages.entries()) expect(digest(data)).toBe(digest(pattern(300 + index, index)));
-  // 300 bytes of 8 KiB: many share one buffer, none reaches into another.
+  // 300 bytes of 16 KiB: many share one buffer, none reaches into another.
   expect(new Set(messages.map(({ buffer }) => buffer)).size).toBeLessThan(6);
 });

@@ -61,7 +61,7 @@ import { instantiateWasm } from '../platform.ts';
  */
 const MODULE =
   'AGFzbQEAAAABCQFgBH9/f38BfwMCAQAFBAEBAgIHEQIGbWVtb3J5AgAEc2NhbgAACtACAc0CAwV/A3sBfyADIQwCQANAIAEgAGtBBkgNASAALQAAQYEBayEEIARBAUsNASAALQABQYABayEFIAVB/gBLDQEgAEEGaiEGIAVB/gBGBEAgAC0AAkEIdCAALQADciEFIAVB/gBJDQIgAEEIaiEGCyAFIAJLDQEgBiAFaiEHIAcgAUsNASAGQQRr/QkCACEJ/QwAAAAAAAAAAAAAAAAAAAAAIQsgBiEAAkADQCAAQRBqIAdLDQEgAP0ABAAgCf1RIQogACAK/QsEACALIAr9UCELIABBEGohAAwACwsgByAAayIIBEAgCUEQIAhr/QAEgIAHIgr9TiEJIAsgCiAA/QAEACAJ/VEiCf1O/VAhCyAAIAn9CwQACyAMIAY2AgAgDCAHNgIEIAwgBCAL/WRBAEdBAXRyNgIIIAxBDGohDCAHIQAMAAsLIAwgA2tBDG4LCxgBAEGAgAcLEP////////////////////8=';
-const WINDOW = 8192;
+const WINDOW = 16_384;
 /** Where a whole read can be copied in without a view of it: as long as most reads are (bench: `echo --runtime bun`, 1 KiB). */
 const LARGE_WINDOW = 32_768;
 /** Behind the window, which is read and written 16 bytes at a time. */
