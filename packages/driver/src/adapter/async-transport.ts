@@ -37,7 +37,7 @@ const SIZES = [4096, 20_480, 69_632] as const;
 const LARGEST = 69_632;
 const spare: Uint8Array[][] = SIZES.map(() => []);
 /** Bytes of each size that are kept. */
-const KEPT = 1_048_576;
+const KEPT = 2_097_152;
 
 /** A buffer with bytes to be written at its start. */
 class Filled {
@@ -100,13 +100,17 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
   write(chunks: readonly Uint8Array[]): boolean {
     let size = 0;
     for (let index = 0; index < chunks.length; index++) size += (chunks[index] as Uint8Array).length; // index < chunks.length, here and below
-    this.#taken = this.bytes.copies === true && size <= LARGEST;
+    const copies = this.bytes.copies === true;
+    this.#taken = copies;
     for (let index = 0; index < chunks.length; index++) {
       const chunk = chunks[index] as Uint8Array;
-      if (this.#taken) this.#copy(chunk, size);
-      else this.#waiting.push(chunk);
+      if (copies && chunk.length <= LARGEST) this.#copy(chunk, size);
+      else {
+        this.#waiting.push(chunk);
+        this.#filling = null;
+        this.#taken = false;
+      }
     }
-    if (!this.#taken) this.#filling = null;
     this.#waitingBytes += size;
     this.#startWriting();
     this.#stalled = this.#waitingBytes > HIGH_WATER;
@@ -168,7 +172,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
   /** `size` is what the whole write needs. */
   #copy(chunk: Uint8Array, size: number): void {
     if (this.#filling === null || this.#filling.buffer.length - this.#filling.used < chunk.length) {
-      this.#filling = new Filled(size);
+      this.#filling = new Filled(size < LARGEST ? size : LARGEST);
       this.#waiting.push(this.#filling);
     }
     this.#filling.add(chunk);
