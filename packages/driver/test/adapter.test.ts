@@ -253,6 +253,35 @@ describe('a transport over promises', () => {
     expect(bytes.writes.length).toBeLessThan(12);
   });
 
+  it('goes through them too when the answers of a turn fill several, and around them with a chunk that fits none', async () => {
+    class Copying extends Scripted {
+      readonly copies = true;
+      readonly buffers = new Set<ArrayBufferLike>();
+      override write(bytes: Uint8Array): Promise<number> {
+        this.buffers.add(bytes.buffer);
+        return super.write(bytes);
+      }
+    }
+    const bytes = new Copying();
+    const transport = new AsyncTransport(bytes);
+    const expected: Uint8Array[] = [];
+    const write = async (chunks: Uint8Array[]): Promise<boolean> => {
+      expected.push(...chunks.map((chunk) => chunk.slice()));
+      transport.write(chunks);
+      const { taken } = transport;
+      if (taken) for (const chunk of chunks) chunk.fill(99);
+      for (let turns = 0; transport.bufferedAmount > 0 && turns < 1000; turns++) await turn();
+      return taken;
+    };
+    const message = (size: number, value: number): Uint8Array => new Uint8Array(size).fill(value);
+    for (let round = 0; round < 5; round++) {
+      expect(await write([message(10, round), message(65_536, round + 1), message(10, round + 2), message(65_536, round + 3)])).toBe(true);
+    }
+    expect(bytes.buffers.size).toBe(2);
+    expect(await write([message(10, 20), message(70_000, 21), message(10, 22)])).toBe(false);
+    expect(Buffer.compare(Uint8Array.from(bytes.written), Buffer.concat(expected))).toBe(0);
+  });
+
   it('takes some failures of reading for an end', async () => {
     const { bytes, calls, transport } = join();
     bytes.reads[0]?.reject(new Error('an end, really'));
