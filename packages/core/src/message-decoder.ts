@@ -185,11 +185,4 @@ export class MessageDecoder {
     // The frame is not done with, though its input may be.
     this.#host.rewind(0, 0);
   }
-
-  /** The connection is over: nothing is kept. */
-  drop(): void {
-    this.unfinished = false;
-    this.waits = false;
-    this.#broken = null;
-  }
 }

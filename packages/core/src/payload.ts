@@ -320,6 +320,5 @@ export abstract class PayloadReader implements DecoderHost {
   /** The connection is over: nothing is kept. */
   drop(): void {
     this.message = null;
-    this.#decoder?.drop();
   }
 }
