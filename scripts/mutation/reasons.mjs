@@ -355,7 +355,7 @@ const reasons = [
     texts: ['received !== null && sent !== null → ||'],
     reason: 'Without a failure a connection ends only after both close frames.',
   },
-  { file: 'lifecycle.js', where: 'onTaken', texts: ['queued === 0 || this.terminal → &&', 'queued === 0 → false'], reason: GUARD },
+  { file: 'lifecycle.js', where: 'onTaken', texts: ['queued === 0 || this.terminal → &&', 'queued === 0 || this.terminal → false', 'queued === 0 → false'], reason: GUARD },
   { file: 'lifecycle.js', where: 'sync', texts: ['this.timers.counts → true'], reason: GUARD },
   {
     file: 'lifecycle.js',
@@ -373,7 +373,7 @@ const reasons = [
   {
     file: 'connection.js',
     where: 'handleTimeout',
-    texts: ['payload.exhausted && !this.paused', 'this.#life.sync()'],
+    texts: ['receiver.exhausted && !this.paused', 'this.#life.sync()'],
     reason: 'To go on where nothing is left to do does nothing, and every call ends by setting the clocks.',
   },
   {

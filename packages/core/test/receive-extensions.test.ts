@@ -26,6 +26,16 @@ const title = ({ role, mode, delivery }: OpenOptions): string => `${role}, ${mod
 const repeated = (bytes: Uint8Array, times: number): Uint8Array =>
   Uint8Array.from([...bytes].flatMap((byte) => Array<number>(times).fill(byte)));
 
+it.each(roles)('%s: decoded messages are memory of their own, which those after them do not change', (role) => {
+  const sizes = [32_768, 65_536, 40_000, 4096, 65_535, 50_000];
+  const endpoint = open({ role, extensions: [extension('id', 4, identity)] });
+  for (const size of sizes) endpoint.receive(message(endpoint.peer, 2, 4, pattern(size, size)));
+  const seen = endpoint.of('binary').map(({ data }) => data);
+  expect(seen.map(({ length }) => length)).toEqual(sizes);
+  for (const [at, size] of sizes.entries()) expect(Buffer.compare(seen[at] as Uint8Array, pattern(size, size))).toBe(0);
+  expect(new Set(seen.map(({ buffer }) => buffer)).size).toBe(sizes.length);
+});
+
 describe.each(ways.map((way) => [title(way), way] as const))('%s', (_, way) => {
   it('decodes messages with its bits and leaves the others alone, in any split', () => {
     const build = () => extension('twice', 4, () => repeater(2));
