@@ -355,7 +355,12 @@ const reasons = [
     texts: ['received !== null && sent !== null → ||'],
     reason: 'Without a failure a connection ends only after both close frames.',
   },
-  { file: 'lifecycle.js', where: 'onTaken', texts: ['queued === 0 || this.terminal → &&', 'queued === 0 || this.terminal → false', 'queued === 0 → false'], reason: GUARD },
+  {
+    file: 'lifecycle.js',
+    where: 'onTaken',
+    texts: ['queued === 0 || this.terminal → &&', 'queued === 0 || this.terminal → false', 'queued === 0 → false'],
+    reason: GUARD,
+  },
   { file: 'lifecycle.js', where: 'sync', texts: ['this.timers.counts → true'], reason: GUARD },
   {
     file: 'lifecycle.js',

@@ -52,13 +52,18 @@ const nothing = () => {};
 it.runIf = (/** @type {unknown} */ wanted) => (wanted ? it : nothing);
 describe.runIf = (/** @type {unknown} */ wanted) => (wanted ? describe : nothing);
 export const test = it;
+function suite() {
+  const last = path.at(-1);
+  if (last === undefined) throw new Error('beforeEach and afterEach of a file: put them into a describe()');
+  return last;
+}
 /** @param {Body} body */
 export function beforeEach(body) {
-  path.at(-1)?.before.push(body);
+  suite().before.push(body);
 }
 /** @param {Body} body */
 export function afterEach(body) {
-  path.at(-1)?.after.push(body);
+  suite().after.push(body);
 }
 /** Run at once: files are loaded in order. @param {Body} body */
 export function beforeAll(body) {

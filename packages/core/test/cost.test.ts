@@ -8,14 +8,6 @@ import { pattern, peerOf, pseudoRandom, split, utf8 } from './connection-helpers
 import { type Cost, counted } from './cost-helpers.ts';
 import { extension, identity } from './extension-helpers.ts';
 
-/** A message that never ends takes all the scratch that earlier tests have left: with some of it waiting it would not show that none comes back. */
-beforeEach(() => {
-  const size = 8 << 20;
-  const connection = new Connection({ role: 'client', clock: () => 0, maxMessageSize: size, sink: {} });
-  const wire = peerOf('client').binary(new Uint8Array(size));
-  for (let at = 0; at < 40 * 65_536; at += 65_536) connection.receiveData(wire.subarray(at, at + 65_536));
-});
-
 const SIZES = [
   16, 24, 25, 47, 48, 49, 64, 65, 79, 80, 384, 385, 2048, 2049, 4095, 4096, 16_383, 16_384, 16_385, 21_845, 21_846, 65_536, 65_537,
 ];
@@ -357,6 +349,14 @@ describe('pieces make no memory', () => {
 });
 
 describe('what a message costs', () => {
+  /** A message that never ends takes all the scratch that earlier tests have left: with some of it waiting it would not show that none comes back. */
+  beforeEach(() => {
+    const size = 8 << 20;
+    const connection = new Connection({ role: 'client', clock: () => 0, maxMessageSize: size, sink: {} });
+    const wire = peerOf('client').binary(new Uint8Array(size));
+    for (let at = 0; at < 40 * 65_536; at += 65_536) connection.receiveData(wire.subarray(at, at + 65_536));
+  });
+
   it.each(costs)('%s', (_name, rows, expected) => {
     expect(rows()).toEqual(expected);
   });
