@@ -351,7 +351,7 @@ describe('pieces make no memory', () => {
 describe('what a message costs', () => {
   /** A message that never ends takes all the scratch that earlier tests have left: with some of it waiting it would not show that none comes back. */
   beforeEach(() => {
-    const connection = new Connection({ role: 'client', clock: () => 0, maxMessageSize: 8 << 20, sink: {} });
+    const connection = new Connection({ role: 'client', clock: () => 0, limits: { maxMessageSize: 8 << 20 }, sink: {} });
     connection.receiveData(Uint8Array.of(0x82, 127, 0, 0, 0, 0, 0, 0x80, 0, 0));
     const piece = new Uint8Array(65_536);
     for (let count = 0; count < 40; count++) connection.receiveData(piece);
