@@ -5,7 +5,7 @@
  * next taker makes a new one. Up to 2 MiB of it wait, which is what four messages of 1 MiB pass through (`assembly.ts`).
  *
  * Beware: binary messages of 65 to 2048 bytes are cut from a slab of 16 KiB, because an `ArrayBuffer` costs 2 to 4 us to make and collect,
- * whatever its size; such a message keeps up to 16 KiB alive (bench: `parse`, 125 B and 1 KiB: slabs of 8 KiB took a quarter longer).
+ * whatever its size; such a message keeps up to 16 KiB alive (bench: `parse`, 125 B and 1 KiB: with slabs of 8 KiB the latter took a third longer).
  */
 import { littleEndian, WORDS_UNTIL, wordsOf } from './views.ts';
 
