@@ -589,6 +589,12 @@ const reasons = [
     reason: 'One byte more is copied than is carried; only as many as `carried` says are looked at.',
   },
   { file: 'payload.js', where: 'endMessage', texts: ['this.message = null'], reason: KEPT },
+  {
+    file: 'payload.js',
+    where: 'endMessage',
+    texts: ['short !== null → true', 'short !== null → false', 'short !== null → ==='],
+    reason: '`cost.test.ts` fails by it where it runs alone; among all tests, scratch that others left hides that none comes back.',
+  },
   { file: 'payload.js', where: 'drop', texts: ['this.message = null'], reason: KEPT },
   { file: 'message-decoder.js', where: '', texts: ['16384 → +1', '2 → +1', '20 → +1', '64 → +1'], reason: SIZE },
   { file: 'message-decoder.js', where: '', texts: ['0 → +1', 'false → true'], reason: FIRST },
