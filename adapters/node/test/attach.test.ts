@@ -1,7 +1,7 @@
 /** `attach`: upgrades of somebody else's HTTP server, alone and beside other listeners. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Attached, type AttachOptions, attach, connect, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -57,6 +57,30 @@ describe('alone on a server', () => {
     expect(await client.head()).toContain(' 101 ');
     client.write(text('later'));
     expect(await client.text()).toBe('later');
+  });
+
+  it("takes the server's timeout off the socket, and leaves a socket without one as it is", async () => {
+    for (const timeout of [0, 60_000]) {
+      const { server, port } = await serve();
+      server.timeout = timeout;
+      const opened = deferred<Duplex>();
+      attachTo(server, { handlers: { onOpen: (peer) => opened.resolve(transportOf(peer).socket) } });
+      const client = await RawClient.upgrade(port);
+      cleanups.push(() => client.socket.destroy());
+      const socket = (await opened.promise) as Socket;
+      expect(socket.timeout).toBe(timeout === 0 ? undefined : 0);
+    }
+  });
+
+  it("keeps others' listeners of the socket's end", async () => {
+    const { server, port } = await serve();
+    const ended = deferred<string>();
+    server.on('connection', (socket) => socket.on('end', () => ended.resolve('told')));
+    const over = deferred<boolean>();
+    attachTo(server, { handlers: { onEnd: (_, { clean }) => over.resolve(clean) } });
+    const client = await RawClient.upgrade(port);
+    client.socket.end();
+    expect([await ended.promise, await over.promise]).toEqual(['told', false]);
   });
 
   it("keeps the request's fields as they came", async () => {
