@@ -6,6 +6,7 @@
  */
 import * as buffer from 'node:buffer';
 import * as nodeTimers from 'node:timers';
+import * as threads from 'node:worker_threads';
 import type { Clock } from '@ferrywire/core';
 import { type Runtime, runtimeOf, type SharedTimers } from '@ferrywire/driver/adapter';
 
@@ -14,7 +15,7 @@ export { Entry, type NativeTimers, SharedTimers } from '@ferrywire/driver/adapte
 const { bun, deno, node } = process.versions;
 const asciiFrom = deno !== undefined ? 512 : bun === undefined && Number.parseInt(node, 10) < 22 ? 16_384 : Number.POSITIVE_INFINITY;
 const uncleared = deno === undefined && (bun !== undefined || Number.parseInt(node, 10) !== 24);
-const made = runtimeOf(buffer, nodeTimers, {
+const made = runtimeOf(buffer, nodeTimers, threads, {
   small: bun === undefined,
   asciiFrom,
   uncleared,

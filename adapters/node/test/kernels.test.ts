@@ -1,6 +1,7 @@
 /** The kernels against the plain decoder: a strict TextDecoder, which is what the core uses without them. */
 import buffer from 'node:buffer';
 import timers from 'node:timers';
+import threads from 'node:worker_threads';
 import { runtimeOf } from '@ferrywire/driver/adapter';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -82,7 +83,7 @@ describe('isUtf8', () => {
 });
 
 describe('allocate', () => {
-  const { allocate } = runtimeOf(buffer, timers, { small: true, asciiFrom: 0, uncleared: true }).kernels ?? {};
+  const { allocate } = runtimeOf(buffer, timers, threads, { small: true, asciiFrom: 0, uncleared: true }).kernels ?? {};
   it.each([0, 1, 64, 65, 4096, 131_071, 131_072, 1_048_576])(
     '%i bytes are memory of their own, and none of it is anybody else’s',
     (size) => {

@@ -3,8 +3,12 @@
  */
 import { type Runtime, SharedTimers } from '@ferrywire/driver/adapter';
 
+interface Threads {
+  markAsUntransferable(object: object): void;
+}
 interface Global {
   readonly setImmediate?: (callback: () => void) => unknown;
+  readonly process?: { getBuiltinModule?(id: 'node:worker_threads'): Threads | undefined };
 }
 
 /** A timer of 0 is clamped to 4 ms in browsers once timers nest; a message is not. */
@@ -22,6 +26,9 @@ function nextTurn(callback: () => void): void {
   port2.postMessage(null);
 }
 
+/** Browsers and Workers have nothing of the kind. */
+const threads = (globalThis as Global).process?.getBuiltinModule?.('node:worker_threads');
+
 const clock = (): number => performance.now();
 
 export const runtime: Runtime = {
@@ -36,4 +43,5 @@ export const runtime: Runtime = {
     cancel: (handle) => clearTimeout(handle as number),
     nextTurn: (callback, entry) => nextTurn(() => callback(entry)),
   }),
+  ...(threads === undefined ? null : { kernels: { markShared: (memory) => threads.markAsUntransferable(memory) } }),
 };

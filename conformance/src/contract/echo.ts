@@ -1,5 +1,6 @@
 /** Contents: what goes in comes out, whole, unchanged and in order, however slow either side is. */
 import { Opcode } from '@ferrywire/core/frame';
+import type { Peer } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, ok } from './case.ts';
 import { digest, pattern, type Scope, sequence, words } from './support.ts';
@@ -197,6 +198,47 @@ async function pausing(scope: Scope): Promise<void> {
   }
 }
 
+/** An application that gives each message's buffer to a worker loses nothing else: neither what is still to come nor what others keep. */
+async function transferring(scope: Scope): Promise<void> {
+  const sizes = [10, 60, 100, 130, 300, 900, 1400, 2000, 5000, 20_000, 70_000];
+  const kept: Uint8Array[] = [];
+  const seen = { giver: [] as string[], keeper: [] as string[] };
+  const givers = new Set<Peer>();
+  const { port, opened } = await scope.serve({
+    handlers: {
+      onMessage(peer, data) {
+        if (typeof data === 'string') return;
+        const gives = givers.has(peer);
+        seen[gives ? 'giver' : 'keeper'].push(digest(data));
+        if (!gives) kept.push(data);
+        else {
+          try {
+            structuredClone(data, { transfer: [data.buffer as ArrayBuffer] });
+          } catch {
+            // The host forbids it, since others' messages lie in that buffer.
+          }
+        }
+      },
+    },
+  });
+  const giver = await scope.raw(port);
+  givers.add(await opened.next('open'));
+  const keeper = await scope.raw(port);
+  const expected: string[] = [];
+  for (const rounds of [1, 8]) {
+    for (const size of sizes) {
+      const messages = Array.from({ length: rounds }, (_, at) => pattern(size, size + at));
+      const count = expected.push(...messages.map(digest));
+      for (const raw of [keeper, giver]) raw.write(Buffer.concat(messages.map((message) => raw.frame(Opcode.Binary, message))));
+      await until(() => seen.giver.length >= count && seen.keeper.length >= count, `${count} messages, the last of ${size} bytes`);
+    }
+  }
+  const wrong = (got: readonly string[]): number => expected.filter((hash, at) => got[at] !== hash).length;
+  equal(wrong(seen.giver), 0, 'messages that were changed before they were given away');
+  equal(wrong(seen.keeper), 0, 'messages that were changed before they came to who keeps them');
+  equal(wrong(kept.map(digest)), 0, 'messages that were changed while they were kept');
+}
+
 export function echoCases(adapter: AdapterUnderTest): ContractCase[] {
   const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, `echo: ${name}`, body);
   return [
@@ -219,5 +261,6 @@ export function echoCases(adapter: AdapterUnderTest): ContractCase[] {
     named('frames behind the request head', gluedToTheHead),
     named('frames behind the response head', gluedToTheResponse),
     named('pause and resume around every message', pausing),
+    named('buffers of messages that are transferred', transferring),
   ];
 }

@@ -3,7 +3,9 @@
  * (RFC 6455 sections 5.3 and 5.6). One object serves all connections with the same kernels.
  *
  * Input is written to only if it is ours. What is returned never shows memory of which it is less than half, so a kept message cannot pin
- * a large chunk of input.
+ * a large chunk of input, but for short messages, which share up to 16 KiB.
+ *
+ * Beware: the application may transfer the buffer of any message, and all that lies in it is gone then. What is still to be read never does.
  */
 import { applyMask, copyMasked } from './mask.ts';
 import type { Allocate } from './memory.ts';
@@ -36,6 +38,9 @@ export class Content {
   readonly #copy: Kernels['copyMasked'];
   readonly isUtf8: Kernels['isUtf8'];
   readonly allocate: Allocate;
+  readonly #markShared: Kernels['markShared'];
+  /** As `allocate`, for what several connections share. */
+  readonly #allocateShared: Allocate;
   readonly scanner: FrameScanner | null;
   /** Buffers of which a message shows a part: they may come back, as a part of somebody's input may not. */
   readonly #cut: WeakSet<ArrayBufferLike> = new WeakSet();
@@ -48,7 +53,11 @@ export class Content {
     this.#mask = kernels?.applyMask;
     this.#copy = kernels?.copyMasked;
     this.isUtf8 = kernels?.isUtf8;
-    this.allocate = kernels?.allocate ?? zeroed;
+    const allocate = kernels?.allocate ?? zeroed;
+    const markShared = kernels?.markShared;
+    this.allocate = allocate;
+    this.#markShared = markShared;
+    this.#allocateShared = markShared === undefined ? allocate : marking(allocate, markShared);
     this.scanner = kernels?.scanner ?? null;
   }
   isMadeOf(kernels: Kernels | undefined): boolean {
@@ -57,6 +66,7 @@ export class Content {
     return (
       text &&
       this.scanner === (kernels?.scanner ?? null) &&
+      this.#markShared === kernels?.markShared &&
       this.#mask === kernels?.applyMask &&
       this.#copy === kernels?.copyMasked &&
       this.allocate === (kernels?.allocate ?? zeroed)
@@ -122,13 +132,13 @@ export class Content {
       copyMasked(bytes, start, end, memory, 0, key, 0);
       return memory;
     }
-    if (own && size >= IN_PLACE_FROM && size * 2 >= bytes.buffer.byteLength) {
+    if (own && size >= IN_PLACE_FROM && fills(bytes, start, end)) {
       this.unmask(bytes, start, end, key, 0);
       return new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
     }
-    const cut = copyToSlab(bytes, start, end, key, this.allocate);
+    const cut = copyToSlab(bytes, start, end, key, this.#allocateShared);
     if (cut !== null) return cut;
-    const memory = size <= FROM_SLAB ? cutFromSlab(size, this.allocate) : this.memory(size);
+    const memory = size <= FROM_SLAB ? cutFromSlab(size, this.#allocateShared) : this.memory(size);
     this.copy(bytes, start, end, memory, 0, key, 0);
     return memory;
   }
@@ -150,6 +160,22 @@ export class Content {
     if (data.byteOffset !== 0 || data.length * 2 < size || size < IN_PLACE_FROM || size > MOST_SPARE) return;
     if (this.#spare === null || this.#spare.length < size) this.#spare = new Uint8Array(data.buffer);
   }
+}
+
+const marking =
+  (allocate: Allocate, markShared: (buffer: ArrayBuffer) => void): Allocate =>
+  (size) => {
+    const memory = allocate(size);
+    markShared(memory.buffer);
+    return memory;
+  };
+
+/**
+ * May a range of input that is ours be shown as it stands? Not where it would keep more than its size alive besides, and not where unread input
+ * stands behind it, which would be gone if the application transferred the buffer.
+ */
+export function fills(bytes: Uint8Array, start: number, end: number): boolean {
+  return end === bytes.length && (end - start) * 2 >= bytes.buffer.byteLength;
 }
 
 /** Memory that waits for the next message is bounded. */

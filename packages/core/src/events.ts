@@ -50,7 +50,10 @@ export interface EndInfo {
 export interface ConnectionSink {
   /** Delivery 'message'. */
   onText?(text: string): void;
-  /** Delivery 'message'. Yours to keep. Hand it back with `recycleInput()` when done, and its memory is reused. */
+  /**
+   * Delivery 'message'. Yours to keep. Hand it back with `recycleInput()` when done, and its memory is reused. Its `buffer` may hold other
+   * messages too, up to 2048 bytes those of other connections: copy what you transfer (`data.slice().buffer`).
+   */
   onBinary?(data: Uint8Array): void;
   /** Delivery 'chunk' and 'span'. */
   onMessageStart?(kind: MessageKind): void;

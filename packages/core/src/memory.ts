@@ -31,15 +31,16 @@ const WORDS_UP_TO = 384;
 export type Allocate = (size: number) => Uint8Array<ArrayBuffer>;
 export const zeroed: Allocate = (size) => new Uint8Array(size);
 
-let slabBuffer = new ArrayBuffer(SLAB);
-let slab = new Uint8Array(slabBuffer);
+let slab = new Uint8Array(0);
+let slabBuffer = slab.buffer;
 let slabWords = new Int32Array(slabBuffer);
 let slabUsed = 0;
 
 function cut(size: number, alignment: number, allocate: Allocate): number {
   // A slab begins at a word, so from here on both ends of a copy may be at the same distance from one.
   let at = ((slabUsed + 3) & ~3) + alignment;
-  if (at + size > SLAB) {
+  // The length is none as well when the application has transferred the buffer of a message: the next one must not feel it.
+  if (at + size > slab.length) {
     slab = allocate(SLAB);
     slabBuffer = slab.buffer;
     slabWords = new Int32Array(slabBuffer);

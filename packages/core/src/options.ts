@@ -77,6 +77,11 @@ export interface Kernels {
    * the slabs that those of 65 to 2048 bytes are cut from. What it returns for up to 64 bytes may be a cut of something larger itself.
    */
   readonly allocate?: (size: number) => Uint8Array<ArrayBuffer>;
+  /**
+   * Told of each buffer of which messages of several connections will be cut, so that a host can forbid to transfer it
+   * (`markAsUntransferable` of `node:worker_threads`): with it, messages that others hold would lose their bytes.
+   */
+  readonly markShared?: (buffer: ArrayBuffer) => void;
   /** Finds and unmasks short messages many at a time; without it they are found one by one. */
   readonly scanner?: FrameScanner;
   /** As `copyMasked` in `@ferrywire/core/frame`. */
@@ -112,8 +117,8 @@ export interface ConnectionOptions extends Partial<Negotiated> {
   /**
    * - `shared` (default): may be kept by reference until parsed, never written; do not change it afterwards
    * - `reused`: you will overwrite the buffer after the call: what must be kept is copied
-   * - `transferred`: yours no more: may be unmasked in place and shown in events without a copy (a message smaller than half its chunk is
-   *   copied, so that a kept message never pins a large chunk)
+   * - `transferred`: yours no more: may be unmasked in place and shown in events without a copy (a message smaller than half its chunk,
+   *   or with unread input behind it, is copied: a kept message pins no large chunk, a transferred one takes nothing unread with it)
    */
   readonly input?: 'shared' | 'reused' | 'transferred';
   /** Present = push mode: events go here during `receiveData`. Absent = pull mode: use `events()`. */

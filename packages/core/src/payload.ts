@@ -6,7 +6,7 @@
  * is lost or told twice. Text is checked as it comes; what precedes the bad byte is delivered, then the connection fails.
  */
 import type { MessageKind } from './common.ts';
-import type { Content } from './content.ts';
+import { type Content, fills } from './content.ts';
 import { giveScratch, SCRATCH_SIZE, takeScratch } from './memory.ts';
 import { InboundMessage } from './message.ts';
 import type { DecoderHost } from './message-decoder.ts';
@@ -211,7 +211,7 @@ export abstract class PayloadReader implements DecoderHost {
   ): Violation | null {
     const { assembly, check } = message;
     message.size += end - start;
-    if (own && end - start >= REFERENCE_FROM && (end - start) * 2 >= bytes.buffer.byteLength) {
+    if (own && end - start >= REFERENCE_FROM && fills(bytes, start, end)) {
       this.content.unmask(bytes, start, end, key, phase);
       if (check !== null && check.push(bytes, start, end) !== -1) return violations.WS_INVALID_UTF8;
       assembly.adopt(bytes, start, end);

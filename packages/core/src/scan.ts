@@ -65,7 +65,8 @@ export function scanFrames(
       } else if (slicesFrom !== null) receiver.plainBinary(copy.slice(from, to));
       else if (to - from <= ON_HEAP) receiver.wholeBinary(copy, from, to, 0, false);
       else {
-        shared ??= receiver.content.window(copy, frames[count * 3 - 2] as number);
+        // Again, if a callback has transferred it.
+        if (shared === null || shared.byteLength === 0) shared = receiver.content.window(copy, frames[count * 3 - 2] as number);
         receiver.plainBinary(new Uint8Array(shared, from, to - from));
       }
       if (receiver.stop) break;

@@ -59,6 +59,8 @@ describe('connections that differ in one kernel', () => {
         note('allocate');
         return new Uint8Array(size);
       },
+      // Asked too seldom for this: `receive-transferred.test.ts`.
+      markShared() {},
       scanner: {
         ...scanner,
         scan(...values) {

@@ -63,7 +63,10 @@ export interface PeerHandlers {
   onRequest?(pending: PendingRequest): void;
   onOpen?(peer: Peer, opening: Opening): void;
   onText?(peer: Peer, text: string): void;
-  /** `data` is yours to keep; `peer.connection.recycleInput(data)` gives its memory back. */
+  /**
+   * `data` is yours to keep; `peer.connection.recycleInput(data)` gives its memory back. Its `buffer` may hold other messages too: copy what
+   * you transfer to a worker (`data.slice().buffer`). Memory with messages of other connections refuses to be transferred, save in browsers.
+   */
   onBinary?(peer: Peer, data: Uint8Array): void;
   /** Both kinds; each is called only where the specific handler is missing. */
   onMessage?(peer: Peer, data: string | Uint8Array): void;

@@ -76,14 +76,16 @@ const TINY = 64;
 const SLAB = 8192;
 
 /** Memory for runtimes that make a buffer of its own for the smallest array too: on Deno 16 bytes cost 1 to 2 us, a cut of a slab 0.1. */
-export function cutKernel(): Required<Pick<Kernels, 'allocate'>> {
-  let slab = new ArrayBuffer(SLAB);
+export function cutKernel(markShared: (buffer: ArrayBuffer) => void): Required<Pick<Kernels, 'allocate'>> {
+  let slab = new ArrayBuffer(0);
   let used = 0;
   return {
     allocate(size) {
       if (size > TINY) return new Uint8Array(size);
-      if (used + size > SLAB) {
+      // None of it is left, too, when the application has transferred it all the same.
+      if (used + size > slab.byteLength) {
         slab = new ArrayBuffer(SLAB);
+        markShared(slab);
         used = 0;
       }
       const bytes = new Uint8Array(slab, used, size);

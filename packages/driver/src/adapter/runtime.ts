@@ -16,9 +16,20 @@ export interface TimersModule {
   setImmediate(callback: (entry: Entry) => void, entry: Entry): unknown;
 }
 
+/** What is used of the module `node:worker_threads`. */
+export interface ThreadsModule {
+  markAsUntransferable(object: object): void;
+}
+
 /** The timer never keeps the process alive: the sockets do, as long as they are not unref'd. */
-export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: KernelChoice): Runtime & { readonly timers: SharedTimers } {
+export function runtimeOf(
+  buffer: BufferModule,
+  timers: TimersModule,
+  threads: ThreadsModule,
+  choice: KernelChoice,
+): Runtime & { readonly timers: SharedTimers } {
   const clock: Clock = now;
+  const markShared = (memory: ArrayBuffer): void => threads.markAsUntransferable(memory);
   return {
     clock,
     timers: new SharedTimers(clock, {
@@ -29,7 +40,8 @@ export function runtimeOf(buffer: BufferModule, timers: TimersModule, choice: Ke
     kernels: {
       ...textKernels(buffer, choice),
       ...(choice.javaScriptCore === true ? scanKernel(48) : { ...maskKernels(), ...scanKernel(null) }),
-      ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel() : {}),
+      ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel(markShared) : {}),
+      markShared,
     },
   };
 }
