@@ -25,6 +25,7 @@ import { InboundPipeline, OutboundPipeline } from './pipeline.ts';
 import type { PreparedMessage } from './prepared.ts';
 import { preparedOf } from './prepared.ts';
 import { Receiver } from './receiver.ts';
+import { takeUnread } from './scan.ts';
 import type { Settings } from './settings.ts';
 import { settingsOf } from './settings.ts';
 import { meaning } from './state.ts';
@@ -185,14 +186,16 @@ export class Connection implements Protocol {
   /** One piece of input. What is left of it, because the application paused or threw, is held. */
   #parse(bytes: Uint8Array, own: boolean, held: boolean): void {
     const receiver = this.#receiver;
+    const size = bytes.length;
     this.#flags |= BUSY;
     try {
-      receiver.run(bytes, 0, bytes.length, own);
+      receiver.run(bytes, 0, size, own);
     } finally {
       this.#flags &= ~BUSY;
       const rest = receiver.position;
-      if (rest < bytes.length && this.#life.parses) {
-        const unread = new Uint8Array(bytes.buffer, bytes.byteOffset + rest, bytes.length - rest);
+      const aside = rest < size ? takeUnread() : null;
+      if (rest < size && this.#life.parses) {
+        const unread = aside ?? new Uint8Array(bytes.buffer, bytes.byteOffset + rest, size - rest);
         if (held) this.#held?.unshift(unread, own);
         else this.#hold(unread);
       }

@@ -3,7 +3,7 @@
  * (RFC 6455 sections 5.3 and 5.6). One object serves all connections with the same kernels.
  *
  * Input is written to only if it is ours. What is returned never shows memory of which it is less than half, so a kept message cannot pin
- * a large chunk of input, but for short messages, which share up to 16 KiB.
+ * a large chunk of input, but for short messages, which share up to 16 KiB (`memory.ts`) or a small chunk (`scan.ts`).
  *
  * Beware: the application may transfer the buffer of any message, and all that lies in it is gone then. What is still to be read never does.
  */

@@ -56,6 +56,8 @@ export interface FrameScanner {
    * is. On JavaScriptCore a view costs more than looking for a frame and copying it.
    */
   readonly slicesFrom: number | null;
+  /** Up to so many bytes it is the cheapest way even where the messages could be shown in the input. Of use only with `slicesFrom`. */
+  readonly slicesUpTo: number;
   /**
    * Copies `bytes[start, end)`, at most 16384 bytes, or all of `bytes` if it is no longer than `this.bytes`, and returns with how many frames
    * it begins that are whole, unfragmented messages (RFC 6455 section 5.2) without reserved bits, masked, with the shortest form of length
@@ -118,7 +120,8 @@ export interface ConnectionOptions extends Partial<Negotiated> {
    * - `shared` (default): may be kept by reference until parsed, never written; do not change it afterwards
    * - `reused`: you will overwrite the buffer after the call: what must be kept is copied
    * - `transferred`: yours no more: may be unmasked in place and shown in events without a copy (a message smaller than half its chunk,
-   *   or with unread input behind it, is copied: a kept message pins no large chunk, a transferred one takes nothing unread with it)
+   *   or with unread input behind it, is copied: a kept message pins no large chunk, a transferred one takes nothing unread with it; with
+   *   a kernel whose `slicesFrom` is set, short messages may show a chunk of up to 32 KiB that has nothing else in it)
    */
   readonly input?: 'shared' | 'reused' | 'transferred';
   /** Present = push mode: events go here during `receiveData`. Absent = pull mode: use `events()`. */

@@ -124,7 +124,7 @@ export class Receiver extends PayloadReader {
       const to = from + size;
       if (to > end || size > max) return;
       if (scanner !== null && isWorthScanning(scanner, size, at, to, end)) {
-        if (!scanFrames(scanner, this, bytes, end, max)) this.fail(violations.WS_INVALID_UTF8);
+        if (!scanFrames(scanner, this, bytes, end, max, own)) this.fail(violations.WS_INVALID_UTF8);
         if (this.stop) return;
         if (this.position > at) {
           at = this.position;

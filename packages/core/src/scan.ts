@@ -1,12 +1,15 @@
 /**
  * Short messages, many at a time (RFC 6455 sections 5.2 and 5.3): a kernel copies a window of the input into memory of its own, finds the frames
- * that lie whole in it and unmasks them, all in one call. The binary messages of a window share one copy of it, or are slices of it where those
- * are cheaper.
+ * that lie whole in it and unmasks them, all in one call. The binary messages of a window share memory: the input itself if it is ours and there is
+ * nothing else in it (bench: `echo --runtime bun`, 1 KiB: new memory for messages costs more than all else that is done for them), or a copy of the
+ * window. Or they are slices of it where those are cheaper.
  *
  * The receiver's loop over single frames finds the same and is the oracle of the tests. A kernel judges nothing: it stops before whatever
  * is not of the commonest kind (bench: `parse`, 125 B and 1 KiB). Beware: its memory is overwritten by the next call, and a callback may
  * feed another connection, whose frames are then found one by one.
  */
+import { fills } from './content.ts';
+import { applyMask } from './mask.ts';
 import { FROM_SLAB, ON_HEAP, SLAB } from './memory.ts';
 import type { FrameScanner } from './options.ts';
 import type { PayloadReader } from './payload.ts';
@@ -37,6 +40,25 @@ interface Progress {
   readonly stop: boolean;
 }
 
+let unread: Uint8Array | null = null;
+/** What the last window had left of input that its messages stand in, if the receiver was stopped: they may go away, and it with them. */
+export function takeUnread(): Uint8Array | null {
+  const left = unread;
+  unread = null;
+  return left;
+}
+
+/** `window[at, size)` as it came: what the kernel has unmasked, masked again. `frames[from, to)` are the entries of what lies there. */
+function asItCame({ bytes: window, frames }: FrameScanner, at: number, size: number, from: number, to: number): Uint8Array {
+  const came = window.slice(at, size);
+  for (let entry = from; entry < to; entry += 3) {
+    const start = (frames[entry] as number) - at;
+    const key = new DataView(came.buffer).getUint32(start - 4);
+    applyMask(came, start, (frames[entry + 1] as number) - at, key, 0);
+  }
+  return came;
+}
+
 /** Delivers the messages of one window, from `receiver.position` on. False: the last one is text that is not UTF-8. */
 export function scanFrames(
   scanner: FrameScanner,
@@ -44,35 +66,55 @@ export function scanFrames(
   bytes: Uint8Array,
   end: number,
   maxSize: number,
+  own: boolean,
 ): boolean {
   const start = receiver.position;
   const most = maxSize < FROM_SLAB ? maxSize : FROM_SLAB;
   const whole = start === 0 && end === bytes.length && end <= scanner.bytes.length;
   busy = true;
+  const { frames, bytes: copy, slicesFrom, slicesUpTo } = scanner;
+  let entries = 0;
+  let at = 0;
+  let inPlace = false;
   try {
-    const count = scanner.scan(bytes, start, whole || end - start < WINDOW ? end : start + WINDOW, most);
-    const { frames, bytes: copy, slicesFrom } = scanner;
-    let shared: ArrayBuffer | null = null;
-    for (let at = 0; at < count * 3; at += 3) {
-      // Written by the kernel.
+    entries = 3 * scanner.scan(bytes, start, whole || end - start < WINDOW ? end : start + WINDOW, most);
+    // Written by the kernel.
+    const size = entries === 0 ? 0 : (frames[entries - 2] as number);
+    const lends = own && slicesFrom !== null && entries >= 3 * LEAST_FRAMES && whole && size === end && fills(bytes, 0, end);
+    let shared: ArrayBufferLike | null = null;
+    let offset = 0;
+    for (; at < entries; at += 3) {
       const from = frames[at] as number;
       const to = frames[at + 1] as number;
       const flags = frames[at + 2] as number;
       receiver.frames++;
       receiver.position = start + to;
       if ((flags & BINARY) === 0) {
-        if (!receiver.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) return false;
-      } else if (slicesFrom !== null) receiver.plainBinary(copy.slice(from, to));
+        if (!receiver.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) {
+          // Nothing behind it is read.
+          at = entries;
+          return false;
+        }
+      } else if (slicesFrom !== null && (!lends || to - from <= slicesUpTo)) receiver.plainBinary(copy.slice(from, to));
       else if (to - from <= ON_HEAP) receiver.wholeBinary(copy, from, to, 0, false);
       else {
-        // Again, if a callback has transferred it.
-        if (shared === null || shared.byteLength === 0) shared = receiver.content.window(copy, frames[count * 3 - 2] as number);
-        receiver.plainBinary(new Uint8Array(shared, from, to - from));
+        if (shared === null && lends) {
+          inPlace = true;
+          bytes.set(size === copy.length ? copy : copy.subarray(0, size));
+          shared = bytes.buffer;
+          offset = bytes.byteOffset;
+        } else if (shared === null || shared.byteLength === 0) {
+          // For the second time, if a callback has transferred the first.
+          shared = receiver.content.window(copy, size);
+          offset = 0;
+        }
+        receiver.plainBinary(new Uint8Array(shared, offset + from, to - from));
       }
       if (receiver.stop) break;
     }
   } finally {
     busy = false;
+    if (inPlace && at + 3 < entries) unread = asItCame(scanner, frames[at + 1] as number, end, at + 3, entries);
   }
   return true;
 }

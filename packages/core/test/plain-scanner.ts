@@ -10,7 +10,7 @@ export interface CountedScanner extends FrameScanner {
 const WINDOW = 16_384;
 
 /** `room`: for how many bytes; more than a window is for input that is looked at whole. */
-export function plainScanner(room: number = WINDOW, slicesFrom: number | null = null): CountedScanner {
+export function plainScanner(room: number = WINDOW, slicesFrom: number | null = null, slicesUpTo = 512): CountedScanner {
   const bytes = new Uint8Array(room);
   const frames = new Int32Array(3 * Math.ceil(room / 6));
   const header = createFrameHeader();
@@ -18,6 +18,7 @@ export function plainScanner(room: number = WINDOW, slicesFrom: number | null = 
     bytes,
     frames,
     slicesFrom,
+    slicesUpTo,
     calls: 0,
     found: 0,
     scan(input, start, end, maxSize) {

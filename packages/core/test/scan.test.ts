@@ -1,5 +1,5 @@
 /** Short messages that a kernel finds many at a time (RFC 6455 sections 5.2 to 5.6): the same as one by one, whatever callbacks do meanwhile. */
-import type { ConnectionOptions } from '@ferrywire/core';
+import { Connection, type ConnectionOptions } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { concat, type Harness, messagesOf, open, pattern, peerOf, summary, toHex, utf8 } from './connection-helpers.ts';
 import { type CountedScanner, plainScanner } from './plain-scanner.ts';
@@ -264,6 +264,155 @@ describe('where slices are cheapest', () => {
   it('text and binary of every size up to 2100 come as they were sent', () => {
     const wire = many(2101, (size) => concat(peer.binary(pattern(size, size)), peer.text('é'.repeat(size >> 1))));
     both(wire, { input: 'transferred' }, slicing());
+  });
+});
+
+describe('messages shown in the input', () => {
+  const slicing = (room = 32_768): CountedScanner => plainScanner(room, 48);
+  const sizes = [600, 513, 512, 48, 2048, 1000, 700, 900];
+  const datas = sizes.map((size, at) => pattern(size, at));
+  const wire = concat(...datas.map((data) => peer.binary(data)));
+  const ownOf = (options: Partial<ConnectionOptions> = {}): Partial<ConnectionOptions> => ({ input: 'transferred', ...options });
+  /** How many of the messages stand in `chunk`. */
+  const lent = (endpoint: Harness, chunk: Uint8Array): number =>
+    endpoint.of('binary').filter(({ data }) => data.buffer === chunk.buffer).length;
+  function feed(chunk: Uint8Array, options: Partial<ConnectionOptions> = ownOf(), scanner = slicing()): Harness {
+    const endpoint = server(scanner, options);
+    endpoint.connection.receiveData(chunk);
+    return endpoint;
+  }
+
+  it('are those of more than 512 bytes of a chunk that is ours and has nothing else in it', () => {
+    const chunk = Uint8Array.from(wire);
+    const endpoint = feed(chunk);
+    expect(endpoint.of('binary').map(({ data }) => data)).toEqual(datas);
+    expect(endpoint.of('binary').map(({ data }) => data.buffer === chunk.buffer)).toEqual(sizes.map((size) => size > 512));
+    expect(endpoint.of('binary').every(({ data }) => data.constructor === Uint8Array)).toBe(true);
+  });
+  it('are none where the chunk is not ours, ends within a frame, is a small part of its memory, or has less than four frames', () => {
+    for (const input of ['shared', 'reused'] as const) {
+      const chunk = Uint8Array.from(wire);
+      expect(lent(feed(chunk, { input }), chunk)).toBe(0);
+      expect(chunk).toEqual(wire);
+    }
+    const cut = concat(wire, peer.binary(pattern(600)).subarray(0, 300));
+    expect(lent(feed(cut), cut)).toBe(0);
+    const part = new Uint8Array(2 * wire.length + 1);
+    part.set(wire, wire.length);
+    expect(lent(feed(part.subarray(wire.length, 2 * wire.length)), part)).toBe(0);
+    const three = concat(...datas.slice(4, 7).map((data) => peer.binary(data)));
+    expect(lent(feed(three), three)).toBe(0);
+    const four = concat(...datas.slice(4).map((data) => peer.binary(data)));
+    expect(lent(feed(four), four)).toBe(4);
+  });
+  it('may be half of its memory, at any place in it, and fill the kernel’s', () => {
+    const half = new Uint8Array(2 * wire.length).fill(0xaa);
+    half.set(wire, wire.length - 3);
+    const endpoint = feed(half.subarray(wire.length - 3, 2 * wire.length - 3));
+    expect(lent(endpoint, half)).toBe(6);
+    expect(endpoint.of('binary').map(({ data }) => data)).toEqual(datas);
+    expect(half.subarray(0, wire.length - 3).every((byte) => byte === 0xaa)).toBe(true);
+    expect(half.subarray(-3).every((byte) => byte === 0xaa)).toBe(true);
+    const full = Uint8Array.from(wire);
+    const exactly = feed(full, ownOf(), slicing(wire.length));
+    expect(lent(exactly, full)).toBe(6);
+    expect(exactly.of('binary').map(({ data }) => data)).toEqual(datas);
+  });
+
+  const mixed = concat(
+    peer.binary(pattern(900)),
+    peer.text('é'.repeat(400)),
+    peer.binary(pattern(600, 1)),
+    peer.frame({ opcode: 2, payload: pattern(700, 2), maskKey: 0 }),
+    peer.text('x'.repeat(700)),
+    peer.binary(pattern(60, 3)),
+    peer.binary(pattern(1500, 4)),
+  );
+  const expected = ((): unknown => {
+    const oracle = open({ role: 'server' });
+    oracle.receive(mixed);
+    return summary(oracle.seen);
+  })();
+  it.each([0, 1, 2, 3, 4, 5, 6])(
+    'pausing or throwing in message %i leaves the rest as it came, whatever is transferred meanwhile',
+    (stop) => {
+      for (const way of ['pause', 'throw'] as const) {
+        for (const gives of ['nothing', 'at once', 'later'] as const) {
+          let count = -1;
+          const texts: unknown[] = [];
+          const given: Uint8Array[] = [];
+          const give = (data: Uint8Array): void => {
+            // Those that stand in the same buffer have gone with the first.
+            if (data.length > 0) structuredClone(data, { transfer: [data.buffer as ArrayBuffer] });
+          };
+          const told = (data: string | Uint8Array): void => {
+            count++;
+            texts.push(typeof data === 'string' ? data : toHex(data));
+            if (typeof data !== 'string') given.push(data);
+            if (count !== stop) return;
+            if (gives === 'at once') given.forEach(give);
+            if (way === 'throw') throw new Error('stop');
+            connection.pause();
+          };
+          const connection: Connection = new Connection({
+            role: 'server',
+            clock: () => 0,
+            input: 'transferred',
+            kernels: { scanner: slicing() },
+            sink: { onBinary: told, onText: told },
+          });
+          const chunk = Uint8Array.from(mixed);
+          if (way === 'throw') expect(() => connection.receiveData(chunk)).toThrow('stop');
+          else connection.receiveData(chunk);
+          expect(count).toBe(stop);
+          if (gives === 'later') given.forEach(give);
+          connection.resume();
+          const oracle: unknown[] = [];
+          const plain = new Connection({
+            role: 'server',
+            clock: () => 0,
+            sink: { onBinary: (data) => void oracle.push(toHex(data)), onText: (text) => void oracle.push(text) },
+          });
+          plain.receiveData(mixed);
+          expect(texts).toEqual(oracle);
+          expect(connection.state).toBe('open');
+        }
+      }
+    },
+  );
+  it('are the same as one by one', () => {
+    const endpoint = feed(Uint8Array.from(mixed));
+    expect(summary(endpoint.seen)).toEqual(expected);
+  });
+  /** Another connection, paused after each message, gets its own and no more. */
+  function expectAnotherIntact(): void {
+    const scanner = slicing();
+    const other: Harness = open({
+      role: 'server',
+      input: 'transferred',
+      kernels: { scanner },
+      hooks: { onBinary: () => other.connection.pause() },
+    });
+    other.connection.receiveData(Uint8Array.from(wire));
+    for (let turn = 0; turn < datas.length; turn++) other.connection.resume();
+    expect(other.of('binary').map(({ data }) => data)).toEqual(datas);
+  }
+  it('end where text is not UTF-8, and what is left goes to nobody', () => {
+    const bad = concat(peer.binary(pattern(900)), peer.text(Uint8Array.of(0xff)), peer.binary(pattern(600)), peer.binary(pattern(700)));
+    const { scanner } = both(bad, { input: 'transferred' }, slicing());
+    expect(scanner.found).toBe(4);
+    expectAnotherIntact();
+  });
+  it('are over when the application aborts, and what is left goes to nobody', () => {
+    const endpoint: Harness = open({
+      role: 'server',
+      input: 'transferred',
+      kernels: { scanner: slicing() },
+      hooks: { onBinary: () => endpoint.connection.abort() },
+    });
+    endpoint.connection.receiveData(Uint8Array.from(wire));
+    expect(endpoint.of('binary')).toHaveLength(1);
+    expectAnotherIntact();
   });
 });
 
