@@ -80,7 +80,8 @@ export function scanFrames(
     entries = 3 * scanner.scan(bytes, start, whole || end - start < WINDOW ? end : start + WINDOW, most);
     // Written by the kernel.
     const size = entries === 0 ? 0 : (frames[entries - 2] as number);
-    const lends = own && slicesFrom !== null && entries >= 3 * LEAST_FRAMES && whole && size === end && fills(bytes, 0, end);
+    // Found out when it is needed: JavaScriptCore makes a buffer for an array when it is asked for (bench: `echo --runtime bun`, 125 B).
+    let lends: boolean | null = null;
     let shared: ArrayBufferLike | null = null;
     let offset = 0;
     for (; at < entries; at += 3) {
@@ -89,16 +90,18 @@ export function scanFrames(
       const flags = frames[at + 2] as number;
       receiver.frames++;
       receiver.position = start + to;
+      const isLong = slicesFrom !== null && to - from > slicesUpTo;
+      if (isLong && lends === null) lends = own && whole && entries >= 3 * LEAST_FRAMES && size === end && fills(bytes, 0, end);
       if ((flags & BINARY) === 0) {
         if (!receiver.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) {
           // Nothing behind it is read.
           at = entries;
           return false;
         }
-      } else if (slicesFrom !== null && (!lends || to - from <= slicesUpTo)) receiver.plainBinary(copy.slice(from, to));
+      } else if (slicesFrom !== null && (!isLong || lends === false)) receiver.plainBinary(copy.slice(from, to));
       else if (to - from <= ON_HEAP) receiver.wholeBinary(copy, from, to, 0, false);
       else {
-        if (shared === null && lends) {
+        if (shared === null && lends === true) {
           inPlace = true;
           bytes.set(size === copy.length ? copy : copy.subarray(0, size));
           shared = bytes.buffer;
