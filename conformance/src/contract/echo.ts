@@ -239,6 +239,22 @@ async function transferring(scope: Scope): Promise<void> {
   equal(wrong(kept.map(digest)), 0, 'messages that were changed while they were kept');
 }
 
+/** An application that sends a message and gives its buffer away before it could be written: that connection ends, and no other. */
+async function transferredTooEarly(scope: Scope): Promise<void> {
+  const { url, opened } = await scope.serve();
+  const lost = await scope.connect(url);
+  const server = await opened.next('open');
+  const other = await scope.connect(url);
+  const data = pattern(100_000, 1);
+  ok(server.send(data), 'send said that the connection is not open');
+  structuredClone(data, { transfer: [data.buffer as ArrayBuffer] });
+  const end = await lost.ends.next('the end');
+  equal([end.clean, end.code], [false, 1006], 'the end');
+  equal(lost.messages.count, 0, 'messages');
+  ok(other.peer.send('still there'), 'the other connection is not open');
+  equal(await other.messages.next('the echo'), 'still there', 'the echo');
+}
+
 export function echoCases(adapter: AdapterUnderTest): ContractCase[] {
   const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, `echo: ${name}`, body);
   return [
@@ -262,5 +278,6 @@ export function echoCases(adapter: AdapterUnderTest): ContractCase[] {
     named('frames behind the response head', gluedToTheResponse),
     named('pause and resume around every message', pausing),
     named('buffers of messages that are transferred', transferring),
+    named('a buffer that is transferred before it was written', transferredTooEarly),
   ];
 }

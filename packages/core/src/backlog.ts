@@ -31,12 +31,16 @@ const MOST_AT_ONCE = Math.floor(SCRATCH_SIZE / 3);
 export interface BacklogHost {
   /** The close frame's turn has come. */
   closeNow(payload: Uint8Array): void;
+  /** Payload that waits by reference has gone with its buffer. */
+  lost(): void;
 }
 
 /** A frame to be made: a close frame, or a data frame through the transforms. */
 interface Job {
   readonly first: number;
   readonly payload: Uint8Array;
+  /** Of the payload, in bytes: what waits by reference may lose its buffer. */
+  readonly size: number;
   readonly kind: MessageKind;
   readonly compress: boolean | undefined;
   /** May `payload` be masked in place? */
@@ -99,12 +103,12 @@ export class Backlog {
     if (this.#jobs === null && this.#budget > 0 && content.length <= MOST_AT_ONCE) return this.#atOnce(first, kind, content, wish);
     const text = typeof content === 'string';
     const payload = text ? encodeUtf8(content) : content;
-    this.submit({ first, payload, kind, compress: wish.compress, own: text || wish.transfer, prepared: null });
+    this.submit({ first, payload, size: payload.length, kind, compress: wish.compress, own: text || wish.transfer, prepared: null });
     return payload.length;
   }
   /** The close frame, behind what waits. */
   close(payload: Uint8Array): void {
-    this.submit({ first: CLOSE, payload, kind: 'binary', compress: undefined, own: true, prepared: null });
+    this.submit({ first: CLOSE, payload, size: payload.length, kind: 'binary', compress: undefined, own: true, prepared: null });
   }
 
   /** What is small is mostly done in one step, from scratch to scratch (bench: `deflate`, 100 B). What is not becomes a job that has begun. */
@@ -119,7 +123,7 @@ export class Backlog {
     if (this.#rsv === 0) {
       if (text === null) this.#writer.bytes(first, input, wish.transfer);
       else this.#writer.bytes(first, lasting(input), true);
-    } else this.#oneStep({ first, payload: input, kind, compress: wish.compress, own: true, prepared: null }, fin);
+    } else this.#oneStep({ first, payload: input, size, kind, compress: wish.compress, own: true, prepared: null }, fin);
     if (text !== null) giveScratch(text);
     return size;
   }
@@ -159,7 +163,7 @@ export class Backlog {
       before !== null && !job.own && job.payload.length < ROOM ? { ...job, payload: new Uint8Array(job.payload), own: true } : job;
     if (before === null) this.#jobs = [kept];
     else before.push(kept);
-    this.bytes += job.payload.length;
+    this.bytes += job.size;
     if (before !== null) return;
     if (this.#budget === TURN) this.#pipeline.time.start(true);
     this.#work();
@@ -185,7 +189,7 @@ export class Backlog {
         // A transform may be ready before it has said 'pending'.
         if (!this.#run(job) && !this.#woken) break;
         if (this.#gather !== null || this.#jobs === null) continue;
-        this.bytes -= job.payload.length;
+        this.bytes -= job.size;
         if (this.#jobs.length === 1) this.#jobs = null;
         else this.#jobs.shift();
       }
@@ -196,6 +200,10 @@ export class Backlog {
 
   /** False: the job is not done. */
   #run(job: Job): boolean {
+    if (job.payload.length !== job.size) {
+      this.#host.lost();
+      return false;
+    }
     if (job.first === CLOSE) {
       this.#host.closeNow(job.payload);
       return true;

@@ -261,11 +261,24 @@ export class Connection implements Protocol {
   /** Bytes to write, in order. Empties the queue. The memory stays ours until it was written. */
   takeOutput(): Uint8Array[] {
     const chunks = this.#life.sender.take();
+    let size = 0;
     // Not `for of`, which costs more on JavaScriptCore than all else here (bench: `echo --runtime bun`, 16 B unbatched).
-    for (let i = 0; i < chunks.length; i++) this.#bytesOut += (chunks[i] as Uint8Array).length;
+    for (let i = 0; i < chunks.length; i++) {
+      const { length } = chunks[i] as Uint8Array;
+      if (length === 0) return this.#lost(chunks);
+      size += length;
+    }
+    this.#bytesOut += size;
     this.#life.onTaken();
     this.#life.sync();
     return chunks;
+  }
+  /** No chunk was empty when it was queued. */
+  #lost(chunks: readonly Uint8Array[]): Uint8Array[] {
+    for (const chunk of chunks) recycle(chunk);
+    this.#life.lost();
+    this.#after();
+    return [];
   }
   /** The transport has taken `chunk` synchronously: its memory may be written again. Ignores memory of the application. Optional. */
   recycleOutput(chunk: Uint8Array): void {
@@ -402,7 +415,10 @@ export class Connection implements Protocol {
     checkData(data, 'data');
     return this.#send('text', data, options);
   }
-  /** Queues a binary message. Payloads of 16 KiB and more are held by reference: do not change them before they are written. */
+  /**
+   * Queues a binary message. Payloads of 16 KiB and more are held by reference: do not change them before they are written. One whose buffer
+   * is transferred before it was taken ends the connection (`WS_ABORTED`).
+   */
   sendBinary(data: Uint8Array, options?: SendOptions): boolean {
     checkBytes(data, 'data');
     return this.#send('binary', data, options);

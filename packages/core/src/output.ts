@@ -82,7 +82,7 @@ export abstract class OutputQueue {
     (this.#slab as Slab).used += count;
     this.size += count;
   }
-  /** Queues a chunk by reference. Never empty. */
+  /** Queues a chunk by reference. Never empty: one that is found so has lost its buffer. */
   protected append(chunk: Uint8Array): void {
     this.cut();
     this.#chunks ??= [];
@@ -113,6 +113,10 @@ export abstract class OutputQueue {
     this.#slab = null;
   }
 
+  /** Does more wait than the bytes of one slab: perhaps memory of the application? */
+  get borrows(): boolean {
+    return this.#chunks !== null;
+  }
   take(): Uint8Array[] {
     this.seal();
     const chunks = this.#chunks ?? [];

@@ -30,6 +30,8 @@ export const PING_QUEUED = 2;
 export interface SenderHost {
   /** A `MessageWriter` has queued something. */
   onSent(): void;
+  /** What was accepted can't be sent any more. */
+  lost(): void;
 }
 
 /** A message that is sent in fragments, from its first frame or its writer on. */
@@ -79,9 +81,9 @@ export class Sender {
   get backlog(): boolean {
     return this.#backlog !== null && !this.#backlog.empty;
   }
-  /** Is nothing to go out but frames of the application? Taking those changes nothing else, and nobody hears of it. */
+  /** Is nothing to go out but frames of the application, in memory of ours? Taking those changes nothing else, and nobody hears of it. */
   get plain(): boolean {
-    return this.#pongs === null && this.queued === 0 && !this.backlog;
+    return this.#pongs === null && this.queued === 0 && !this.#writer.borrows && !this.backlog;
   }
   /** Is work left for the next turn? */
   get waits(): boolean {
@@ -133,6 +135,7 @@ export class Sender {
     backlog.submit({
       first,
       payload: message.payload,
+      size: message.size,
       kind: message.kind,
       compress: undefined,
       own: false,
@@ -242,6 +245,11 @@ export class Sender {
   closeNow(payload: Uint8Array): void {
     this.#writer.bytes(CLOSE, payload, true);
     this.queued |= CLOSE_QUEUED;
+  }
+
+  /** For `Backlog`. */
+  lost(): void {
+    this.#host.lost();
   }
 
   /** Messages that were not made into frames are dropped: after a failure only the close frame goes out, if one stood behind them. */
