@@ -25,7 +25,6 @@ import { InboundPipeline, OutboundPipeline } from './pipeline.ts';
 import type { PreparedMessage } from './prepared.ts';
 import { preparedOf } from './prepared.ts';
 import { Receiver } from './receiver.ts';
-import { takeUnread } from './scan.ts';
 import type { Settings } from './settings.ts';
 import { settingsOf } from './settings.ts';
 import { meaning } from './state.ts';
@@ -193,9 +192,8 @@ export class Connection implements Protocol {
     } finally {
       this.#flags &= ~BUSY;
       const rest = receiver.position;
-      const aside = rest < size ? takeUnread() : null;
       if (rest < size && this.#life.parses) {
-        const unread = aside ?? new Uint8Array(bytes.buffer, bytes.byteOffset + rest, size - rest);
+        const unread = receiver.unread ?? new Uint8Array(bytes.buffer, bytes.byteOffset + rest, size - rest);
         if (held) this.#held?.unshift(unread, own);
         else this.#hold(unread);
       }
@@ -265,7 +263,7 @@ export class Connection implements Protocol {
     // Not `for of`, which costs more on JavaScriptCore than all else here (bench: `echo --runtime bun`, 16 B unbatched).
     for (let i = 0; i < chunks.length; i++) {
       const { length } = chunks[i] as Uint8Array;
-      if (length === 0) return this.#lost(chunks);
+      if (length === 0) return this.#lost();
       size += length;
     }
     this.#bytesOut += size;
@@ -274,8 +272,7 @@ export class Connection implements Protocol {
     return chunks;
   }
   /** No chunk was empty when it was queued. */
-  #lost(chunks: readonly Uint8Array[]): Uint8Array[] {
-    for (const chunk of chunks) recycle(chunk);
+  #lost(): Uint8Array[] {
     this.#life.lost();
     this.#after();
     return [];

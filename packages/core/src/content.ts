@@ -119,10 +119,10 @@ export class Content {
   }
 
   /** A copy of `bytes[0, size)`, for messages to be shown in place. */
-  window(bytes: Uint8Array, size: number): ArrayBuffer {
+  window(bytes: Uint8Array, size: number): Uint8Array {
     const memory = this.allocate(size);
     memory.set(size === bytes.length ? bytes : bytes.subarray(0, size));
-    return memory.buffer;
+    return memory;
   }
 
   binary(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): Uint8Array {

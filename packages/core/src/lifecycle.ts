@@ -177,7 +177,6 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   }
   /** What we announced cannot be sent any more, so neither can a close frame. */
   lost(): void {
-    if (this.terminal) return;
     this.closing.initiator ??= 'local';
     this.drop(violationWith('WS_ABORTED', { message: 'the buffer of a message was transferred before it was written' }));
   }

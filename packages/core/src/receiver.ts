@@ -48,6 +48,8 @@ const EMPTY = new Uint8Array(0);
 export class Receiver extends PayloadReader {
   /** Index in the bytes given to `run` up to which they have been used. */
   position = 0;
+  /** A copy of the bytes behind it, where they stand in memory that the application may transfer. */
+  unread: Uint8Array | null = null;
   /** Set from outside, or after an event in pull mode: `run` returns as soon as it sees it. */
   stop = false;
   frames = 0;
@@ -72,6 +74,7 @@ export class Receiver extends PayloadReader {
   /** Uses `bytes[start, end)` until they are used up or `stop` is set. `own`: they may be written to. */
   run(bytes: Uint8Array, start: number, end: number, own: boolean): void {
     this.position = start;
+    this.unread = null;
     while (!this.stop && this.advance(bytes, end, own));
     const frame = this.#frame;
     if (frame === null || this.#phase !== HEADER || frame.stashed > 0) return;

@@ -37,15 +37,8 @@ export function isWorthScanning(scanner: FrameScanner, size: number, at: number,
 interface Progress {
   position: number;
   frames: number;
+  unread: Uint8Array | null;
   readonly stop: boolean;
-}
-
-let unread: Uint8Array | null = null;
-/** What the last window had left of input that its messages stand in, if the receiver was stopped: they may go away, and it with them. */
-export function takeUnread(): Uint8Array | null {
-  const left = unread;
-  unread = null;
-  return left;
 }
 
 /** `window[at, size)` as it came: what the kernel has unmasked, masked again. `frames[from, to)` are the entries of what lies there. */
@@ -71,53 +64,47 @@ export function scanFrames(
   const start = receiver.position;
   const most = maxSize < FROM_SLAB ? maxSize : FROM_SLAB;
   const whole = start === 0 && end === bytes.length && end <= scanner.bytes.length;
-  busy = true;
   const { frames, bytes: copy, slicesFrom, slicesUpTo } = scanner;
+  /** Memory of several messages. */
+  let shared: Uint8Array | null = null;
+  /** May that be the input? Null: nobody asked, since JavaScriptCore makes a buffer for an array when it is looked at (bench: `echo --runtime bun`, 125 B). */
+  let lends: boolean | null = null;
   let entries = 0;
   let at = 0;
-  let inPlace = false;
+  busy = true;
   try {
     entries = 3 * scanner.scan(bytes, start, whole || end - start < WINDOW ? end : start + WINDOW, most);
-    // Written by the kernel.
-    const size = entries === 0 ? 0 : (frames[entries - 2] as number);
-    // Found out when it is needed: JavaScriptCore makes a buffer for an array when it is asked for (bench: `echo --runtime bun`, 125 B).
-    let lends: boolean | null = null;
-    let shared: ArrayBufferLike | null = null;
-    let offset = 0;
     for (; at < entries; at += 3) {
+      // Written by the kernel.
       const from = frames[at] as number;
       const to = frames[at + 1] as number;
       const flags = frames[at + 2] as number;
       receiver.frames++;
       receiver.position = start + to;
       const isLong = slicesFrom !== null && to - from > slicesUpTo;
-      if (isLong && lends === null) lends = own && whole && entries >= 3 * LEAST_FRAMES && size === end && fills(bytes, 0, end);
+      if (isLong && lends === null) {
+        lends = own && whole && entries >= 3 * LEAST_FRAMES && frames[entries - 2] === end && fills(bytes, 0, end);
+      }
       if ((flags & BINARY) === 0) {
-        if (!receiver.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) {
-          // Nothing behind it is read.
-          at = entries;
-          return false;
-        }
+        if (!receiver.plainText(copy, from, to, (flags & NOT_ASCII) === 0)) return false;
       } else if (slicesFrom !== null && (!isLong || lends === false)) receiver.plainBinary(copy.slice(from, to));
       else if (to - from <= ON_HEAP) receiver.wholeBinary(copy, from, to, 0, false);
       else {
         if (shared === null && lends === true) {
-          inPlace = true;
-          bytes.set(size === copy.length ? copy : copy.subarray(0, size));
-          shared = bytes.buffer;
-          offset = bytes.byteOffset;
-        } else if (shared === null || shared.byteLength === 0) {
+          bytes.set(copy.subarray(0, end));
+          shared = bytes;
+        } else if (shared === null || shared.length === 0) {
           // For the second time, if a callback has transferred the first.
-          shared = receiver.content.window(copy, size);
-          offset = 0;
+          shared = receiver.content.window(copy, frames[entries - 2] as number);
         }
-        receiver.plainBinary(new Uint8Array(shared, offset + from, to - from));
+        receiver.plainBinary(new Uint8Array(shared.buffer, shared.byteOffset + from, to - from));
       }
       if (receiver.stop) break;
     }
   } finally {
     busy = false;
-    if (inPlace && at + 3 < entries) unread = asItCame(scanner, frames[at + 1] as number, end, at + 3, entries);
+    // The messages may go away, with what is left in the same memory.
+    if (lends === true) receiver.unread = asItCame(scanner, receiver.position, end, at + 3, entries);
   }
   return true;
 }

@@ -54,6 +54,16 @@ describe.each(roles)('%s', (role) => {
     }
   });
 
+  it('a message that is less than half of its chunk stands elsewhere, behind others too', () => {
+    const seen: Uint8Array[] = [];
+    const connection = new Connection({ role, clock: () => 0, input: 'transferred', sink: { onBinary: (data) => void seen.push(data) } });
+    const chunk = concat(peer.binary(pattern(40_000)), peer.binary(pattern(20_000, 1)));
+    connection.receiveData(chunk);
+    expect(seen.map((data) => [digest(data), data.buffer === chunk.buffer])).toEqual([
+      [digest(pattern(40_000)), false],
+      [digest(pattern(20_000, 1)), false],
+    ]);
+  });
   it.each(inputs)('the next message of another connection, input %s', (input) => {
     for (const size of SIZES) {
       const [one, other] = [giver(role, { input }), giver(role, { input })];

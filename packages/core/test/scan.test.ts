@@ -397,6 +397,22 @@ describe('messages shown in the input', () => {
     for (let turn = 0; turn < datas.length; turn++) other.connection.resume();
     expect(other.of('binary').map(({ data }) => data)).toEqual(datas);
   }
+  it('leave nothing behind for what is received next', () => {
+    const endpoint: Harness = open({
+      role: 'server',
+      input: 'transferred',
+      kernels: { scanner: slicing() },
+      hooks: { onBinary: () => endpoint.connection.pause() },
+    });
+    endpoint.connection.receiveData(Uint8Array.from(wire));
+    for (let turn = 0; turn < datas.length; turn++) endpoint.connection.resume();
+    const later = concat(peer.text('a'), peer.binary(pattern(3000)), peer.text('b'));
+    endpoint.connection.receiveData(later);
+    expect(endpoint.of('text').map(({ data }) => data)).toEqual(['a']);
+    endpoint.connection.resume();
+    expect(endpoint.of('binary').map(({ data }) => data)).toEqual([...datas, pattern(3000)]);
+    expect(endpoint.of('text').map(({ data }) => data)).toEqual(['a', 'b']);
+  });
   it('end where text is not UTF-8, and what is left goes to nobody', () => {
     const bad = concat(peer.binary(pattern(900)), peer.text(Uint8Array.of(0xff)), peer.binary(pattern(600)), peer.binary(pattern(700)));
     const { scanner } = both(bad, { input: 'transferred' }, slicing());

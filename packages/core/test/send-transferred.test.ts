@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { type Harness, open, pattern } from './connection-helpers.ts';
+import { extension, identity } from './extension-helpers.ts';
 import { digest, doubled, doubling, roles, sentMessages } from './sending-helpers.ts';
 
 const LARGE = 16_384;
@@ -42,6 +43,16 @@ describe('a server', () => {
       expectLost(harness);
       expect(harness.connection.stats.bytesOut).toBe(0);
     }
+  });
+  it('lets go of its extensions then', () => {
+    const plain = extension('plain', 4, identity);
+    const harness = open({ role: 'server', extensions: [plain] });
+    const data = pattern(LARGE);
+    harness.connection.send(data);
+    give(data);
+    expect(harness.connection.takeOutput()).toEqual([]);
+    expectLost(harness);
+    expect(plain.disposed).toBe(1);
   });
   it('ends when a fragment has gone', () => {
     const harness = open({ role: 'server' });
