@@ -49,7 +49,7 @@ const reasons = [
   { file: 'connection.js', where: 'outputStalled', texts: ['!this.#life.terminal → true'], reason: GUARD },
   { file: 'connection.js', where: 'outputDrained', texts: ['!this.#life.terminal → true'], reason: GUARD },
   { file: 'connection.js', where: 'recycleInput', texts: ['!this.#life.terminal → true'], reason: KEPT },
-  { file: 'connection.js', where: '#parse', texts: ['rest < bytes.length', '!held → true'], reason: GUARD },
+  { file: 'connection.js', where: '#parse', texts: ['rest < size →', '!held → true'], reason: GUARD },
   { file: 'connection.js', where: '#after', texts: ['(this.#flags & BUSY) === 0 → true'], reason: GUARD },
   { file: 'connection.js', where: '#read', texts: ['!receiver.stop && !receiver.hungry', 'false → true', 'true → false'], reason: FASTER },
   { file: 'connection.js', where: '#settle', texts: ['!life.parses → false', 'this.#held = null', 'this.#release()'], reason: KEPT },
@@ -201,7 +201,7 @@ const reasons = [
     reason: KEPT,
   },
   { file: 'memory.js', where: 'messageMemory', texts: ['ON_HEAP', 'FROM_SLAB'], reason: FASTER },
-  { file: 'memory.js', where: 'cut', texts: ['at + size > SLAB → >='], reason: FASTER },
+  { file: 'memory.js', where: 'cut', texts: ['at + size > slab.length → >='], reason: FASTER },
   { file: 'memory.js', texts: ['littleEndian → true', 'rotated | 0 →'], reason: 'Needs a machine of the other byte order.' },
   {
     file: 'memory.js',
@@ -663,6 +663,8 @@ const reasons = [
     texts: ['maxSize < FROM_SLAB → <=', 'end - start < WINDOW → <='],
     reason: 'Both are the same number.',
   },
+  { file: 'scan.js', where: 'scanFrames', texts: ['isLong && lends === null'], reason: FASTER },
+  { file: 'content.js', where: 'constructor', texts: ['this.#markShared = markShared'], reason: KEPT },
   {
     file: 'memory.js',
     where: 'copyWords',

@@ -105,6 +105,24 @@ describe('short messages', () => {
 });
 
 describe('callbacks', () => {
+  it('may pause in any window of a chunk', () => {
+    const datas = Array.from({ length: 40 }, (_, at) => pattern(1000, at));
+    const wire = concat(...datas.map((data) => peer.binary(data)));
+    for (const input of ['shared', 'transferred'] as const) {
+      const endpoint: Harness = open({
+        role: 'server',
+        input,
+        kernels: { scanner: plainScanner() },
+        hooks: { onBinary: () => endpoint.connection.pause() },
+      });
+      endpoint.receive(Uint8Array.from(wire));
+      for (let turn = 1; turn < datas.length; turn++) {
+        expect(endpoint.of('binary')).toHaveLength(turn);
+        endpoint.connection.resume();
+      }
+      expect(endpoint.of('binary').map(({ data }) => data)).toEqual(datas);
+    }
+  });
   it('may pause: the rest is found later', () => {
     const scanner = plainScanner();
     const seen: number[] = [];
