@@ -119,10 +119,10 @@ export class Content {
   }
 
   /** A copy of `bytes[0, size)`, for messages to be shown in place. */
-  window(bytes: Uint8Array, size: number): Uint8Array {
+  window(bytes: Uint8Array, size: number): ArrayBuffer {
     const memory = this.allocate(size);
     memory.set(size === bytes.length ? bytes : bytes.subarray(0, size));
-    return memory;
+    return memory.buffer;
   }
 
   binary(bytes: Uint8Array, start: number, end: number, key: number, own: boolean): Uint8Array {
