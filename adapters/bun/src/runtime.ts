@@ -6,8 +6,7 @@ import * as timers from 'node:timers';
 import * as threads from 'node:worker_threads';
 import { checkRuntime, type Runtime, runtimeOf } from '@ferrywire/driver/adapter';
 
-const choice = { small: false, asciiFrom: Infinity, uncleared: true, javaScriptCore: true };
-export const runtime: Runtime = runtimeOf(buffer, timers, threads, choice);
+export const runtime: Runtime = runtimeOf(buffer, timers, threads, { asciiFrom: Infinity, uncleared: true, javaScriptCore: true });
 
 /** Throws `WS_RUNTIME` where this is not Bun, or one older than 1.4. */
 export const requireBun = (): void => checkRuntime('Bun', process.versions.bun, [1, 4]);

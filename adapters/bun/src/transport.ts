@@ -8,7 +8,7 @@
  * peer's FIN and our `shutdown()` Bun closes the socket by itself, in whichever order they come.
  */
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
-import { type SocketInfo, throwOutside, transportIn } from '@ferrywire/driver/adapter';
+import { bufferGone, type SocketInfo, throwOutside, transportIn } from '@ferrywire/driver/adapter';
 
 /** A `Bun.Socket`, as far as used: its own type would need Bun's types wherever this package is imported. */
 export interface Socket {
@@ -124,6 +124,7 @@ export class BunTransport implements Transport, SocketInfo {
     if (taken >= 0 && taken < size) this.#wait(joined.slice(START + taken, START + size));
   }
   #send(chunk: Uint8Array): void {
+    if (chunk.length === 0) return void this.tell((driver) => driver.receiveError(bufferGone()));
     const taken = this.#waitingBytes > 0 ? 0 : this.#socket.write(chunk);
     // Below 0 the socket has closed, which 'close' says.
     if (taken >= 0 && taken < chunk.length) this.#wait(taken === 0 ? chunk : chunk.subarray(taken));

@@ -255,6 +255,27 @@ async function transferredTooEarly(scope: Scope): Promise<void> {
   equal(await other.messages.next('the echo'), 'still there', 'the echo');
 }
 
+/** The same of what the kernel has taken a part of: the peer gets all of it, or an end; never something else in its place. */
+async function transferredTooLate(scope: Scope): Promise<void> {
+  const { port, opened, ends } = await scope.serve();
+  const raw = await scope.raw(port);
+  const server = await opened.next('open');
+  raw.socket.pause();
+  let received = 0;
+  raw.socket.on('data', (chunk: Uint8Array) => {
+    received += chunk.length;
+  });
+  raw.socket.pause();
+  const size = 16 * MIB;
+  const data = pattern(size, 1);
+  ok(server.send(data), 'send said that the connection is not open');
+  await until(() => !server.writable, 'the server to stall');
+  structuredClone(data, { transfer: [data.buffer as ArrayBuffer] });
+  server.send('behind it');
+  raw.socket.resume();
+  await until(() => ends.count > 0 || received >= size, `the message or an end, after ${size} bytes`);
+}
+
 export function echoCases(adapter: AdapterUnderTest): ContractCase[] {
   const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, `echo: ${name}`, body);
   return [
@@ -279,5 +300,6 @@ export function echoCases(adapter: AdapterUnderTest): ContractCase[] {
     named('pause and resume around every message', pausing),
     named('buffers of messages that are transferred', transferring),
     named('a buffer that is transferred before it was written', transferredTooEarly),
+    named('a buffer that is transferred when a part of it was written', transferredTooLate),
   ];
 }

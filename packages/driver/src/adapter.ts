@@ -13,7 +13,7 @@ export {
   openClient,
   type Signal,
 } from './adapter/client.ts';
-export { checkPermission, checkRuntime, connectError, keyError, listenError } from './adapter/errors.ts';
+export { bufferGone, checkPermission, checkRuntime, connectError, keyError, listenError } from './adapter/errors.ts';
 export { type BufferModule, type DecoderChoice, type KernelChoice, textKernels } from './adapter/kernels.ts';
 export {
   type ListenerParts,

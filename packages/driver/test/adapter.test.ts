@@ -282,6 +282,43 @@ describe('a transport over promises', () => {
     expect(Buffer.compare(Uint8Array.from(bytes.written), Buffer.concat(expected))).toBe(0);
   });
 
+  it.each(['waits alone', 'waits behind another', 'was taken in part'])('fails when a chunk is transferred that %s', async (when) => {
+    const { bytes, transport, calls } = join();
+    let open = (): void => {};
+    bytes.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    bytes.take = (size) => (when === 'was taken in part' ? 10 : size);
+    const chunk = new Uint8Array(70_000);
+    if (when !== 'was taken in part') transport.write([Uint8Array.of(1, 2, 3)]);
+    if (when === 'waits behind another') transport.write([Uint8Array.of(4, 5)]);
+    transport.write([chunk]);
+    transport.write([Uint8Array.of(6)]);
+    await turn();
+    if (when === 'was taken in part') {
+      open();
+      // The first write has been asked for 10 bytes.
+      await Promise.resolve();
+    }
+    structuredClone(chunk, { transfer: [chunk.buffer] });
+    open();
+    for (let turns = 0; bytes.closes === 0 && turns < 100; turns++) await turn();
+    expect(bytes.written).not.toContain(6);
+    expect([calls, bytes.closes, transport.bufferedAmount]).toEqual([
+      ['error Error: the buffer of a message was transferred before it was written', 'closed'],
+      1,
+      0,
+    ]);
+    if (when !== 'was taken in part') expect(bytes.written).toEqual(when === 'waits alone' ? [1, 2, 3] : [1, 2, 3, 4, 5]);
+  });
+
+  it('writes no chunk that was empty from the start', async () => {
+    const { bytes, transport, calls } = join();
+    transport.write([new Uint8Array(0), Uint8Array.of(1), new Uint8Array(0)]);
+    await turn();
+    expect([bytes.written, bytes.writes, calls, transport.bufferedAmount]).toEqual([[1], [1], [], 0]);
+  });
+
   it('takes some failures of reading for an end', async () => {
     const { bytes, calls, transport } = join();
     bytes.reads[0]?.reject(new Error('an end, really'));

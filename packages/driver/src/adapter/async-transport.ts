@@ -5,8 +5,10 @@
  *
  * Beware: what an application's handler throws must not be taken for a failure of the stream, nor be lost: it is thrown again, outside.
  */
+
 import { queueMicrotask } from '../platform.ts';
 import type { DriverHandle, Transport } from '../types.ts';
+import { bufferGone } from './errors.ts';
 
 /** More than so many bytes waiting is "slow down". */
 const HIGH_WATER = 65_536;
@@ -72,6 +74,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
   #writing = false;
   /** What is under way: the bytes that are not taken yet, and the buffer they lie in if it is one of ours. */
   #rest: Uint8Array | null = null;
+  #restBytes = 0;
   #source: Filled | null = null;
   #onWritten: ((count: number) => void) | null = null;
   #onFailed: ((error: unknown) => void) | null = null;
@@ -104,6 +107,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     this.#taken = copies;
     for (let index = 0; index < chunks.length; index++) {
       const chunk = chunks[index] as Uint8Array;
+      if (chunk.length === 0) continue;
       if (copies && chunk.length <= LARGEST) this.#copy(chunk, size);
       else {
         this.#waiting.push(chunk);
@@ -199,6 +203,11 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     this.#writeRest(this.#rest);
   }
   #writeRest(rest: Uint8Array): void {
+    if (rest.length === 0) {
+      this.fail(bufferGone());
+      return;
+    }
+    this.#restBytes = rest.length;
     this.#onWritten ??= (count) => this.#written(count);
     this.#onFailed ??= (error) => this.fail(error);
     this.bytes.write(rest).then(this.#onWritten, this.#onFailed);
@@ -210,8 +219,9 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
       return;
     }
     this.#waitingBytes -= count;
-    if (count < rest.length) {
-      this.#rest = rest.subarray(count);
+    if (count < this.#restBytes) {
+      // None is left of one that was transferred meanwhile.
+      this.#rest = rest.length === 0 ? rest : rest.subarray(count);
       this.#writeRest(this.#rest);
       return;
     }
@@ -240,15 +250,16 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     );
   }
 
-  /** The next chunk, or as many small ones as are joined. Called when a chunk waits. */
+  /** The next chunk, or as many small ones as are joined. Called when a chunk waits. Empty: that chunk was transferred. */
   #nextBatch(): Uint8Array {
     const waiting = this.#waiting;
     const batch: Uint8Array[] = [];
     let size = 0;
     for (const chunk of waiting) {
-      if (chunk instanceof Filled || (batch.length > 0 && size + chunk.length > JOIN)) break;
+      if (chunk instanceof Filled || (batch.length > 0 && (chunk.length === 0 || size + chunk.length > JOIN))) break;
       size += chunk.length;
       batch.push(chunk);
+      if (size === 0) break;
     }
     waiting.splice(0, batch.length);
     const [first] = batch;

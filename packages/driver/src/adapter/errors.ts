@@ -36,6 +36,9 @@ const listenCodes: ReadonlyMap<string, EndpointErrorCode> = new Map([
   ['EPERM', 'WS_PERMISSION'],
 ]);
 
+/** The application has transferred a buffer that waits to be written: what is behind it in the stream would be read as its payload. */
+export const bufferGone = (): Error => new Error('the buffer of a message was transferred before it was written');
+
 interface SystemError {
   readonly code?: unknown;
   readonly name?: unknown;
