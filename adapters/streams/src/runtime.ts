@@ -1,14 +1,11 @@
 /**
  * Clock and timers of any runtime that has the web's: browsers, workers, Node, Bun, Deno.
  */
-import { type Runtime, SharedTimers } from '@ferrywire/driver/adapter';
+import { markSharedKernel, type Runtime, SharedTimers, type ThreadsModule } from '@ferrywire/driver/adapter';
 
-interface Threads {
-  markAsUntransferable(object: object): void;
-}
 interface Global {
   readonly setImmediate?: (callback: () => void) => unknown;
-  readonly process?: { getBuiltinModule?(id: 'node:worker_threads'): Threads | undefined };
+  readonly process?: { getBuiltinModule?(id: 'node:worker_threads'): ThreadsModule | undefined };
 }
 
 /** A timer of 0 is clamped to 4 ms in browsers once timers nest; a message is not. */
@@ -43,5 +40,5 @@ export const runtime: Runtime = {
     cancel: (handle) => clearTimeout(handle as number),
     nextTurn: (callback, entry) => nextTurn(() => callback(entry)),
   }),
-  ...(threads === undefined ? null : { kernels: { markShared: (memory) => threads.markAsUntransferable(memory) } }),
+  kernels: markSharedKernel(threads),
 };

@@ -16,7 +16,7 @@ import { InputQueue } from './input.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { maskSource } from './masks.ts';
 import type { MessageWriter } from './message-writer.ts';
-import { checkBytes, checkData, describe, misuse } from './misuse.ts';
+import { checkBytes, checkData, checkPayload, describe, misuse } from './misuse.ts';
 import type { ConnectionOptions } from './options.ts';
 import type { Filled, KeptPiece } from './outlet.ts';
 import { PullOutlet, PushOutlet } from './outlet.ts';
@@ -417,7 +417,7 @@ export class Connection implements Protocol {
    * is transferred before it was taken ends the connection (`WS_ABORTED`).
    */
   sendBinary(data: Uint8Array, options?: SendOptions): boolean {
-    checkBytes(data, 'data');
+    checkPayload(data, 'data');
     return this.#send('binary', data, options);
   }
   /** A string as text, bytes as binary. */
@@ -465,7 +465,7 @@ export class Connection implements Protocol {
     return this.#control(payload, 'pong');
   }
   #control(payload: Uint8Array, kind: 'ping' | 'pong'): boolean {
-    checkBytes(payload, 'payload');
+    checkPayload(payload, 'payload');
     if (payload.length > MAX_CONTROL_PAYLOAD) {
       throw new RangeError(`payload must be at most ${MAX_CONTROL_PAYLOAD} bytes, not ${payload.length}`);
     }

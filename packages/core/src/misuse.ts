@@ -20,10 +20,21 @@ export function misuse(code: MisuseCode, message: string): Error & { readonly co
 export function checkBytes(value: unknown, name: string): void {
   if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${describe(value)}`);
 }
-export function checkData(value: unknown, name: string): void {
-  if (typeof value !== 'string' && !(value instanceof Uint8Array)) {
-    throw new TypeError(`${name} must be a string or a Uint8Array, not ${describe(value)}`);
+/** Of what is to be sent: an array that has lost its buffer looks like an empty one, and an empty message would go out in its place. */
+export function checkPayload(value: unknown, name: string): void {
+  checkBytes(value, name);
+  const { length, buffer } = value as Uint8Array;
+  if (length > 0) return;
+  try {
+    new Uint8Array(buffer);
+  } catch {
+    throw new TypeError(`the buffer of ${name} has been transferred`);
   }
+}
+export function checkData(value: unknown, name: string): void {
+  if (typeof value === 'string') return;
+  if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a string or a Uint8Array, not ${describe(value)}`);
+  checkPayload(value, name);
 }
 export function describe(value: unknown): string {
   return value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : typeof value;

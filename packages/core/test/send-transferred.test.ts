@@ -2,6 +2,7 @@
  * A message whose buffer the application transfers (to a worker) before it was written: what was announced cannot be sent any more, so the
  * connection ends and says why. Nothing of it reaches the peer, nothing throws, and what was copied is sent.
  */
+import { prepareMessage } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { type Harness, open, pattern } from './connection-helpers.ts';
 import { extension, identity } from './extension-helpers.ts';
@@ -98,6 +99,41 @@ describe('a server', () => {
     harness.connection.abort();
     expect(harness.connection.takeOutput()).toEqual([]);
     expect(harness.of('end').map(({ cause }) => cause?.message)).toEqual(['aborted by the application']);
+  });
+});
+
+describe.each(roles)('%s: data without its buffer', (role) => {
+  const gone = (): Uint8Array => {
+    const data = pattern(10);
+    give(data);
+    return data;
+  };
+  it('is refused at once, where an empty message is sent', () => {
+    const harness = open({ role, timeouts: QUIET });
+    const { connection } = harness;
+    for (const send of [
+      (data: Uint8Array) => connection.send(data),
+      (data: Uint8Array) => connection.sendBinary(data),
+      (data: Uint8Array) => connection.sendText(data),
+      (data: Uint8Array) => prepareMessage(data),
+    ]) {
+      expect(() => send(gone())).toThrow(new TypeError('the buffer of data has been transferred'));
+      send(new Uint8Array(0));
+      send(new Uint8Array(new ArrayBuffer(8), 8));
+    }
+    expect(() => connection.ping(gone())).toThrow(new TypeError('the buffer of payload has been transferred'));
+    connection.ping(new Uint8Array(0));
+    connection.sendBinary(pattern(5), { fin: false });
+    expect(() => connection.sendContinuation(gone(), true)).toThrow(new TypeError('the buffer of data has been transferred'));
+    connection.sendContinuation(new Uint8Array(0), true);
+    expect(harness.frames().map(({ payload }) => payload.length)).toEqual([0, 0, 0, 0, 0, 0, 0, 5, 0]);
+  });
+  it('is refused by a writer', () => {
+    const { connection } = open({ role });
+    const writer = connection.startMessage('binary');
+    expect(() => writer.write(gone())).toThrow(TypeError);
+    writer.write(pattern(3));
+    writer.end();
   });
 });
 

@@ -40,6 +40,6 @@ export {
   type SharedOptions,
   serverSettings,
 } from './adapter/options.ts';
-export { runtimeOf, type TimersModule } from './adapter/runtime.ts';
+export { markSharedKernel, runtimeOf, type ThreadsModule, type TimersModule } from './adapter/runtime.ts';
 export { scanKernel } from './adapter/scan-kernel.ts';
 export { Entry, type NativeTimers, SharedTimers } from './adapter/timers.ts';

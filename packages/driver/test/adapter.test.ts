@@ -8,9 +8,11 @@ import {
   connectError,
   keyError,
   listenError,
+  markSharedKernel,
   openClient,
   placeOf,
   type Runtime,
+  type ThreadsModule,
 } from '@ferrywire/driver/adapter';
 import { type FakeTransport, fakeTransport, virtualClock } from '@ferrywire/driver/testing';
 import fc from 'fast-check';
@@ -137,6 +139,22 @@ function join(): { readonly bytes: Scripted; readonly transport: AsyncTransport<
   transport.join(driver);
   return { bytes, transport, calls };
 }
+
+describe('markShared', () => {
+  it('is the module’s, and is not there where that has none or one that throws', () => {
+    const marked: object[] = [];
+    const { markShared } = markSharedKernel({ markAsUntransferable: (object) => void marked.push(object) });
+    const memory = new ArrayBuffer(10);
+    markShared?.(memory);
+    expect(marked.at(-1)).toBe(memory);
+    expect(markSharedKernel(undefined)).toEqual({});
+    const throwing = (): never => {
+      throw new Error('not implemented');
+    };
+    expect(markSharedKernel({ markAsUntransferable: throwing })).toEqual({});
+    expect(markSharedKernel({} as ThreadsModule)).toEqual({});
+  });
+});
 
 describe('a transport over promises', () => {
   it('writes everything in order, whatever a write takes', async () => {

@@ -76,7 +76,7 @@ const TINY = 64;
 const SLAB = 8192;
 
 /** Memory for runtimes that make a buffer of its own for the smallest array too: on Deno 16 bytes cost 1 to 2 us, a cut of a slab 0.1. */
-export function cutKernel(markShared: (buffer: ArrayBuffer) => void): Required<Pick<Kernels, 'allocate'>> {
+export function cutKernel(markShared: Kernels['markShared']): Required<Pick<Kernels, 'allocate'>> {
   let slab = new ArrayBuffer(0);
   let used = 0;
   return {
@@ -85,7 +85,7 @@ export function cutKernel(markShared: (buffer: ArrayBuffer) => void): Required<P
       // None of it is left, too, when the application has transferred it all the same.
       if (used + size > slab.byteLength) {
         slab = new ArrayBuffer(SLAB);
-        markShared(slab);
+        markShared?.(slab);
         used = 0;
       }
       const bytes = new Uint8Array(slab, used, size);

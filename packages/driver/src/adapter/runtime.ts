@@ -1,7 +1,7 @@
 /**
  * Clock, timers and text of a runtime that has Node's modules `buffer` and `timers`: Node, Bun and Deno.
  */
-import type { Clock, Millis } from '@ferrywire/core';
+import type { Clock, Kernels, Millis } from '@ferrywire/core';
 import { now } from '../platform.ts';
 import { allocateKernel, type BufferModule, cutKernel, type KernelChoice, textKernels } from './kernels.ts';
 import { maskKernels } from './mask-kernel.ts';
@@ -21,6 +21,18 @@ export interface ThreadsModule {
   markAsUntransferable(object: object): void;
 }
 
+/**
+ * `Kernels.markShared` by that module: nothing where there is none, or one that throws, as some versions of Bun have it.
+ */
+export function markSharedKernel(threads: ThreadsModule | undefined): Pick<Kernels, 'markShared'> {
+  try {
+    threads?.markAsUntransferable(new ArrayBuffer(1));
+  } catch {
+    return {};
+  }
+  return threads === undefined ? {} : { markShared: (memory) => threads.markAsUntransferable(memory) };
+}
+
 /** The timer never keeps the process alive: the sockets do, as long as they are not unref'd. */
 export function runtimeOf(
   buffer: BufferModule,
@@ -29,7 +41,7 @@ export function runtimeOf(
   choice: KernelChoice,
 ): Runtime & { readonly timers: SharedTimers } {
   const clock: Clock = now;
-  const markShared = (memory: ArrayBuffer): void => threads.markAsUntransferable(memory);
+  const { markShared } = markSharedKernel(threads);
   return {
     clock,
     timers: new SharedTimers(clock, {
@@ -41,7 +53,7 @@ export function runtimeOf(
       ...textKernels(buffer, choice),
       ...(choice.javaScriptCore === true ? scanKernel(48) : { ...maskKernels(), ...scanKernel(null) }),
       ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel(markShared) : {}),
-      markShared,
+      ...(markShared === undefined ? null : { markShared }),
     },
   };
 }
