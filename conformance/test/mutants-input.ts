@@ -14,7 +14,7 @@ export const inputMutants: readonly Mutant[] = [
       'F.5.*',
     ],
     ['while (!receiver.stop && receiver.hungry)', 'while (!receiver.stop && !receiver.hungry)', 'RFC 6455 5.6', '1.*'],
-    ['if (rest < bytes.length && this.#life.parses)', 'if (rest > bytes.length && this.#life.parses)', 'RFC 6455 5.2', 'F.2.*'],
+    ['if (rest < size && this.#life.parses)', 'if (rest > size && this.#life.parses)', 'RFC 6455 5.2', 'F.2.*'],
     ['if (!life.sender.open)\n            return false;', 'if (life.sender.open)\n            return false;', 'RFC 6455 5.6', '1.*'],
     ['options.fin !== false, options.compress', 'options.fin === false, options.compress', 'RFC 6455 7.1.2', 'F.6.*'],
   ]),
