@@ -54,6 +54,22 @@ describe.each(roles)('%s', (role) => {
     }
   });
 
+  it('the only piece of a message is shown where it stands, unless there is input behind it', () => {
+    const [data, end] = [pattern(20_000, 1), peer.continuation(new Uint8Array(0), true)];
+    for (const behind of [false, true]) {
+      const seen: Uint8Array[] = [];
+      const connection = new Connection({
+        role,
+        clock: () => 0,
+        input: 'transferred',
+        sink: { onBinary: (bytes) => void seen.push(bytes) },
+      });
+      const chunk = behind ? concat(peer.binary(data, false), end) : Uint8Array.from(peer.binary(data, false));
+      connection.receiveData(chunk);
+      if (!behind) connection.receiveData(Uint8Array.from(end));
+      expect(seen.map((bytes) => [digest(bytes), bytes.buffer === chunk.buffer])).toEqual([[digest(data), !behind]]);
+    }
+  });
   it('a message that is less than half of its chunk stands elsewhere, behind others too', () => {
     const seen: Uint8Array[] = [];
     const connection = new Connection({ role, clock: () => 0, input: 'transferred', sink: { onBinary: (data) => void seen.push(data) } });
