@@ -664,7 +664,7 @@ const reasons = [
     reason: 'Both are the same number.',
   },
   { file: 'scan.js', where: 'scanFrames', texts: ['isLong && lends === null'], reason: FASTER },
-  { file: 'misuse.js', where: 'checkPayload', texts: ['length > 0 → false', '0 → +1'], reason: FASTER },
+  { file: 'misuse.js', where: 'checkPayload', texts: ['bytes.length > 0 → false', '0 → +1'], reason: FASTER },
   { file: 'content.js', where: 'constructor', texts: ['this.#markShared = markShared'], reason: KEPT },
   {
     file: 'memory.js',
