@@ -265,7 +265,6 @@ async function transferredTooLate(scope: Scope): Promise<void> {
   raw.socket.on('data', (chunk: Uint8Array) => {
     received += chunk.length;
   });
-  raw.socket.pause();
   const size = 16 * MIB;
   const data = pattern(size, 1);
   ok(server.send(data), 'send said that the connection is not open');

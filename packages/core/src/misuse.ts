@@ -20,10 +20,13 @@ export function misuse(code: MisuseCode, message: string): Error & { readonly co
 export function checkBytes(value: unknown, name: string): void {
   if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${describe(value)}`);
 }
-/** Of what is to be sent: an array that has lost its buffer looks like an empty one, and an empty message would go out in its place. */
+/** Bytes that are to be sent. */
 export function checkPayload(value: unknown, name: string): void {
   checkBytes(value, name);
-  const bytes = value as Uint8Array;
+  checkBuffer(value as Uint8Array, name);
+}
+/** An array that has lost its buffer looks like an empty one, and an empty message would go out in its place. */
+function checkBuffer(bytes: Uint8Array, name: string): void {
   // Its buffer is not asked for before: JavaScriptCore makes one then (bench: `echo --runtime bun`, 125 B).
   if (bytes.length > 0) return;
   try {
@@ -35,7 +38,7 @@ export function checkPayload(value: unknown, name: string): void {
 export function checkData(value: unknown, name: string): void {
   if (typeof value === 'string') return;
   if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a string or a Uint8Array, not ${describe(value)}`);
-  checkPayload(value, name);
+  checkBuffer(value, name);
 }
 export function describe(value: unknown): string {
   return value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : typeof value;

@@ -106,7 +106,7 @@ export function scanFrames(
   } finally {
     busy = false;
     // The messages may go away, with what is left in the same memory.
-    if (lends === true) receiver.unread = asItCame(scanner, receiver.position, end, at + 3, entries);
+    if (lends === true && receiver.position < end) receiver.unread = asItCame(scanner, receiver.position, end, at + 3, entries);
   }
   return true;
 }

@@ -402,28 +402,25 @@ describe('messages shown in the input', () => {
     const endpoint = feed(Uint8Array.from(mixed));
     expect(summary(endpoint.seen)).toEqual(expected);
   });
-  /** Another connection, paused after each message, gets its own and no more. */
-  function expectAnotherIntact(): void {
-    const scanner = slicing();
-    const other: Harness = open({
-      role: 'server',
-      input: 'transferred',
-      kernels: { scanner },
-      hooks: { onBinary: () => other.connection.pause() },
-    });
-    other.connection.receiveData(Uint8Array.from(wire));
-    for (let turn = 0; turn < datas.length; turn++) other.connection.resume();
-    expect(other.of('binary').map(({ data }) => data)).toEqual(datas);
-  }
-  it('leave nothing behind for what is received next', () => {
+  const opened = (onBinary: (endpoint: Harness) => void): Harness => {
     const endpoint: Harness = open({
       role: 'server',
       input: 'transferred',
       kernels: { scanner: slicing() },
-      hooks: { onBinary: () => endpoint.connection.pause() },
+      hooks: { onBinary: () => onBinary(endpoint) },
     });
     endpoint.connection.receiveData(Uint8Array.from(wire));
-    for (let turn = 0; turn < datas.length; turn++) endpoint.connection.resume();
+    return endpoint;
+  };
+  /** A connection that is paused after each message gets what was sent to it and no more. */
+  function expectPausedIntact(): Harness {
+    const paused = opened(({ connection }) => connection.pause());
+    for (let turn = 0; turn < datas.length; turn++) paused.connection.resume();
+    expect(paused.of('binary').map(({ data }) => data)).toEqual(datas);
+    return paused;
+  }
+  it('leave nothing behind for what is received next', () => {
+    const endpoint = expectPausedIntact();
     const later = concat(peer.text('a'), peer.binary(pattern(3000)), peer.text('b'));
     endpoint.connection.receiveData(later);
     expect(endpoint.of('text').map(({ data }) => data)).toEqual(['a']);
@@ -435,18 +432,12 @@ describe('messages shown in the input', () => {
     const bad = concat(peer.binary(pattern(900)), peer.text(Uint8Array.of(0xff)), peer.binary(pattern(600)), peer.binary(pattern(700)));
     const { scanner } = both(bad, { input: 'transferred' }, slicing());
     expect(scanner.found).toBe(4);
-    expectAnotherIntact();
+    expectPausedIntact();
   });
   it('are over when the application aborts, and what is left goes to nobody', () => {
-    const endpoint: Harness = open({
-      role: 'server',
-      input: 'transferred',
-      kernels: { scanner: slicing() },
-      hooks: { onBinary: () => endpoint.connection.abort() },
-    });
-    endpoint.connection.receiveData(Uint8Array.from(wire));
+    const endpoint = opened(({ connection }) => connection.abort());
     expect(endpoint.of('binary')).toHaveLength(1);
-    expectAnotherIntact();
+    expectPausedIntact();
   });
 });
 

@@ -149,7 +149,7 @@ describe('markShared', () => {
     expect(marked.at(-1)).toBe(memory);
     expect(markSharedKernel(undefined)).toEqual({});
     const throwing = (): never => {
-      throw new Error('not implemented');
+      throw new Error('refused');
     };
     expect(markSharedKernel({ markAsUntransferable: throwing })).toEqual({});
     expect(markSharedKernel({} as ThreadsModule)).toEqual({});

@@ -5,7 +5,6 @@
  *
  * Beware: what an application's handler throws must not be taken for a failure of the stream, nor be lost: it is thrown again, outside.
  */
-
 import { queueMicrotask } from '../platform.ts';
 import type { DriverHandle, Transport } from '../types.ts';
 import { bufferGone } from './errors.ts';

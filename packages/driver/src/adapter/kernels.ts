@@ -30,7 +30,7 @@ interface NativeBuffer {
 
 /** How a runtime decodes fastest. */
 export interface DecoderChoice {
-  /** Put strings of up to 20 bytes together from character codes: V8's native call costs more than that, JavaScriptCore's less. */
+  /** Put strings of up to 20 bytes together from character codes: V8's native call costs more than that, JavaScriptCore's less. Default false. */
   readonly small?: boolean;
   /** Bytes from which checking for ASCII first pays; Infinity for never. */
   readonly asciiFrom: number;
