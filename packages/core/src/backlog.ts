@@ -31,7 +31,7 @@ const MOST_AT_ONCE = Math.floor(SCRATCH_SIZE / 3);
 export interface BacklogHost {
   /** The close frame's turn has come. */
   closeNow(payload: Uint8Array): void;
-  /** Payload that waits by reference has gone with its buffer. */
+  /** Payload that waits by reference has gone with its buffer, or changed its length with it. */
   lost(): void;
 }
 
@@ -39,18 +39,26 @@ export interface BacklogHost {
 interface Job {
   readonly first: number;
   readonly payload: Uint8Array;
-  /** Of the payload, in bytes: what waits by reference may lose its buffer. */
+  /** Of the payload, in bytes: what waits by reference may lose its buffer, or be resized with it. */
   readonly size: number;
   readonly kind: MessageKind;
   readonly compress: boolean | undefined;
   /** May `payload` be masked in place? */
   readonly own: boolean;
+  /** Is it memory of ours, which nobody writes to? */
+  readonly ours: boolean;
   readonly prepared: Prepared | null;
 }
 
 interface SendWish {
   readonly compress: boolean | undefined;
   readonly transfer: boolean;
+}
+
+/** A job that can wait. What is large waits by reference, like any large payload; what is small is copied, like any small one. */
+function waiting(job: Job): Job {
+  if (job.ours || job.size >= (job.own ? REFERENCE_FROM : ROOM)) return job;
+  return { ...job, payload: new Uint8Array(job.payload), own: true, ours: true };
 }
 
 /** `scratch` itself where the writer copies it. */
@@ -97,18 +105,24 @@ export class Backlog {
   get empty(): boolean {
     return this.#jobs === null;
   }
+  /** Of payload that waits, and that no transform has taken. */
+  get left(): number {
+    return this.bytes - this.#consumed;
+  }
 
   /** A data frame. Returns the size of its payload in bytes. */
   data(first: number, kind: MessageKind, content: string | Uint8Array, wish: SendWish): number {
     if (this.#jobs === null && this.#budget > 0 && content.length <= MOST_AT_ONCE) return this.#atOnce(first, kind, content, wish);
     const text = typeof content === 'string';
     const payload = text ? encodeUtf8(content) : content;
-    this.submit({ first, payload, size: payload.length, kind, compress: wish.compress, own: text || wish.transfer, prepared: null });
+    const own = text || wish.transfer;
+    this.submit({ first, payload, size: payload.length, kind, compress: wish.compress, own, ours: text, prepared: null });
     return payload.length;
   }
   /** The close frame, behind what waits. */
   close(payload: Uint8Array): void {
-    this.submit({ first: CLOSE, payload, size: payload.length, kind: 'binary', compress: undefined, own: true, prepared: null });
+    const size = payload.length;
+    this.submit({ first: CLOSE, payload, size, kind: 'binary', compress: undefined, own: true, ours: true, prepared: null });
   }
 
   /** What is small is mostly done in one step, from scratch to scratch (bench: `deflate`, 100 B). What is not becomes a job that has begun. */
@@ -123,7 +137,7 @@ export class Backlog {
     if (this.#rsv === 0) {
       if (text === null) this.#writer.bytes(first, input, wish.transfer);
       else this.#writer.bytes(first, lasting(input), true);
-    } else this.#oneStep({ first, payload: input, size, kind, compress: wish.compress, own: true, prepared: null }, fin);
+    } else this.#oneStep({ first, payload: input, size, kind, compress: wish.compress, own: true, ours: false, prepared: null }, fin);
     if (text !== null) giveScratch(text);
     return size;
   }
@@ -145,7 +159,7 @@ export class Backlog {
         this.#gather = new Gather();
         this.#gather.assembly.append(scratch, 0, out.used);
         this.#consumed = consumed;
-        this.#jobs = [{ ...job, payload: new Uint8Array(payload) }];
+        this.#jobs = [{ ...job, payload: new Uint8Array(payload), ours: true }];
         this.bytes += size;
       }
       giveScratch(scratch);
@@ -157,16 +171,16 @@ export class Backlog {
   }
   /** Takes its turn behind what waits. */
   submit(job: Job): void {
-    const before = this.#jobs;
-    // What is large waits by reference, like any large payload; what is small is copied, like any small one.
-    const kept =
-      before !== null && !job.own && job.payload.length < ROOM ? { ...job, payload: new Uint8Array(job.payload), own: true } : job;
-    if (before === null) this.#jobs = [kept];
-    else before.push(kept);
     this.bytes += job.size;
-    if (before !== null) return;
+    if (this.#jobs !== null) {
+      this.#jobs.push(waiting(job));
+      return;
+    }
+    this.#jobs = [job];
     if (this.#budget === TURN) this.#pipeline.time.start(true);
     this.#work();
+    // Mostly it is done by now, and needs no copy.
+    if (this.#jobs?.[0] === job) this.#jobs[0] = waiting(job);
   }
   /** A new turn. */
   refill(): void {
@@ -187,15 +201,31 @@ export class Backlog {
       for (let job = this.#jobs?.[0]; job !== undefined; job = this.#jobs?.[0]) {
         this.#woken = false;
         // A transform may be ready before it has said 'pending'.
-        if (!this.#run(job) && !this.#woken) break;
-        if (this.#gather !== null || this.#jobs === null) continue;
-        this.bytes -= job.size;
-        if (this.#jobs.length === 1) this.#jobs = null;
-        else this.#jobs.shift();
+        if (!this.#done(job) && !this.#woken) break;
       }
     } finally {
       this.#working = false;
     }
+  }
+  /** True: the job has been done, and is no more in the queue. */
+  #done(job: Job): boolean {
+    let isDone = true;
+    try {
+      isDone = this.#run(job);
+      return isDone;
+    } catch (error) {
+      // Not of a transform, since then nothing would wait: what comes behind the job has a turn of its own.
+      this.waits = this.#jobs !== null && this.#jobs.length > 1;
+      throw error;
+    } finally {
+      if (isDone && this.#jobs?.[0] === job) this.#shift(this.#jobs, job.size);
+    }
+  }
+  #shift(jobs: Job[], size: number): void {
+    this.bytes -= size;
+    this.#consumed = 0;
+    if (jobs.length === 1) this.#jobs = null;
+    else jobs.shift();
   }
 
   /** False: the job is not done. */
@@ -262,7 +292,7 @@ export class Backlog {
       if (status === 'need' && last && this.#consumed === end) return true;
       idle = count > 0 ? 0 : idle + 1;
     }
-    throw new Error('an extension asked for more steps without using or giving anything');
+    throw pipeline.broken(new Error('an extension asked for more steps without using or giving anything'));
   }
 
   /** Output was taken, at the end of a turn: what comes after it has a turn of its own. */
@@ -275,6 +305,7 @@ export class Backlog {
     const last = this.#jobs?.at(-1);
     this.#jobs = null;
     this.bytes = 0;
+    this.#consumed = 0;
     this.#gather = null;
     this.waits = false;
     if (last !== undefined && last.first === CLOSE) this.#host.closeNow(last.payload);

@@ -97,9 +97,9 @@ export class Connection implements Protocol {
     this.subprotocol = options.subprotocol ?? null;
     this.extensions = extensions;
     const transforms = extensions.length > 0;
-    const ready = (): void => this.wake();
-    const outbound = transforms ? new OutboundPipeline(extensions, role, ready, clock) : null;
-    const inbound = transforms ? new InboundPipeline(extensions, role, ready, clock) : null;
+    const host = { ready: () => this.wake(), broken: () => this.#broken() };
+    const outbound = transforms ? new OutboundPipeline(extensions, role, host, clock) : null;
+    const inbound = transforms ? new InboundPipeline(extensions, role, host, clock) : null;
     this.#pull = options.sink === undefined ? new PullOutlet(settings.delivery === 'span') : null;
     const outlet = this.#pull ?? new PushOutlet(options.sink as ConnectionSink);
     const writer = new FrameWriter(settings, role === 'client' ? maskSource(options.random) : null);
@@ -148,7 +148,7 @@ export class Connection implements Protocol {
   /** Meets what is due at `now` (default: the clock). Early and spurious calls are harmless. */
   handleTimeout(now: Millis = this.#settings.clock()): void {
     if (this.#life.terminal) return;
-    if (this.#life.sender.waits) this.#life.sender.refill();
+    if (this.#life.sender.waits) this.#life.goOn(true, now);
     const receiver = this.#receiver;
     if (receiver.exhausted && !this.paused && !this.#lazy) {
       receiver.refill(false);
@@ -162,7 +162,7 @@ export class Connection implements Protocol {
   /** An asynchronous extension has finished what it called 'pending'. */
   wake(): void {
     if (this.#life.terminal) return;
-    this.#life.sender.wake();
+    this.#life.goOn(false, this.#settings.clock());
     this.#receiver.refill(false);
     if (!this.#lazy) this.#read();
     this.#after();
@@ -228,6 +228,12 @@ export class Connection implements Protocol {
     if ((this.#flags & BUSY) === 0) this.#settle();
   }
 
+  /** An extension threw, perhaps in a callback, perhaps in the middle of sending. */
+  #broken(): void {
+    this.#life.broken();
+    this.#after();
+  }
+
   /** The end of every turn: what became of held input, of the transport's end, of the clocks. */
   #settle(): void {
     const life = this.#life;
@@ -251,7 +257,7 @@ export class Connection implements Protocol {
     this.#flags |= RELEASED;
     this.#held = null;
     this.#receiver.drop();
-    for (const extension of this.extensions) extension.dispose?.();
+    disposeAll(this.extensions);
   }
 
   /* Output. */
@@ -259,10 +265,12 @@ export class Connection implements Protocol {
   /** Bytes to write, in order. Empties the queue. The memory stays ours until it was written. */
   takeOutput(): Uint8Array[] {
     const chunks = this.#life.sender.take();
+    if (chunks === null) return this.#lost();
     let size = 0;
     // Not `for of`, which costs more on JavaScriptCore than all else here (bench: `echo --runtime bun`, 16 B unbatched).
     for (let i = 0; i < chunks.length; i++) {
       const { length } = chunks[i] as Uint8Array;
+      // not covered: what is the application's has been compared, and of ours a transport would have to transfer the memory.
       if (length === 0) return this.#lost();
       size += length;
     }
@@ -271,7 +279,7 @@ export class Connection implements Protocol {
     this.#life.sync();
     return chunks;
   }
-  /** No chunk was empty when it was queued. */
+  /** A message of the application, or memory of ours that somebody transferred: no chunk was empty when it was queued. */
   #lost(): Uint8Array[] {
     this.#life.lost();
     this.#after();
@@ -414,7 +422,7 @@ export class Connection implements Protocol {
   }
   /**
    * Queues a binary message. Payloads of 16 KiB and more are held by reference: do not change them before they are written. One whose buffer
-   * is transferred before it was taken ends the connection (`WS_ABORTED`).
+   * is transferred before it was taken, or resized so that it has another length, ends the connection (`WS_ABORTED`).
    */
   sendBinary(data: Uint8Array, options?: SendOptions): boolean {
     checkPayload(data, 'data');
@@ -482,7 +490,8 @@ export class Connection implements Protocol {
   /**
    * Starts the closing handshake, or answers the peer's close (RFC 6455 section 7.1.2). True when this call queued the close frame. Throws
    * RangeError for a code that may not be sent (1010 is for clients only) and for a reason of more than 123 bytes. From here a pause no
-   * longer holds: input is read on to the peer's close frame; messages still arrive, unless the application had paused.
+   * longer holds: input is read on to the peer's close frame; messages still arrive, unless the application had paused. Of what is not pulled
+   * meanwhile `maxMessageSize` bytes and 16 384 events are kept; then messages are discarded and counted, pings and pongs dropped.
    */
   close(code?: number, reason?: string): boolean {
     const payload = serializeClosePayload(code, reason);
@@ -540,6 +549,19 @@ export class Connection implements Protocol {
       messagesDiscarded: receiver.discarded,
     };
   }
+}
+
+/** Each of them, whatever others throw; the first error goes on to the caller. */
+function disposeAll(extensions: readonly Extension[]): void {
+  const errors: unknown[] = [];
+  for (const extension of extensions) {
+    try {
+      extension.dispose?.();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
 }
 
 function checkOptions(options: SendOptions): void {

@@ -4,6 +4,9 @@
  * Negotiation and connection are different objects, so that one configured list serves any number of connections. Transforms are
  * step-wise, like zlib's next_in and avail_out: the room they are given is the size limit and the pause in one number, so a
  * decompression bomb is stopped before memory is allocated for it.
+ *
+ * What an extension throws goes on to whoever called the connection, and ends it: close code 1011, cause `WS_FAILED_LOCALLY`. Nothing of the
+ * message it had in hand is sent or told. A fault of the peer is a `Violation` instead, returned.
  */
 import type { MessageKind, Role } from './common.ts';
 import type { Violation } from './violations.ts';
@@ -40,7 +43,7 @@ export interface Extension {
   /** `ready` is called by an asynchronous transform when work it called 'pending' is done. */
   inbound(role: Role, ready: () => void): InboundTransform;
   outbound(role: Role, ready: () => void): OutboundTransform;
-  /** Frees native memory. Called once, at the connection's end. */
+  /** Frees native memory. Called once, at the connection's end, whatever others throw in theirs. */
   dispose?(): void;
 }
 

@@ -63,7 +63,7 @@ export class FrameWriter extends OutputQueue {
         this.#settings.content.copy(payload, 0, size, chunk, 0, key, 0);
       } else this.#settings.content.unmask(payload, 0, size, key, 0);
     }
-    this.append(chunk);
+    this.append(chunk, size);
     this.trace(first, key, size, preview);
   }
 
@@ -79,7 +79,7 @@ export class FrameWriter extends OutputQueue {
   /** A whole frame that was made before. */
   raw(frame: Uint8Array, first: number, headerSize: number): void {
     this.frames++;
-    if (frame.length >= REFERENCE_FROM) this.append(frame);
+    if (frame.length >= REFERENCE_FROM) this.append(frame, frame.length);
     else {
       const at = this.reserve(frame.length);
       this.target.set(frame, at);
@@ -159,7 +159,7 @@ export class FrameWriter extends OutputQueue {
     for (const segment of segments) {
       this.#settings.content.unmask(segment, 0, segment.length, key, phase);
       phase = (phase + segment.length) & 3;
-      this.append(segment);
+      this.append(segment, segment.length);
     }
     this.trace(first, key, size, preview);
     return size;

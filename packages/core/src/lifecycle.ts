@@ -29,6 +29,7 @@ class Closing {
   initiator: 'local' | 'remote' | null = null;
 }
 
+const BROKEN: Violation = violationWith('WS_FAILED_LOCALLY', { message: 'an extension failed' });
 /** Bytes in the payload of a keepalive ping: a counter, by which its pong is known. */
 const PING_SIZE = 4;
 /** Deadlines that one call may meet: each changes what is due, so more would be a defect. */
@@ -121,7 +122,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
       if (isSendableCloseCode(info.code)) payload = this.closeFrame(info.code, info.reason);
       else payload = this.closeFrame(undefined, '');
       this.move('sendClose', payload);
-      if (this.#stalled) this.timers.closing(this.settings.clock());
+      this.mayWait();
     } else if (this.sender.open) this.timers.closing(this.settings.clock());
     this.#outlet.close(info);
   }
@@ -165,7 +166,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     closing.initiator ??= 'local';
     this.move('sendClose', payload);
     this.timers.stopLiveness();
-    if (this.#stalled) this.timers.closing(this.settings.clock());
+    this.mayWait();
     return true;
   }
   fail(code: number, reason: string): void {
@@ -178,7 +179,15 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** What we announced cannot be sent any more, so neither can a close frame. */
   lost(): void {
     this.closing.initiator ??= 'local';
-    this.drop(violationWith('WS_ABORTED', { message: 'the buffer of a message was transferred before it was written' }));
+    this.drop(violationWith('WS_ABORTED', { message: 'the buffer of a message was transferred or resized before it was written' }));
+  }
+  /** An extension threw (`WS_FAILED_LOCALLY`). What waits for it is lost; only close frames go out. */
+  broken(): void {
+    // After both close frames it is too late to fail, but not for the one of ours that waits behind a message.
+    if (this.state === 'closed') {
+      this.closing.failure ??= BROKEN;
+      this.sender.dropBacklog();
+    } else this.onViolation(BROKEN);
   }
   onSent(): void {
     this.sync();
@@ -193,7 +202,8 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** Directive 'abort'. Output that was not taken is lost with the transport. */
   private drop(cause: Violation): void {
     if (advance(this.state, 'abort') === this.state) return;
-    if (this.state !== 'closed') {
+    // After both close frames nothing is wrong, unless ours waits behind a message that never went.
+    if (this.state !== 'closed' || this.sender.backlog) {
       const closing = this.closing;
       closing.failure ??= cause;
       if (cause === violations.WS_ABORTED) closing.initiator ??= 'local';
@@ -218,6 +228,15 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   /* Time. */
 
+  /** Our close frame was queued. Where it waits, for the transport or behind a transform, its deadline runs before it is taken. */
+  private mayWait(): void {
+    if (this.#stalled || this.sender.backlog) this.timers.closing(this.settings.clock());
+  }
+  /** The next turn of transforms, or one of them may be ready. As long as they go on, what waits behind them is not late. */
+  goOn(isNewTurn: boolean, now: Millis): void {
+    const went = isNewTurn ? this.sender.refill() : this.sender.wake();
+    if (went && this.closeSent !== null && this.timers.closes) this.timers.closing(now);
+  }
   /** Output has been taken. */
   onTaken(): void {
     const { queued } = this.sender;

@@ -47,6 +47,8 @@ export class MessageDecoder {
   readonly #host: DecoderHost;
   #budget = TURN;
   #idle = 0;
+  /** Since the step began. */
+  #woken = false;
   /** Follows what has been delivered. */
   #broken: Violation | null = null;
 
@@ -65,6 +67,7 @@ export class MessageDecoder {
   refill(fresh: boolean): void {
     this.#budget = TURN;
     this.waits = false;
+    this.#woken = true;
     this.#pipeline.time.start(fresh);
   }
   /** Has this turn's share of work been done? */
@@ -142,17 +145,21 @@ export class MessageDecoder {
     used: number,
   ): Violation | null {
     const pipeline = this.#pipeline;
+    const budget = this.#budget;
+    this.#woken = false;
     const result = pipeline.push(input, start, end, ending, out);
     if (isViolation(result)) return result;
     const { consumed, status } = result;
     const count = out.used - used;
-    this.#budget = pipeline.time.isUp(count > 0 ? count : consumed) ? 0 : this.#budget - count;
+    // The turn is the same for one that was ready meanwhile.
+    this.#budget = pipeline.time.isUp(count > 0 ? count : consumed) ? 0 : budget - count;
     const whole = consumed === end - start;
-    this.waits = status === 'pending';
+    // A transform may be ready before it has said 'pending'.
+    this.waits = status === 'pending' && !this.#woken;
     this.unfinished = status !== 'need' || !whole || (ending && !pipeline.finished);
     this.#idle = consumed > 0 || count > 0 || this.waits ? 0 : this.#idle + 1;
     if (this.unfinished && this.#idle > MOST_IDLE_STEPS)
-      throw new Error('an extension asked for more steps without using or giving anything');
+      throw pipeline.broken(new Error('an extension asked for more steps without using or giving anything'));
     this.#host.rewind(given, consumed);
     return null;
   }

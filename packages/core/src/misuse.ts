@@ -18,7 +18,11 @@ export function misuse(code: MisuseCode, message: string): Error & { readonly co
 }
 
 export function checkBytes(value: unknown, name: string): void {
-  if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a Uint8Array, not ${describe(value)}`);
+  if (!isBytes(value)) throw new TypeError(`${name} must be a Uint8Array, not ${describe(value)}`);
+}
+/** Of another realm too: test runners and sandboxes have a Uint8Array of their own. */
+function isBytes(value: unknown): boolean {
+  return value instanceof Uint8Array || (ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === 'Uint8Array');
 }
 /** Bytes that are to be sent. */
 export function checkPayload(value: unknown, name: string): void {
@@ -37,8 +41,8 @@ function checkBuffer(bytes: Uint8Array, name: string): void {
 }
 export function checkData(value: unknown, name: string): void {
   if (typeof value === 'string') return;
-  if (!(value instanceof Uint8Array)) throw new TypeError(`${name} must be a string or a Uint8Array, not ${describe(value)}`);
-  checkBuffer(value, name);
+  if (!isBytes(value)) throw new TypeError(`${name} must be a string or a Uint8Array, not ${describe(value)}`);
+  checkBuffer(value as Uint8Array, name);
 }
 export function describe(value: unknown): string {
   return value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : typeof value;

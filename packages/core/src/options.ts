@@ -24,7 +24,10 @@ export interface Limits {
 export interface Timeouts {
   /** From the first byte expected to the end of the handshake. Default 10 000. Used by the handshake, not by `Connection`. */
   readonly opening?: Millis;
-  /** From the moment our close frame is taken (or the failure) to the peer's EOF; restarted by `outputDrained()`. Default 10 000. */
+  /**
+   * From the moment our close frame is taken (or the failure) to the peer's EOF; restarted by `outputDrained()`. Default 10 000. A close frame
+   * that waits behind an extension has as long from `close()`, and from each step of the extension on.
+   */
   readonly closing?: Millis;
   /** Silence after which a ping is sent. Default 20 000. */
   readonly keepalive?: Millis;

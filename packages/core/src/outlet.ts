@@ -2,7 +2,7 @@
  * Where events go: to the application's sink (push mode), or into a queue that it pulls from.
  *
  * The receiver sees only this. Pull mode parses one event ahead of the application and no more, except while closing, when parsing goes on
- * by itself and the queue is bounded in bytes.
+ * by itself and the queue is bounded in bytes and in events.
  */
 import type { CloseInfo } from './close.ts';
 import type { MessageKind, Millis } from './common.ts';
@@ -15,6 +15,8 @@ export interface Outlet {
   readonly waiting: boolean;
   /** Of message data that waits to be pulled: bytes, or units of text. */
   readonly bytes: number;
+  /** Is there no room for one more event, however small it is? */
+  readonly full: boolean;
   /** Where `readInto` wants payload, and what it got. */
   readonly target: Uint8Array | null;
   filled: Filled | null;
@@ -47,6 +49,9 @@ export class PushOutlet implements Outlet {
   }
   get bytes(): 0 {
     return 0;
+  }
+  get full(): false {
+    return false;
   }
   get target(): null {
     return null;
@@ -104,12 +109,17 @@ export interface KeptPiece {
 }
 export type QueuedEvent = ConnectionEvent | KeptPiece;
 
+/**
+ * Events that wait to be pulled. Each takes up to 250 bytes besides its data, and a frame of two bytes is enough to make one. A read of 64 KiB
+ * brings no more, unless its frames are nearly empty.
+ */
+const MOST_EVENTS = 16_384;
+
 export class PullOutlet implements Outlet {
   /** False from `close()` on: parsing goes on by itself. */
   lazy = true;
   readonly #span: boolean;
-  #queue: QueuedEvent[] = [];
-  #read = 0;
+  readonly #queue: QueuedEvent[] = [];
   target: Uint8Array | null = null;
   filled: Filled | null = null;
   #first = true;
@@ -121,23 +131,20 @@ export class PullOutlet implements Outlet {
     this.#span = span;
   }
   get waiting(): boolean {
-    return this.#read < this.#queue.length;
+    return this.#queue.length > 0;
+  }
+  get full(): boolean {
+    return this.#queue.length >= MOST_EVENTS;
   }
   shift(): QueuedEvent | null {
-    const event = this.#queue[this.#read];
+    const event = this.#queue.shift();
     if (event === undefined) return null;
-    this.#read++;
-    if (this.#read === this.#queue.length) {
-      this.#queue = [];
-      this.#read = 0;
-    }
     if (event.type === 'message' || event.type === 'chunk' || event.type === 'piece') this.bytes -= event.data.length;
     return event;
   }
   /** Puts the unread rest of a piece back in front. */
   unshift(event: KeptPiece): void {
-    this.#queue.splice(0, this.#read, event);
-    this.#read = 0;
+    this.#queue.unshift(event);
     this.bytes += event.data.length;
   }
   #push(event: QueuedEvent): void {
@@ -177,11 +184,12 @@ export class PullOutlet implements Outlet {
     if (this.#span || kind === 'binary') this.piece(kind, EMPTY, 0, 0, true);
     else this.textPiece('', true);
   }
+  /** Dropped where there is no room: nothing answers a ping any more, and `latency` is known without the pong. */
   ping(payload: Uint8Array): void {
-    this.#push({ type: 'ping', data: payload });
+    if (!this.full) this.#push({ type: 'ping', data: payload });
   }
   pong(payload: Uint8Array, latency: Millis | null): void {
-    this.#push({ type: 'pong', data: payload, latency });
+    if (!this.full) this.#push({ type: 'pong', data: payload, latency });
   }
   close(info: CloseInfo): void {
     this.#push({ type: 'close', code: info.code, reason: info.reason });

@@ -80,7 +80,7 @@ export abstract class PayloadReader implements DecoderHost {
     return maxFrameSize === null || maxFrameSize > left ? left : maxFrameSize;
   }
 
-  /** From now on at most `bound` bytes of data wait in the outlet (null: none), and the rest is discarded and counted. */
+  /** From now on at most `bound` bytes of data wait in the outlet (null: none), while it has room for events; the rest is discarded and counted. */
   restrict(bound: number | null): void {
     this.#restriction = { bound: bound ?? 0, discarding: bound === null, discarded: 0 };
   }
@@ -99,8 +99,11 @@ export abstract class PayloadReader implements DecoderHost {
   private keeps(size: number): boolean {
     const restriction = this.#restriction;
     if (restriction === null) return true;
-    if (this.#outlet.bytes + size > restriction.bound) restriction.discarding = true;
+    if (this.#outlet.bytes + size > restriction.bound || this.#outlet.full) restriction.discarding = true;
     return !restriction.discarding;
+  }
+  private get discards(): boolean {
+    return this.#restriction?.discarding === true;
   }
 
   /* Messages that lie whole in the input. */
@@ -299,7 +302,7 @@ export abstract class PayloadReader implements DecoderHost {
       this.count(size);
       if (this.#outlet.target !== null) {
         if (!message.told) this.#outlet.filled = { type: 'data', kind, count: 0, endOfMessage: true };
-      } else if (this.keeps(0)) this.#outlet.finish(kind);
+      } else if (!this.discards) this.#outlet.finish(kind);
       return null;
     }
     const keeps = this.keeps(size);

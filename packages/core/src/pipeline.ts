@@ -72,25 +72,53 @@ function restart<T>(stages: Stage<T>[]): Stage<T>[] {
   return active;
 }
 
+/** What a pipeline tells the connection. */
+export interface PipelineHost {
+  /** A transform has finished what it called 'pending'. */
+  ready(): void;
+  /** A transform threw. What it makes of more bytes can't be trusted, so it is not asked again and the connection ends. */
+  broken(): void;
+}
+
 export class InboundPipeline {
   readonly time: TurnTime;
+  readonly #host: PipelineHost;
   readonly #stages: Stage<InboundTransform>[];
   #active: Stage<InboundTransform>[] = [];
   readonly #step: Step = { consumed: 0, status: 'need' };
 
-  constructor(extensions: readonly Extension[], role: Role, ready: () => void, clock: Clock) {
+  constructor(extensions: readonly Extension[], role: Role, host: PipelineHost, clock: Clock) {
+    const { ready } = host;
     this.time = new TurnTime(clock);
+    this.#host = host;
     this.#stages = stagesOf(extensions.map((e) => ({ transform: e.inbound(role, ready), rsv: e.rsv })).reverse());
   }
 
   begin(kind: MessageKind, rsv: number): boolean {
-    for (const stage of this.#stages) stage.active = stage.transform.begin(kind, rsv & stage.rsv);
+    try {
+      for (const stage of this.#stages) stage.active = stage.transform.begin(kind, rsv & stage.rsv);
+    } catch (error) {
+      throw this.broken(error);
+    }
     this.#active = restart(this.#stages);
     return this.#active.length > 0;
   }
 
   /** One step. `ending`: the message's last frame has been given whole; goes on to `finish` when all is consumed. */
   push(input: Uint8Array, start: number, end: number, ending: boolean, out: TransformOutput): Step | Violation {
+    try {
+      return this.#push(input, start, end, ending, out);
+    } catch (error) {
+      throw this.broken(error);
+    }
+  }
+  /** A transform has failed with `error`, which goes on to the caller. */
+  broken(error: unknown): unknown {
+    this.#host.broken();
+    return error;
+  }
+
+  #push(input: Uint8Array, start: number, end: number, ending: boolean, out: TransformOutput): Step | Violation {
     const step = this.#step;
     step.consumed = 0;
     const active = this.#active;
@@ -149,28 +177,48 @@ export class InboundPipeline {
 
 export class OutboundPipeline {
   readonly time: TurnTime;
+  readonly #host: PipelineHost;
   readonly #stages: Stage<OutboundTransform>[];
   #active: Stage<OutboundTransform>[] = [];
   readonly #step: Step = { consumed: 0, status: 'need' };
 
-  constructor(extensions: readonly Extension[], role: Role, ready: () => void, clock: Clock) {
+  constructor(extensions: readonly Extension[], role: Role, host: PipelineHost, clock: Clock) {
+    const { ready } = host;
     this.time = new TurnTime(clock);
+    this.#host = host;
     this.#stages = stagesOf(extensions.map((e) => ({ transform: e.outbound(role, ready), rsv: e.rsv })));
   }
 
   /** The RSV bits of the first frame; 0 leaves the message as it is. */
   begin(kind: MessageKind, size: number | null, compress: boolean | undefined): number {
     let rsv = 0;
-    for (const stage of this.#stages) {
-      const bits = stage.transform.begin(kind, size, compress);
-      stage.active = bits !== 0;
-      rsv |= bits;
+    try {
+      for (const stage of this.#stages) {
+        const bits = stage.transform.begin(kind, size, compress);
+        stage.active = bits !== 0;
+        rsv |= bits;
+      }
+    } catch (error) {
+      throw this.broken(error);
     }
     this.#active = restart(this.#stages);
     return rsv;
   }
 
   push(input: Uint8Array, start: number, end: number, fin: boolean, out: TransformOutput): Step {
+    try {
+      return this.#push(input, start, end, fin, out);
+    } catch (error) {
+      throw this.broken(error);
+    }
+  }
+  /** A transform has failed with `error`, which goes on to the caller. */
+  broken(error: unknown): unknown {
+    this.#host.broken();
+    return error;
+  }
+
+  #push(input: Uint8Array, start: number, end: number, fin: boolean, out: TransformOutput): Step {
     const step = this.#step;
     step.consumed = 0;
     step.status = 'need';

@@ -26,6 +26,7 @@ const CLOSE = 0x88;
 export const CLOSE_QUEUED = 1;
 /** A keepalive ping. */
 export const PING_QUEUED = 2;
+const NOTHING: readonly Uint8Array[] = [];
 
 export interface SenderHost {
   /** A `MessageWriter` has queued something. */
@@ -89,11 +90,22 @@ export class Sender {
   get waits(): boolean {
     return this.#backlog?.waits === true;
   }
-  refill(): void {
-    this.#backlog?.refill();
+  /** A new turn of transforms. True: they have gone on. */
+  refill(): boolean {
+    const backlog = this.#backlog;
+    // not covered: asked only while something waits for a transform.
+    if (backlog === null) return false;
+    const { left } = backlog;
+    backlog.refill();
+    return backlog.left < left;
   }
-  wake(): void {
-    this.#backlog?.wake();
+  /** As `refill`, since one of them may be ready. */
+  wake(): boolean {
+    const backlog = this.#backlog;
+    if (backlog === null) return false;
+    const { left } = backlog;
+    backlog.wake();
+    return backlog.left < left;
   }
 
   /* Data. */
@@ -139,6 +151,7 @@ export class Sender {
       kind: message.kind,
       compress: undefined,
       own: false,
+      ours: true,
       prepared: this.#writer.masked ? null : message,
     });
   }
@@ -263,15 +276,18 @@ export class Sender {
     this.#writer.clear();
   }
 
-  take(): Uint8Array[] {
+  /** Null: memory of the application that waits is not what it was. */
+  take(): Uint8Array[] | null {
     this.#backlog?.turned();
     const writer = this.#writer;
     const pongs = this.#pongs;
     if (pongs === null) return writer.take();
+    const chunks = writer.size === 0 ? NOTHING : writer.take();
+    if (chunks === null) return null;
     this.#pongs = null;
-    const chunks = writer.size === 0 ? null : writer.take();
     for (const payload of pongs.payloads) writer.bytes(PONG, payload, true);
-    return chunks === null ? writer.take() : writer.take().concat(chunks);
+    // not covered: pongs are in memory of ours, so there is always something to take.
+    return (writer.take() ?? NOTHING).concat(chunks);
   }
 }
 

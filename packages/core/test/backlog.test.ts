@@ -1,5 +1,5 @@
 /** What a turn of transforms is: in bytes and in time, to the byte; and what becomes of messages that wait behind it. */
-import type { InboundTransform, OutboundTransform } from '@ferrywire/core';
+import type { Connection, InboundTransform, OutboundTransform } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { type Harness, open, pattern, utf8 } from './connection-helpers.ts';
 import { extension, identity } from './extension-helpers.ts';
@@ -210,6 +210,41 @@ describe.each(roles)('what waits in a %s', (role) => {
     mine.fill(0);
     release();
     expect(sentMessages(harness.frames()).map(({ payload }) => digest(payload))[1]).toBe(digest(pattern(60_000)));
+  });
+
+  it.each([
+    ['bytes', (connection: Connection, data: Uint8Array) => connection.sendBinary(data)],
+    ['bytes of text', (connection: Connection, data: Uint8Array) => connection.sendText(data)],
+    ['bytes given away', (connection: Connection, data: Uint8Array) => connection.sendBinary(data, { transfer: true })],
+    [
+      'fragments',
+      (connection: Connection, data: Uint8Array) =>
+        connection.sendBinary(data.subarray(0, 300), { fin: false }) && connection.sendContinuation(data.subarray(300), true),
+    ],
+    [
+      'a writer',
+      (connection: Connection, data: Uint8Array) => {
+        const writer = connection.startMessage('binary', { transfer: true });
+        return writer.write(data.subarray(0, 300)) && writer.end(data.subarray(300));
+      },
+    ],
+  ] as const)('is a copy of what is small where nothing stood before it but the share of the turn was used up: %s', (_name, send) => {
+    // Whichever is the first that finds no share left.
+    for (const size of [1000, 16_383]) {
+      const harness = open({ role, extensions: [doubling()], timeouts: QUIET });
+      const mine = new Uint8Array(size);
+      const expected: string[] = [];
+      for (let count = 0; harness.connection.nextTimeout() === null; count++) {
+        mine.set(pattern(size, count));
+        expected.push(digest(doubled(mine)));
+        expect(send(harness.connection, mine)).toBe(true);
+      }
+      mine.fill(0xff);
+      expect(expected.length).toBeGreaterThan(4);
+      const sent = sentMessages(drained(harness));
+      const messages = sent.map(({ payload }) => digest(payload));
+      expect(messages).toEqual(expected);
+    }
   });
 
   it('is masked where it stands only if it was given away', () => {

@@ -1,6 +1,8 @@
 /** After close() in pull mode as much as one message of the largest size waits to be pulled; what is pulled makes room (docs/defaults.md). */
+import { runInNewContext } from 'node:vm';
+import { prepareMessage } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
-import { open, pattern } from './connection-helpers.ts';
+import { open, pattern, toHex } from './connection-helpers.ts';
 import { roles } from './sending-helpers.ts';
 
 describe.each(roles)('a closing %s in pull mode', (role) => {
@@ -44,5 +46,21 @@ describe('a wrong argument is named', () => {
     const { connection } = open({ role: 'server' });
     expect(() => connection.sendText(value as unknown as string)).toThrow(`data must be a string or a Uint8Array, not ${name}`);
     expect(() => connection.sendBinary(value as unknown as Uint8Array)).toThrow(`data must be a Uint8Array, not ${name}`);
+  });
+
+  it('bytes of another realm are bytes', () => {
+    const foreign = runInNewContext('({ Uint8Array, Uint16Array, Object })') as typeof globalThis;
+    expect(foreign.Uint8Array).not.toBe(Uint8Array);
+    const harness = open({ role: 'server' });
+    harness.receive(foreign.Uint8Array.from(harness.peer.text('hi')));
+    expect(harness.of('text').map(({ data }) => data)).toEqual(['hi']);
+    const { connection } = harness;
+    connection.send(foreign.Uint8Array.of(7));
+    connection.sendPrepared(prepareMessage(foreign.Uint8Array.of(8)));
+    connection.ping(foreign.Uint8Array.of(9));
+    expect(connection.takeOutput().map(toHex)).toEqual(['820107820108890109']);
+    for (const value of [new foreign.Uint16Array(1), new foreign.Object(), { [Symbol.toStringTag]: 'Uint8Array' }]) {
+      expect(() => connection.sendBinary(value as Uint8Array)).toThrow('data must be a Uint8Array, not an object');
+    }
   });
 });

@@ -1,11 +1,11 @@
 /**
  * Messages that nobody reads any more: those after `close()` of an application that had paused are discarded, counted and still judged, and of
- * those that could be pulled as many bytes are kept as one message may have.
+ * those that could be pulled as many bytes are kept as one message may have, in a bounded number of events.
  */
 import type { Delivery } from '@ferrywire/core';
 import { violations } from '@ferrywire/core/frame';
 import { describe, expect, it } from 'vitest';
-import { concat, hex, open, pattern, split, utf8 } from './connection-helpers.ts';
+import { concat, hex, open, pattern, peerOf, split, utf8 } from './connection-helpers.ts';
 import { extension, identity } from './extension-helpers.ts';
 import { roles } from './sending-helpers.ts';
 
@@ -78,6 +78,79 @@ describe.each(roles)('discarded messages, %s', (role) => {
       );
       expect(bytes).toBe(sizes.slice(0, kept).reduce((sum, size) => sum + size, 0));
     }
+  });
+
+  describe.each(deliveries)('what costs no bytes is bounded in number, delivery %s', (delivery) => {
+    const FLOOD = 40_000;
+    const MOST = 16_384;
+    const flooded = (frame: Uint8Array, paused = false) => {
+      const harness = open({ role, mode: 'pull', pulling: false, delivery, limits: { maxMessageSize: 100_000 } });
+      if (paused) harness.connection.pause();
+      harness.connection.close(1000);
+      const many = concat(...Array.from({ length: FLOOD / 100 }, () => frame));
+      for (let count = 0; count < 100; count++) harness.receive(many);
+      return harness;
+    };
+    it.each([
+      ['empty binary', 2, 0],
+      ['empty text', 1, 0],
+      ['short', 2, 1],
+    ] as const)('%s messages, which are counted', (_name, opcode, size) => {
+      const { connection, peer, pull, receive, seen } = flooded(peerOf(role).frame({ opcode, payload: pattern(size) }));
+      expect(connection.stats).toMatchObject({ messagesIn: FLOOD, messagesDiscarded: FLOOD - MOST });
+      receive(peer.ping(), peer.close(1000));
+      connection.receiveEof();
+      pull();
+      const ends = seen.filter(({ type }) => type === 'text' || type === 'binary' || type === 'finish');
+      expect(ends).toHaveLength(MOST);
+      expect(seen.slice(-2).map(({ type }) => type)).toEqual(['close', 'end']);
+    });
+    it.each([
+      ['pings', 9],
+      ['pongs', 10],
+    ] as const)('%s, and room that is made is used again', (_name, opcode) => {
+      for (const paused of [false, true]) {
+        const { connection, peer, pull, receive, of, seen } = flooded(peerOf(role).frame({ opcode, payload: pattern(125) }), paused);
+        receive(peer.text('lost'));
+        expect(connection.stats).toMatchObject({ messagesIn: 1, messagesDiscarded: 1 });
+        pull();
+        expect(seen).toHaveLength(MOST);
+        receive(peer.ping('later'));
+        pull();
+        expect(of('ping').at(-1)?.data).toEqual(utf8('later'));
+        receive(peer.close(1000));
+        connection.receiveEof();
+        pull();
+        expect(seen.slice(-2).map(({ type }) => type)).toEqual(['close', 'end']);
+      }
+    });
+    it('a message whose pieces are kept has its end', () => {
+      const { peer } = open({ role });
+      const { connection, pull, receive, seen } = flooded(peerOf(role).ping(), false);
+      pull();
+      seen.length = 0;
+      for (let count = 1; count < MOST; count++) receive(peer.ping());
+      receive(peer.binary(pattern(3), false), peer.ping(), peer.continuation('', true), peer.text('lost'));
+      receive(peer.close(1000));
+      expect(connection.stats).toMatchObject({ messagesIn: 2, messagesDiscarded: delivery === 'message' ? 2 : 1 });
+      pull();
+      const rest = seen.slice(MOST - 1).map(({ type }) => type);
+      expect(rest).toEqual(delivery === 'message' ? ['ping', 'close'] : ['start', 'span', 'finish', 'close']);
+    });
+  });
+
+  it('events that were pulled make room for others, and in their order', () => {
+    const { connection, peer, of, pull } = open({ role, mode: 'pull', pulling: false });
+    connection.close(1000);
+    let next = 0;
+    for (let round = 0; round < 3; round++) {
+      for (let count = 0; count < 10_000; count++) connection.receiveData(peer.text(`${next++}`));
+      pull(9_000);
+    }
+    pull();
+    expect(connection.stats).toMatchObject({ messagesIn: 30_000, messagesDiscarded: 0 });
+    expect(of('text').every(({ data }, index) => data === `${index}`)).toBe(true);
+    expect(of('text')).toHaveLength(30_000);
   });
 
   it.each(['chunk', 'span'] as const)('where messages have no limit 1 MiB is kept, delivery %s', (delivery) => {

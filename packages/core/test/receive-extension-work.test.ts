@@ -80,6 +80,75 @@ describe('asynchronous transforms', () => {
     }
   });
 
+  it.each(ways.map((way) => [title(way), way] as const))('%s: may be ready before they say that they are not', (_, way) => {
+    for (const where of ['push', 'finish'] as const) {
+      const early = extension('early', 4, (ready) => {
+        let held: Uint8Array | null = null;
+        return {
+          begin: (_kind, rsv) => rsv !== 0,
+          push(input, start, end, out) {
+            if (where === 'push' && held === null) {
+              held = input.slice(start, end);
+              ready();
+              return { consumed: end - start, status: 'pending' };
+            }
+            const bytes = held ?? input.slice(start, end);
+            held = null;
+            out.write(bytes, 0, bytes.length);
+            return { consumed: where === 'push' ? 0 : end - start, status: 'need' };
+          },
+          finish() {
+            if (where === 'push' || held !== null) return 'need';
+            held = new Uint8Array(0);
+            ready();
+            return 'pending';
+          },
+        };
+      });
+      const endpoint = open({ ...way, extensions: [early] });
+      endpoint.receive(concat(message(endpoint.peer, 1, 4, utf8('early')), endpoint.peer.text('plain')));
+      expect(messagesOf(endpoint.seen)).toEqual(['early', 'plain']);
+      expect(endpoint.connection.wantsRead).toBe(true);
+      endpoint.connection.receiveEof();
+      if (way.mode === 'pull') endpoint.pull();
+      expect(endpoint.ended).toBe(true);
+    }
+  });
+
+  it('that are always ready have no more of a turn than others, and may not do nothing for ever', () => {
+    const MIB = 1 << 20;
+    const block = new Uint8Array(16_384);
+    let left = 32 * MIB;
+    const eager = extension('eager', 4, (ready) => ({
+      begin: (_kind, rsv) => rsv !== 0,
+      push(_input, start, end, out) {
+        ready();
+        const count = Math.min(out.room, block.length, left);
+        out.write(block, 0, count);
+        left -= count;
+        return { consumed: end - start, status: left > 0 || count === 0 ? 'pending' : 'need' };
+      },
+      finish: () => 'need',
+    }));
+    let total = 0;
+    const endpoint = open({
+      role: 'server',
+      delivery: 'span',
+      extensions: [eager],
+      hooks: {
+        onSpan(_buffer, start, end) {
+          total += end - start;
+        },
+      },
+    });
+    endpoint.receive(message(endpoint.peer, 2, 4, hex('00')));
+    expect(total).toBeGreaterThan(MIB);
+    expect(total).toBeLessThanOrEqual(5 * MIB);
+    expect(finishWork(endpoint, false)).toBeGreaterThan(5);
+    expect(total).toBe(32 * MIB);
+    expect(() => endpoint.receive(message(endpoint.peer, 2, 4, hex('00')))).toThrow('an extension asked for more steps');
+  });
+
   it('wake out of turn is harmless, and late work after the end is dropped', () => {
     const work = new Asynchronous();
     const endpoint = open({ role: 'server', extensions: [work.extension] });

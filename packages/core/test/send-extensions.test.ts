@@ -392,4 +392,23 @@ describe.each(roles)('dispose, %s', (role) => {
     connection.abort();
     expect(extension.disposals).toBe(1);
   });
+
+  it.each(['receiveEof', 'abort'] as const)('that throws does not keep others from theirs, and its error arrives: %s', (how) => {
+    const disposed: string[] = [];
+    const throwing = (name: string, rsv: number, throws: boolean) => ({
+      ...doubling({ name, rsv }),
+      dispose() {
+        disposed.push(name);
+        if (throws) throw new Error(`dispose ${name}`);
+      },
+    });
+    const harness = open({ role, extensions: [throwing('a', 4, true), throwing('b', 2, false), throwing('c', 1, true)] });
+    expect(() => harness.connection[how]()).toThrow('dispose a');
+    expect(disposed).toEqual(['a', 'b', 'c']);
+    expect(harness.ended).toBe(true);
+    harness.connection.abort();
+    harness.advance(100_000);
+    expect(disposed).toHaveLength(3);
+    expect(harness.of('end')).toHaveLength(1);
+  });
 });

@@ -1,6 +1,6 @@
 /**
- * A message whose buffer the application transfers (to a worker) before it was written: what was announced cannot be sent any more, so the
- * connection ends and says why. Nothing of it reaches the peer, nothing throws, and what was copied is sent.
+ * A message whose buffer the application transfers (to a worker) or resizes before it was written: what was announced cannot be sent any
+ * more, so the connection ends and says why. Nothing of it reaches the peer, nothing throws, and what was copied is sent.
  */
 import { prepareMessage } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
@@ -19,7 +19,7 @@ function give(data: Uint8Array): void {
 function expectLost(harness: Harness): void {
   const { connection } = harness;
   expect(harness.of('end').map(({ code, clean, initiator, cause }) => [code, clean, initiator, cause?.code, cause?.message])).toEqual([
-    [1006, false, 'local', 'WS_ABORTED', 'the buffer of a message was transferred before it was written'],
+    [1006, false, 'local', 'WS_ABORTED', 'the buffer of a message was transferred or resized before it was written'],
   ]);
   expect([connection.transport, connection.state, connection.wantsRead, connection.nextTimeout()]).toEqual([
     'abort',
@@ -177,5 +177,124 @@ describe.each(roles)('%s: a message that a transform has not done', (role) => {
     expect(sent.map(({ payload }) => digest(payload))).toEqual(
       [pattern(200_000, 1), pattern(4000, 2)].map((data) => digest(doubled(data))),
     );
+  });
+});
+
+/** What the types of ES2022 do not know. */
+interface Resizable {
+  resize(size: number): void;
+}
+interface Growable {
+  grow(size: number): void;
+}
+const MOST = 1_000_000;
+/** Shows the whole of a buffer, however large that is. */
+function resizable(size: number): { readonly data: Uint8Array; resize(size: number): void } {
+  const Buffers = ArrayBuffer as unknown as new (size: number, options: { maxByteLength: number }) => ArrayBuffer & Resizable;
+  const buffer = new Buffers(size, { maxByteLength: MOST });
+  const data = new Uint8Array(buffer);
+  data.set(pattern(size));
+  return { data, resize: (next) => buffer.resize(next) };
+}
+function growable(size: number): { readonly data: Uint8Array; resize(size: number): void } {
+  const Buffers = SharedArrayBuffer as unknown as new (size: number, options: { maxByteLength: number }) => SharedArrayBuffer & Growable;
+  const buffer = new Buffers(size, { maxByteLength: MOST });
+  const data = new Uint8Array(buffer);
+  data.set(pattern(size));
+  return { data, resize: (next) => buffer.grow(next) };
+}
+
+describe('a buffer that is resized', () => {
+  it.each([
+    ['shrinks', resizable, LARGE],
+    ['shrinks to nothing', resizable, 0],
+    ['grows', resizable, 50_000],
+    ['is shared and grows', growable, 50_000],
+  ] as const)('and %s ends a server, with nothing of what was queued sent', (_name, make, size) => {
+    for (const transfer of [false, true]) {
+      const harness = open({ role: 'server' });
+      const { data, resize } = make(30_000);
+      harness.connection.send('before');
+      harness.connection.send(data, { transfer });
+      harness.connection.send('behind');
+      resize(size);
+      expect(harness.of('end')).toEqual([]);
+      expect(harness.connection.takeOutput()).toEqual([]);
+      expectLost(harness);
+      expect(harness.connection.stats.bytesOut).toBe(0);
+    }
+  });
+  it('ends a server in fragments, behind a pong, and where two messages change so that their sum stays', () => {
+    for (const [first, second] of [
+      [30_000, 20_001],
+      [20_000, 30_000],
+      [29_999, 20_001],
+    ] as const) {
+      const harness = open({ role: 'server' });
+      const made = [resizable(30_000), resizable(20_000)] as const;
+      harness.connection.sendBinary(made[0].data, { fin: false });
+      harness.connection.sendContinuation(made[1].data, true);
+      harness.receive(harness.peer.ping('p'));
+      made[0].resize(first);
+      made[1].resize(second);
+      expect(harness.connection.takeOutput()).toEqual([]);
+      expectLost(harness);
+    }
+  });
+  it('ends a client that masked it in place, and does nothing to one that masked a copy', () => {
+    for (const size of [LARGE, 50_000]) {
+      for (const transfer of [false, true]) {
+        const harness = open({ role: 'client' });
+        const { data, resize } = resizable(30_000);
+        harness.connection.send(data, { transfer });
+        resize(size);
+        if (transfer) {
+          expect(harness.connection.takeOutput()).toEqual([]);
+          expectLost(harness);
+        } else expect(sentMessages(harness.frames()).map(({ payload }) => digest(payload))).toEqual([digest(pattern(30_000))]);
+      }
+    }
+  });
+  it('does nothing to a message that was copied, that was taken, or whose length is its own', () => {
+    const harness = open({ role: 'server' });
+    const short = resizable(LARGE - 1);
+    harness.connection.send(short.data);
+    short.resize(LARGE);
+    const taken = resizable(LARGE);
+    harness.connection.send(taken.data);
+    const fixed = resizable(LARGE + 1);
+    harness.connection.send(new Uint8Array(fixed.data.buffer, 0, LARGE));
+    fixed.resize(50_000);
+    const sent = sentMessages(harness.frames());
+    expect(sent.map(({ payload }) => digest(payload))).toEqual([LARGE - 1, LARGE, LARGE].map((size) => digest(pattern(size))));
+    taken.resize(50_000);
+    harness.connection.send('more');
+    expect(harness.sent()).toEqual(["TEXT 'more'"]);
+  });
+  it('gives back the memory of what was queued with it', () => {
+    const harness = open({ role: 'server' });
+    harness.connection.send('before');
+    const before = harness.connection.takeOutput();
+    for (const chunk of before) harness.connection.recycleOutput(chunk);
+    const { data, resize } = resizable(30_000);
+    harness.connection.send(data);
+    resize(40_000);
+    expect(harness.connection.takeOutput()).toEqual([]);
+    const other = open({ role: 'server' });
+    other.connection.send('before');
+    const [after] = other.connection.takeOutput();
+    expect([after?.buffer, after?.byteOffset]).toEqual([before[0]?.buffer, before[0]?.byteOffset]);
+  });
+});
+
+describe.each(roles)('%s: a message that is resized before a transform has done it', (role) => {
+  it.each([140_000, 160_000])('ends the connection in its turn, with %i bytes', (size) => {
+    const harness = open({ role, extensions: [doubling()], timeouts: QUIET });
+    const { data, resize } = resizable(150_000);
+    harness.connection.sendBinary(data);
+    expect(harness.connection.takeOutput()).toEqual([]);
+    resize(size);
+    for (let turn = 0; turn < 20 && harness.connection.state === 'open'; turn++) harness.connection.handleTimeout();
+    expectLost(harness);
   });
 });
