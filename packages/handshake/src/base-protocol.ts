@@ -10,13 +10,18 @@ import {
   Connection,
   type ConnectionEvent,
   type ConnectionOptions,
+  type ConnectionSink,
   type Millis,
   type Negotiated,
   type Protocol,
+  type Role,
   type Timeouts,
   type TransportDirective,
 } from '@ferrywire/core';
+import { judge } from './judge.ts';
+import { checkBytes, kindOf } from './kinds.ts';
 import { type HttpLimits, resolveLimits } from './limits.ts';
+import { orDispose } from './negotiate.ts';
 
 /** Everything a `Connection` takes, but what the handshake finds out. */
 export type SharedOptions = Omit<ConnectionOptions, 'role' | 'extensions' | 'subprotocol' | 'clock' | 'sink'> & {
@@ -65,19 +70,25 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   private events_: Event[] = [];
   private held: Uint8Array[] = [];
   private output: Uint8Array[] | null = null;
+  /** Has the transport stopped accepting output? Not told any more once there is a connection. */
+  private isStalled = false;
   private outputSize = 0;
+  /** What was thrown and not told yet; the first, where there are several. */
+  private late: { readonly error: unknown } | null = null;
   private opened: Connection | null = null;
   /** The connection once nothing is held any more: where every call goes. */
   private live: Connection | null = null;
 
-  protected constructor(options: SharedOptions, pushMode: boolean) {
-    if (typeof options.clock !== 'function') throw new TypeError('options.clock must be a function');
-    this.shared = options;
-    this.pushMode = pushMode;
-    this.clock = options.clock;
+  protected constructor(options: SharedOptions & { readonly sink?: ConnectionSink }, role: Role) {
+    if (typeof options !== 'object' || options === null) throw new TypeError(`options must be an object, not ${kindOf(options)}`);
     this.limits = resolveLimits(options.http);
     this.closing = period(options.timeouts?.closing, 'closing');
-    this.deadline = options.clock() + period(options.timeouts?.opening, 'opening');
+    const opening = period(options.timeouts?.opening, 'opening');
+    judge(options, role);
+    this.shared = options;
+    this.pushMode = options.sink !== undefined;
+    this.clock = options.clock;
+    this.deadline = options.clock() + opening;
   }
 
   /* ---- what the sides do differently ---- */
@@ -95,6 +106,7 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
 
   /* ---- input ---- */
 
+  /** Never throws for what the bytes say. Throws TypeError for anything but a Uint8Array, and whatever a callback throws. */
   receiveData(chunk: Uint8Array): void {
     const { live } = this;
     if (live === null) this.receiveEarly(chunk);
@@ -113,6 +125,7 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
 
   handleTimeout(now?: Millis): void {
     if (this.opened !== null) {
+      this.pump();
       this.opened.handleTimeout(now);
       return;
     }
@@ -126,6 +139,7 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   }
 
   private receiveEarly(chunk: Uint8Array): void {
+    checkBytes(chunk, 'chunk');
     if (chunk.length === 0 || this.ended !== 'no' || this.phase === 'refused' || this.phase === 'over') return;
     let from = 0;
     if (this.phase !== 'deciding' && this.phase !== 'open') from = this.feed(chunk);
@@ -153,7 +167,7 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   /** Lets the end of the transport take effect unless something is still to be seen before it. */
   private endEarly(): void {
     if (this.ended === 'no' || this.opened !== null || this.phase === 'over' || this.phase === 'refused') return;
-    if (this.events_.length === 0 && this.held.length === 0) this.inputEnded();
+    if (this.phase === 'responding' || (this.events_.length === 0 && this.held.length === 0)) this.inputEnded();
   }
 
   /* ---- output ---- */
@@ -163,9 +177,16 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     if (own === null) return this.opened === null ? [] : this.opened.takeOutput();
     this.output = null;
     this.outputSize = 0;
+    for (const { length } of own) if (length === 0) return this.lost();
     this.stirred();
     if (this.opened !== null) for (const chunk of this.opened.takeOutput()) own.push(chunk);
     return own;
+  }
+
+  /** No piece was empty when it was queued: the application has transferred the buffer of a body, of which no more can be sent. */
+  private lost(): Uint8Array[] {
+    this.abort();
+    return [];
   }
 
   recycleOutput(chunk: Uint8Array): void {
@@ -177,11 +198,17 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   }
 
   outputStalled(): void {
-    (this.opened as Protocol | null)?.outputStalled?.();
+    if (this.opened === null) this.isStalled = true;
+    else this.opened.outputStalled();
   }
   outputDrained(): void {
+    this.isStalled = false;
     if (this.opened === null) this.stirred();
-    else (this.opened as Protocol).outputDrained?.();
+    else this.opened.outputDrained();
+  }
+  /** Has the transport taken all that was written? */
+  protected get isAllTaken(): boolean {
+    return this.output === null && !this.isStalled;
   }
 
   get transport(): TransportDirective {
@@ -190,7 +217,7 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
 
   get wantsRead(): boolean {
     if (this.live !== null) return this.live.wantsRead;
-    return !this.isPaused && this.held.length === 0;
+    return !this.isHeldBack && this.held.length === 0;
   }
 
   nextTimeout(): Millis | null {
@@ -213,32 +240,75 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     if (this.phase === 'refused' || this.phase === 'responding') this.startClosing();
   }
 
+  /**
+   * A refusal has been begun: what came behind the head is no frames, and nobody reads it. An end that waited behind it takes effect. What a trace
+   * has thrown waits for the next call, since this one has a writer to return.
+   */
+  protected startResponding(): void {
+    this.phase = 'responding';
+    this.held = [];
+    this.startClosing();
+    this.endEarly();
+    if (!this.isPumping) this.move();
+  }
+
   protected startClosing(): void {
     this.deadline = this.clock() + this.closing;
   }
 
   /* ---- events ---- */
 
-  /** The next event, or null. Pull mode only: throws TypeError with a sink. */
+  /**
+   * The next event, or null. Pull mode only: throws TypeError with a sink. In delivery 'span' it is for the events up to 'open'; behind that it throws
+   * TypeError, as that of the connection (`readInto`).
+   */
   nextEvent(): Event | ConnectionEvent | null {
-    if (this.pushMode) throw new TypeError('nextEvent: with options.sink, events go to the sink');
-    if (this.events_.length === 0) {
-      if (this.live !== null) return this.live.nextEvent();
-      this.endEarly();
-    }
-    const event = this.events_.shift() ?? null;
-    if (this.live !== null && this.events_.length === 0) this.events_ = NOTHING;
-    return event;
+    this.pulls('nextEvent');
+    if (this.past !== null) return this.past.nextEvent();
+    return this.early();
   }
 
-  /** The events there are now. Iterating is what parses: not doing it is back pressure. */
+  /** The events there are now, in delivery 'span' up to 'open'. Iterating is what parses: not doing it is back pressure. */
   events(): IterableIterator<Event | ConnectionEvent> {
-    if (this.pushMode) throw new TypeError('events: with options.sink, events go to the sink');
-    return this.iterate();
+    this.pulls('events');
+    // Which throws in delivery 'span', before anything is iterated.
+    return this.past === null ? this.iterate() : this.past.events();
   }
 
   private *iterate(): IterableIterator<Event | ConnectionEvent> {
-    for (let event = this.nextEvent(); event !== null; event = this.nextEvent()) yield event;
+    for (let event = this.nextEvent(); event !== null; event = this.nextEvent()) {
+      yield event;
+      if (event.type === 'open' && this.shared.delivery === 'span') return;
+    }
+  }
+
+  /**
+   * Delivery 'span', pull mode, for the whole life: the events of the handshake, then what `Connection.readInto` answers. Throws RangeError for a
+   * target without room, TypeError with a sink or in another delivery.
+   */
+  readInto(target: Uint8Array): Event | ReturnType<Connection['readInto']> {
+    this.pulls('readInto');
+    if (this.shared.delivery !== 'span') throw new TypeError("readInto: only for delivery 'span': use nextEvent()");
+    checkBytes(target, 'target');
+    if (target.length === 0) throw new RangeError('target must have room for at least one byte');
+    return this.past === null ? this.early() : this.past.readInto(target);
+  }
+
+  private pulls(name: string): void {
+    if (this.pushMode) throw new TypeError(`${name}: with options.sink, events go to the sink`);
+  }
+
+  /** The connection, once all events of the handshake have been pulled. */
+  private get past(): Connection | null {
+    return this.events_.length === 0 ? this.live : null;
+  }
+
+  /** The next event of the handshake. */
+  private early(): Event | null {
+    if (this.events_.length === 0) this.endEarly();
+    const event = this.events_.shift() ?? null;
+    if (this.live !== null && this.events_.length === 0) this.events_ = NOTHING;
+    return event;
   }
 
   protected emit(event: Event): void {
@@ -246,8 +316,8 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   }
 
   /** Moves events to the sink and held input to the connection, until there is nothing to move. An exception of a callback leaves the rest. */
-  protected pump(): void {
-    if (this.isPumping) return;
+  private move(): void {
+    if (this.live !== null) return;
     this.isPumping = true;
     try {
       while (this.moveOne());
@@ -256,19 +326,34 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     }
   }
 
+  /** The end of nearly every call. Inside a callback it is left to the call that the callback came of. */
+  protected pump(): void {
+    if (this.isPumping) return;
+    this.move();
+    this.throwLate();
+  }
+
+  /** Keeps what the application has thrown in the middle of a step: the step is finished first. */
+  protected thrown(error: unknown): void {
+    this.late ??= { error };
+  }
+
+  protected throwLate(): void {
+    const { late } = this;
+    if (late === null) return;
+    this.late = null;
+    throw late.error;
+  }
+
   private moveOne(): boolean {
     if (this.pushMode) {
-      if (this.isPaused) return false;
-      const event = this.events_.shift();
-      if (event !== undefined) {
-        this.dispatch(event);
-        return true;
-      }
+      if (this.events_.length > 0) return !this.isHeldBack && this.tell();
       this.endEarly();
       if (this.events_.length > 0) return true;
     }
+    // Paused or not: what a connection may not show yet it holds by itself.
     const connection = this.opened;
-    if (connection === null || this.live !== null) return false;
+    if (connection === null) return false;
     const chunk = this.held.shift();
     if (chunk !== undefined) {
       connection.receiveData(chunk);
@@ -282,10 +367,25 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     return false;
   }
 
+  /** Push mode: the next event to the sink. */
+  private tell(): boolean {
+    const event = this.events_.shift();
+    // not covered: there is one.
+    if (event === undefined) return false;
+    this.dispatch(event);
+    return true;
+  }
+
+  /** Do events wait for `resume()`? Once there is a connection its own pause counts, and that ends with closing, whoever closes it. */
+  private get isHeldBack(): boolean {
+    const { opened } = this;
+    return opened === null ? this.isPaused : opened.paused && opened.state === 'open';
+  }
+
   /* ---- outcomes ---- */
 
   protected open(negotiated: Negotiated): Connection {
-    const connection = new Connection({ ...this.shared, ...negotiated });
+    const connection = orDispose(negotiated.extensions, () => new Connection({ ...this.shared, ...negotiated }));
     this.phase = 'open';
     this.opened = connection;
     this.deadline = NEVER;
@@ -311,23 +411,40 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     }
   }
 
+  /** A trace that throws must not stop what it tells of. */
   protected trace(direction: 'in' | 'out', startLine: string): void {
-    this.shared.onTrace?.({ direction, text: `${direction === 'in' ? '<' : '>'} ${startLine}`, at: this.clock() });
+    const { onTrace } = this.shared;
+    if (onTrace === undefined) return;
+    try {
+      onTrace({ direction, text: `${direction === 'in' ? '<' : '>'} ${startLine}`, at: this.clock() });
+    } catch (error) {
+      this.thrown(error);
+    }
   }
 
   /* ---- the application ---- */
 
   /** Drops the transport: no close frame, no response. */
   abort(): void {
-    if (this.opened !== null) this.opened.abort();
+    this.isPaused = false;
+    if (this.opened !== null) this.drop(this.opened);
     else if (this.phase !== 'over') {
       if (this.phase === 'refused') this.finish(true);
       else this.cancel(false);
-      this.pump();
+    }
+    this.pump();
+  }
+
+  /** The sink hears of the end during this, so it is told first of what comes before it, inside a callback too. */
+  private drop(connection: Connection): void {
+    try {
+      while (this.pushMode && this.events_.length > 0) this.tell();
+    } finally {
+      connection.abort();
     }
   }
 
-  /** Stops at any byte. Before 'open' it holds back events in push mode. */
+  /** Stops at any byte. Before 'open' it holds back events in push mode. Ends with `close()` and `abort()`. */
   pause(): void {
     this.isPaused = true;
     this.opened?.pause();
@@ -359,16 +476,22 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   }
 
   /**
-   * Starts the closing handshake. Before 'open' it gives the handshake up: a server answers 503, a client drops the transport.
+   * Starts the closing handshake. Before 'open' it gives the handshake up: a server answers 503, a client drops the transport. From here a pause
+   * no longer holds, as for `Connection.close`.
    *
    * @returns False when there is nothing left to close, or a refusal is already under way.
    * @throws {RangeError} for a code that may not be sent, once open.
    */
   close(code?: number, reason?: string): boolean {
-    if (this.opened !== null) return this.opened.close(code, reason);
-    if (this.phase === 'refused' || this.phase === 'over' || this.phase === 'responding') return false;
-    this.cancel(true);
+    const closes = this.opened === null ? this.giveUp() : this.opened.close(code, reason);
     this.pump();
+    return closes;
+  }
+
+  private giveUp(): boolean {
+    if (this.phase === 'refused' || this.phase === 'over' || this.phase === 'responding') return false;
+    this.isPaused = false;
+    this.cancel(true);
     return true;
   }
 }

@@ -11,6 +11,9 @@ import { isDigits } from './tokens.ts';
 const CR = 0x0d;
 const LF = 0x0a;
 
+const NOTHING = new Uint8Array(0);
+const LEAST = 1024;
+
 /* States of the chunked coding. */
 const SIZE = 0;
 const EXTENSION = 1;
@@ -28,7 +31,9 @@ export type BodyStatus = 'more' | 'complete' | 'stopped';
 
 export class BodyReader {
   status: BodyStatus = 'more';
-  private readonly pieces: Uint8Array[] = [];
+  /** The body's bytes at its start, then room: memory follows bytes and not reads, of which there may be one for each byte. */
+  private kept: Uint8Array = NOTHING;
+  private size = 0;
   private room: number;
   private overhead: number;
   private readonly chunked: boolean;
@@ -54,13 +59,7 @@ export class BodyReader {
 
   /** What arrived of it, as one array. */
   take(): Uint8Array {
-    const whole = new Uint8Array(this.pieces.reduce((sum, piece) => sum + piece.length, 0));
-    let at = 0;
-    for (const piece of this.pieces) {
-      whole.set(piece, at);
-      at += piece.length;
-    }
-    return whole;
+    return this.kept.length === this.size ? this.kept : this.kept.slice(0, this.size);
   }
 
   /** Consumes `bytes` from `start`. Keeps no reference to them. */
@@ -76,12 +75,23 @@ export class BodyReader {
   private keep(bytes: Uint8Array, start: number, end: number): number {
     const count = Math.min(end - start, this.remaining);
     const kept = Math.min(count, this.room);
-    // Not slice(): a Buffer's is a view.
-    if (kept > 0) this.pieces.push(new Uint8Array(bytes.subarray(start, start + kept)));
+    if (kept > 0) this.append(bytes.subarray(start, start + kept));
     this.remaining -= count;
     this.room -= kept;
     if (kept < count) this.status = 'stopped';
     return start + count;
+  }
+
+  private append(bytes: Uint8Array): void {
+    const size = this.size + bytes.length;
+    if (size > this.kept.length) {
+      // Never more than the limit lets in.
+      const grown = new Uint8Array(Math.max(size, Math.min(this.size + this.room, Math.max(LEAST, this.size * 2))));
+      grown.set(this.kept.subarray(0, this.size));
+      this.kept = grown;
+    }
+    this.kept.set(bytes, this.size);
+    this.size = size;
   }
 
   private pushChunked(bytes: Uint8Array, start: number): void {

@@ -11,7 +11,7 @@ import type { HandshakeErrorCode } from './errors.ts';
 import type { ParsedResponseHead, ResponseHead } from './heads.ts';
 import { HeadParser } from './http-head.ts';
 import { encodeHead, statusLine } from './response-head.ts';
-import { type ClientUpgrade, type ClientUpgradeOptions, createUpgrade } from './upgrade.ts';
+import { type ClientUpgrade, type ClientUpgradeOptions, createUpgrade, type UpgradeVerdict } from './upgrade.ts';
 
 /** Push mode for the whole life; the connection's own callbacks besides. */
 export interface ClientSink extends ConnectionSink {
@@ -46,7 +46,7 @@ export class ClientProtocol extends BaseProtocol<ClientEvent> {
    * @throws {TypeError} or {@link RangeError} naming the option. The opening deadline starts here.
    */
   constructor(options: ClientProtocolOptions) {
-    super(options, options.sink !== undefined);
+    super(options, 'client');
     this.sink = options.sink ?? null;
     const { request, verify } = createUpgrade({ ...options, httpVersion: '1.1' });
     this.upgrade = { request, verify };
@@ -54,6 +54,7 @@ export class ClientProtocol extends BaseProtocol<ClientEvent> {
     const line = `${request.method} ${request.target} HTTP/1.1`;
     this.trace('out', line);
     this.write(encodeHead(line, request.headers));
+    this.throwLate();
   }
 
   protected feed(chunk: Uint8Array): number {
@@ -82,12 +83,20 @@ export class ClientProtocol extends BaseProtocol<ClientEvent> {
 
   /** The final response, which ends at `position`. */
   private judge(response: ParsedResponseHead, chunk: Uint8Array, position: number): number {
-    const verdict = this.upgrade?.verify(response);
-    if (verdict?.ok === true) {
-      const connection = this.open(verdict.negotiated);
-      this.release();
-      this.emit({ type: 'open', connection, response });
-      return position;
+    let verdict: UpgradeVerdict | undefined;
+    try {
+      verdict = this.upgrade?.verify(response);
+      if (verdict?.ok === true) {
+        const connection = this.open(verdict.negotiated);
+        this.release();
+        this.emit({ type: 'open', connection, response });
+        return position;
+      }
+    } catch (mistake) {
+      // Of an extension. The server believes in a connection that will not be.
+      this.thrown(mistake);
+      this.refused('WS_HS_EXTENSIONS', true);
+      return chunk.length;
     }
     if (response.status === 101) {
       // not covered: the verdict is there while the response is read.

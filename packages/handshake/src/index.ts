@@ -21,7 +21,7 @@ export type { HttpLimits } from './limits.ts';
 export { resolveLimits } from './limits.ts';
 export type { ServerPolicy } from './policy.ts';
 export type { BodyFraming, BodyPlan, RejectionWriter } from './rejection.ts';
-export { rejectionHead } from './rejection.ts';
+export { bytesOfBody, checkPiece, rejectionHead } from './rejection.ts';
 export type { ServerEvent, ServerProtocolOptions, ServerSink } from './server-protocol.ts';
 export { ServerProtocol } from './server-protocol.ts';
 export type { ClientUpgrade, ClientUpgradeOptions, UpgradeVerdict } from './upgrade.ts';

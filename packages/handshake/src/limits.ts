@@ -20,9 +20,10 @@ const defaults: Required<HttpLimits> = Object.freeze({
   maxBodySize: 65_536,
 });
 
-/** @throws {RangeError} naming the option. */
+/** @throws {TypeError} or {@link RangeError} naming the option. */
 export function resolveLimits(limits?: HttpLimits): Required<HttpLimits> {
   if (limits === undefined) return defaults;
+  if (typeof limits !== 'object' || limits === null) throw new TypeError('options.http must be an object');
   const resolved = {
     maxLineLength: limits.maxLineLength ?? defaults.maxLineLength,
     maxHeaderCount: limits.maxHeaderCount ?? defaults.maxHeaderCount,

@@ -2,6 +2,8 @@
  * The head of a response the application chose itself (RFC 9110 section 15, RFC 9112 section 6): what it may say, and what we add.
  */
 import { checkFields, type HeaderList } from './headers.ts';
+import { checkBytes } from './kinds.ts';
+import { encodeUtf8 } from './platform.ts';
 import { isDigits, trimOws } from './tokens.ts';
 
 /** Writes the body of a streamed rejection. */
@@ -9,7 +11,7 @@ export interface RejectionWriter {
   /**
    * @param chunk Held by reference until taken.
    * @returns False when the peer has gone: nothing more will be sent.
-   * @throws {RangeError} beyond the Content-Length that `headers` gave.
+   * @throws {TypeError} for anything else. {@link RangeError} beyond the Content-Length that `headers` gave.
    */
   write(chunk: Uint8Array): boolean;
   /** @throws {RangeError} short of the Content-Length that `headers` gave. */
@@ -43,6 +45,29 @@ export function checkRejection(status: number, headers: HeaderList): void {
   }
   if (headers.filter(([name]) => name.toLowerCase() === 'content-length').length > 1)
     throw new TypeError('headers: Content-Length is repeated');
+}
+
+/**
+ * The bytes of a body. Text becomes UTF-8.
+ *
+ * @throws {TypeError} naming the argument for anything else, and for bytes whose buffer has been transferred: they look like none.
+ */
+export function bytesOfBody(body: string | Uint8Array): Uint8Array {
+  if (typeof body === 'string') return encodeUtf8(body);
+  checkHeld(body, 'body', 'a string or a Uint8Array');
+  return body;
+}
+/** @throws {TypeError} as `bytesOfBody`, for a piece of one. */
+export function checkPiece(chunk: Uint8Array): void {
+  checkHeld(chunk, 'chunk');
+}
+function checkHeld(value: unknown, name: string, expected?: string): void {
+  checkBytes(value, name, expected);
+  try {
+    new Uint8Array(value.buffer);
+  } catch {
+    throw new TypeError(`the buffer of ${name} has been transferred`);
+  }
 }
 
 /**

@@ -13,9 +13,8 @@ import type { HandshakeErrorCode } from './errors.ts';
 import type { HeaderList } from './headers.ts';
 import type { ParsedRequestHead } from './heads.ts';
 import { HeadParser } from './http-head.ts';
-import { encodeUtf8 } from './platform.ts';
 import { checkPolicy, type ServerPolicy } from './policy.ts';
-import { type BodyFraming, checkRejection, type RejectionWriter, rejectionHead } from './rejection.ts';
+import { type BodyFraming, bytesOfBody, checkPiece, checkRejection, type RejectionWriter, rejectionHead } from './rejection.ts';
 import { encodeBinary, encodeHead, statusLine } from './response-head.ts';
 
 /** Push mode for the whole life; the connection's own callbacks besides. */
@@ -53,7 +52,7 @@ export class ServerProtocol extends BaseProtocol<ServerEvent> {
 
   /** @throws {TypeError} or {@link RangeError} naming the option. The opening deadline starts here. */
   constructor(options: ServerProtocolOptions) {
-    super(options, options.sink !== undefined);
+    super(options, 'server');
     this.sink = options.sink ?? null;
     this.policy = options.policy;
     if (options.policy !== undefined) checkPolicy(options.policy);
@@ -88,11 +87,11 @@ export class ServerProtocol extends BaseProtocol<ServerEvent> {
    * Does nothing when it is too late.
    *
    * @param status 200 to 599.
-   * @param body Held by reference until taken. Text becomes UTF-8.
+   * @param body Held by reference until taken; if its buffer is transferred before, the transport is dropped. Text becomes UTF-8.
    * @throws {TypeError} or {@link RangeError} naming the argument; TypeError before there is a request.
    */
   reject(status: number, body: string | Uint8Array = '', headers: HeaderList = []): void {
-    const bytes = typeof body === 'string' ? encodeUtf8(body) : body;
+    const bytes = bytesOfBody(body);
     const { fields } = rejectionHead(status, headers, { kind: 'whole', size: bytes.length, text: typeof body === 'string' && body !== '' });
     if (this.pending('reject') === null) return;
     this.respond(status, fields, bytes);
@@ -102,7 +101,8 @@ export class ServerProtocol extends BaseProtocol<ServerEvent> {
 
   /**
    * The same with a body of any length, a piece at a time: chunked, unless `headers` has a Content-Length or the peer speaks HTTP/1.0. The event
-   * 'refused' comes with `end()`. A peer that takes nothing for `timeouts.closing` is dropped.
+   * 'refused' comes with `end()`. A peer that takes nothing for `timeouts.closing` is dropped, however much is written meanwhile; so is one to which
+   * nothing is written for as long.
    *
    * @throws {TypeError} or {@link RangeError} naming the argument; TypeError before there is a request.
    */
@@ -113,9 +113,8 @@ export class ServerProtocol extends BaseProtocol<ServerEvent> {
     const { fields, framing } = rejectionHead(status, headers, { kind: 'streamed', chunked: request.httpVersion === '1.1' });
     const silent = request.method === 'HEAD';
     this.respond(status, fields, null);
-    this.phase = 'responding';
     this.status = status;
-    this.startClosing();
+    this.startResponding();
     return this.writer(framing, silent);
   }
 
@@ -124,14 +123,16 @@ export class ServerProtocol extends BaseProtocol<ServerEvent> {
     let done = false;
     return {
       write: (chunk) => {
+        checkPiece(chunk);
         if (done || this.phase !== 'responding') return false;
         if (chunk.length > remaining) throw new RangeError('write: more than the Content-Length in headers');
         remaining -= chunk.length;
+        // What the application does is no progress of a peer that has something to take.
+        if (this.isAllTaken) this.startClosing();
         if (chunk.length === 0 || silent) return true;
         if (framing.chunked) this.write(encodeBinary(`${chunk.length.toString(16)}\r\n`));
         this.write(chunk);
         if (framing.chunked) this.write(encodeBinary('\r\n'));
-        this.startClosing();
         return true;
       },
       end: () => {

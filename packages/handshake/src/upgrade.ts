@@ -63,6 +63,9 @@ export function createUpgrade(options: ClientUpgradeOptions): ClientUpgrade {
   const version = options.httpVersion ?? '1.1';
   if (version !== '1.1' && version !== '2' && version !== '3') throw new TypeError("options.httpVersion must be '1.1', '2' or '3'");
   const modern = isModern(version);
+  if (options.requireSubprotocol !== undefined && typeof options.requireSubprotocol !== 'boolean') {
+    throw new TypeError('options.requireSubprotocol must be a boolean');
+  }
   const subprotocols = checkSubprotocols(options.subprotocols ?? [], 'options.subprotocols');
   const available = options.extensions ?? [];
   const extra = options.headers ?? [];
@@ -77,6 +80,7 @@ export function createUpgrade(options: ClientUpgradeOptions): ClientUpgrade {
   if (options.origin !== undefined && !(isFieldValue(options.origin) && options.origin.trim() !== '')) {
     throw new TypeError('options.origin must be a field value (RFC 9110 section 5.5)');
   }
+  if (options.random !== undefined && typeof options.random !== 'function') throw new TypeError('options.random must be a function');
 
   const key = modern ? null : createKey(options.random ?? platformRandom);
   const fields: [string, string][] = [];

@@ -236,6 +236,20 @@ describe('the end of the transport, deadlines, abort', () => {
   });
 });
 
+describe('a trace that throws', () => {
+  test('loses nothing of a response, and is told', () => {
+    let fails = false;
+    const onTrace = ({ text: line }: { readonly text: string }): void => {
+      if (fails && line.includes('HTTP/1.1')) throw new Error(line);
+    };
+    const { protocol, all } = start({ onTrace });
+    fails = true;
+    expect(() => protocol.receiveData(bytes(good + text([textFrame('early', false)])))).toThrow('< HTTP/1.1 101');
+    expect(all().map(({ type, data }) => data ?? type)).toEqual(['open', 'early']);
+    expect(() => start({ onTrace })).toThrow('> GET /chat HTTP/1.1');
+  });
+});
+
 describe('push mode', () => {
   test('open, messages, end; or refused', () => {
     const log: unknown[] = [];
@@ -251,6 +265,28 @@ describe('push mode', () => {
     start({ sink }, 'HTTP/1.1 404 x\r\nContent-Length: 1\r\n\r\nx');
     expect(log.splice(0)).toEqual([404, 'x', 'WS_HS_STATUS']);
     expect(() => protocol.nextEvent()).toThrow(TypeError);
+  });
+
+  test.each(['before the response', 'in onOpen'])('closing wins over a pause %s', (when) => {
+    const log: unknown[] = [];
+    const sink: ClientSink = {
+      onOpen() {
+        log.push('open');
+        if (when === 'in onOpen') protocol.pause();
+      },
+      onText: (message) => void log.push(message),
+      onClose: (code) => void log.push(code),
+      onEnd: ({ clean }) => void log.push(clean),
+    };
+    const { protocol } = start({ sink });
+    if (when !== 'in onOpen') protocol.pause();
+    protocol.receiveData(bytes(good + text([textFrame('discarded', false)])));
+    expect([log.length, protocol.wantsRead]).toEqual([when === 'in onOpen' ? 1 : 0, false]);
+    expect(protocol.close(1000)).toBe(true);
+    expect([log, protocol.wantsRead]).toEqual([['open'], true]);
+    protocol.receiveData(Uint8Array.of(0x88, 0x02, 0x03, 0xe8));
+    protocol.receiveEof();
+    expect([log, protocol.transport]).toEqual([['open', 1000, true], 'done']);
   });
 });
 

@@ -1,6 +1,15 @@
 /** decideUpgrade and isWebSocketRequest on heads: RFC 6455 section 4.2, RFC 8441, RFC 9220, and the server's policy. */
+import { runInNewContext } from 'node:vm';
 import type { Extension, ServerExtension } from '@ferrywire/core';
-import { decideUpgrade, getHeader, type HeaderInput, isWebSocketRequest, type RequestHead, type ServerPolicy } from '@ferrywire/handshake';
+import {
+  decideUpgrade,
+  getHeader,
+  type HeaderInput,
+  isWebSocketRequest,
+  type RequestHead,
+  type ServerPolicy,
+  ServerProtocol,
+} from '@ferrywire/handshake';
 import { describe, expect, test } from 'vitest';
 import { ACCEPT, KEY, requestFields } from './support.ts';
 
@@ -270,6 +279,19 @@ describe('policy', () => {
     }
     expect(verdict(h2([], { authority: 'evil.example' }), policy)).toEqual([403, 'WS_HS_HOST']);
     expect(() => decideUpgrade(h1(), { hosts: ['http://h/'] })).toThrow(/policy\.hosts/);
+    const wrong: readonly (readonly [option: string, values: readonly unknown[]])[] = [
+      ['hosts', [1, 'h', [1], [null]]],
+      ['origins', [1, 'https://h', [1], [{}]]],
+      ['path', [1, 'x', {}, null]],
+      ['extensions', [1, {}, [1], [null], [{ name: 'x' }], [{ accept: () => null }]]],
+      ['requireSubprotocol', [1, 'yes', null]],
+      ['h2Accept', [1, 'yes', null]],
+    ];
+    for (const [option, values] of wrong) {
+      for (const value of values) expect(() => decideUpgrade(h1(), { [option]: value }), option).toThrow(new RegExp(`policy\\.${option}`));
+    }
+    for (const policy of [null, 1, true])
+      expect(() => decideUpgrade(h1(), policy as never)).toThrow(new TypeError('policy must be an object'));
   });
 
   test('path by string, expression and function', () => {
@@ -300,6 +322,51 @@ describe('policy', () => {
     expect(chosen({ subprotocols: ['a'] }, { 'Sec-WebSocket-Protocol': '__proto__, constructor' })).toBeNull();
     for (const wrong of ['', 'c', 'a\r\nX: y'])
       expect(() => decideUpgrade(h1(offer), { subprotocols: () => wrong })).toThrow(/policy\.subprotocols/);
+  });
+
+  test.each([
+    [null, 'policy must be an object'],
+    [{ path: 5 }, 'policy.path must be a string, an expression or a function'],
+    [{ path: null }, 'policy.path must be a string, an expression or a function'],
+    [{ path: async () => false }, 'policy.path must not be async: the request waits for accept(), so decide before you call it'],
+    [
+      { subprotocols: async () => null },
+      'policy.subprotocols must not be async: the request waits for accept(), so decide before you call it',
+    ],
+    [{ subprotocols: 'chat' }, 'policy.subprotocols must be a list of names'],
+    [{ origins: 'null' }, 'policy.origins must be a list of strings, expressions and null'],
+    [{ origins: new Set(['https://h.example']) }, 'policy.origins must be a list of strings, expressions and null'],
+    [{ origins: ['https://h.example', undefined] }, 'policy.origins must be a list of strings, expressions and null'],
+    [{ origins: [() => true] }, 'policy.origins must be a list of strings, expressions and null'],
+    [{ hosts: 'h.example' }, 'policy.hosts must be a list of strings and expressions'],
+    [{ hosts: [null] }, 'policy.hosts must be a list of strings and expressions'],
+    [{ extensions: {} }, 'policy.extensions must be a list of extensions with a name and accept()'],
+    [{ extensions: [null] }, 'policy.extensions must be a list of extensions with a name and accept()'],
+    [{ extensions: [{ name: 'x-a', confirm() {} }] }, 'policy.extensions must be a list of extensions with a name and accept()'],
+    [{ requireSubprotocol: 'yes' }, 'policy.requireSubprotocol must be a boolean'],
+    [{ h2Accept: 1 }, 'policy.h2Accept must be a boolean'],
+  ])('a policy that makes no sense is refused by name, before there is a request: %j', (wrong, message) => {
+    const policy = wrong as unknown as ServerPolicy;
+    expect(() => new ServerProtocol({ clock: () => 0, policy })).toThrow(new TypeError(message));
+    expect(() => decideUpgrade(h1(), policy)).toThrow(new TypeError(message));
+  });
+
+  test.each([
+    [{ path: () => Promise.resolve(false) }, 'policy.path must return a boolean, not an object'],
+    [{ path: () => undefined }, 'policy.path must return a boolean, not undefined'],
+    [{ path: () => 1 }, 'policy.path must return a boolean, not number'],
+    [{ subprotocols: () => Promise.resolve('a') }, 'policy.subprotocols must return a string or null, not an object'],
+    [{ subprotocols: () => true }, 'policy.subprotocols must return a string or null, not boolean'],
+  ])('a predicate that answers something else lets nobody in', (wrong, message) => {
+    const policy = wrong as unknown as ServerPolicy;
+    for (const request of [h1(), h2()]) expect(() => decideUpgrade(request, policy)).toThrow(new TypeError(message));
+  });
+
+  test('expressions of another realm count as such', () => {
+    const foreign = runInNewContext('/^[a-z.]+$/') as RegExp;
+    expect(verdict(h1({ Origin: 'other' }), { hosts: [foreign], origins: [foreign] })).toEqual([101, 'ok']);
+    expect(verdict(h1({ Origin: '1' }), { hosts: [foreign], origins: [foreign] })).toEqual([403, 'WS_HS_ORIGIN']);
+    expect(verdict(h1(), { path: foreign })).toEqual([404, 'WS_HS_PATH']);
   });
 
   test('S15 nothing in a policy can split the response', () => {

@@ -1,7 +1,10 @@
 /** Branches that the other suites of this package do not reach: wrong arguments, and moments between the steps of a handshake. */
+import { runInNewContext } from 'node:vm';
+import type { ClientExtension, Extension, ExtensionParam, ServerExtension } from '@ferrywire/core';
 import {
   acceptKey,
   ClientProtocol,
+  type ClientProtocolOptions,
   createUpgrade,
   decideUpgrade,
   getHeader,
@@ -166,6 +169,247 @@ describe('moments between', () => {
   });
 });
 
+describe('input', () => {
+  const sides = (): [string, ServerProtocol | ClientProtocol][] => {
+    const refused = serverIn();
+    refused.receiveData(bytes('\x00'));
+    return [
+      ['a server', serverIn()],
+      ['a client', new ClientProtocol({ clock, url: 'ws://server.example.com/' })],
+      ['a server that has refused', refused],
+      ['an open connection', opened()],
+    ];
+  };
+  it.each([
+    ['a string', goodRequest(), 'string'],
+    ['an ArrayBuffer', new ArrayBuffer(5), 'an object'],
+    ['a DataView', new DataView(new ArrayBuffer(5)), 'an object'],
+    ['a Uint16Array', new Uint16Array(2), 'an object'],
+    ['an array', [71, 69, 84], 'an array'],
+    ['a number', 5, 'number'],
+    ['null', null, 'null'],
+    ['undefined', undefined, 'undefined'],
+  ])('%s is refused, whatever the phase', (_, chunk, kind) => {
+    for (const [side, protocol] of sides()) {
+      const { transport } = protocol;
+      expect(() => protocol.receiveData(chunk as unknown as Uint8Array)).toThrow(new TypeError(`chunk must be a Uint8Array, not ${kind}`));
+      expect([side, protocol.transport]).toEqual([side, transport]);
+    }
+  });
+  it('bytes of another realm are bytes', () => {
+    const server = serverIn();
+    const foreign = runInNewContext('Uint8Array') as Uint8ArrayConstructor;
+    server.receiveData(foreign.from(bytes(goodRequest())));
+    expect(server.nextEvent()?.type).toBe('request');
+    server.receiveData(new Uint8Array(0));
+    expect(server.nextEvent()).toBeNull();
+  });
+});
+
+describe('options of the connection', () => {
+  const url = 'ws://server.example.com/';
+  it.each([
+    [{ limits: { maxMessageSize: -1 } }, RangeError, 'options.limits.maxMessageSize must be a whole number >= 0 or Infinity, not -1'],
+    [{ limits: null }, TypeError, 'options.limits must be an object, not null'],
+    [{ delivery: 'whole' }, TypeError, "options.delivery must be one of 'message', 'chunk', 'span', not 'whole'"],
+    [{ input: 'mine' }, TypeError, "options.input must be one of 'shared', 'reused', 'transferred', not 'mine'"],
+    [{ timeouts: { keepalive: -5 } }, RangeError, 'options.timeouts.keepalive must be >= 0 milliseconds, not -5'],
+    [{ timeouts: null }, TypeError, 'options.timeouts must be an object, not null'],
+    [{ autoPong: 1 }, TypeError, 'options.autoPong must be a boolean, not number'],
+    [{ autoClose: 'no' }, TypeError, 'options.autoClose must be a boolean, not string'],
+    [{ kernels: { applyMask: 3 } }, TypeError, 'options.kernels.applyMask must be a function, not number'],
+    [{ random: 4 }, TypeError, 'options.random must be a function, not number'],
+    [{ onTrace: null }, TypeError, 'options.onTrace must be a function, not null'],
+    [{ clock: 5 }, TypeError, 'options.clock must be a function, not number'],
+    [{ sink: null }, TypeError, 'options.sink must be an object, not null'],
+    [{ sink: () => undefined }, TypeError, 'options.sink must be an object, not function'],
+  ])('are judged before there is a peer: %j', (options, kind, message) => {
+    const wrong = { clock, url, ...options } as unknown as ClientProtocolOptions & ServerProtocolOptions;
+    // A sound one before it, and the same mistake twice: what is remembered is what was right.
+    serverIn();
+    for (let i = 0; i < 2; i++) {
+      for (const make of [() => new ServerProtocol(wrong), () => new ClientProtocol(wrong)]) {
+        expect(make).toThrow(kind);
+        expect(make).toThrow(new kind(message));
+      }
+    }
+  });
+  it('must be an object', () => {
+    expect(() => new ServerProtocol(null as unknown as ServerProtocolOptions)).toThrow(/^options must be an object, not null$/);
+    expect(() => new ClientProtocol('ws://a/' as unknown as ClientProtocolOptions)).toThrow(/^options must be an object, not string$/);
+  });
+  it('that are the same values are judged once, in whatever object they come', () => {
+    let looks = 0;
+    const limits = {
+      get maxMessageSize() {
+        looks++;
+        return 100;
+      },
+    };
+    serverIn({ limits });
+    const first = looks;
+    expect(first).toBeGreaterThan(0);
+    for (let i = 0; i < 3; i++) serverIn({ limits, sink: {}, onTrace: () => undefined });
+    expect(looks).toBe(first);
+    serverIn({ limits, delivery: 'chunk' });
+    expect(looks).toBeGreaterThan(first);
+  });
+  it('of one connection are not seen by a trial', () => {
+    const seen: string[] = [];
+    const sink = { onEnd: () => void seen.push('end'), onOpen: () => void seen.push('open') };
+    serverIn({ sink, random: () => void seen.push('random'), onTrace: ({ text: line }) => void seen.push(line), limits: {} });
+    expect(seen).toEqual([]);
+  });
+});
+
+describe("delivery 'span'", () => {
+  const spans = (side: 'server' | 'client') => {
+    const more = text([textFrame('hello', side === 'server')]);
+    if (side === 'server') {
+      const server = serverIn({ delivery: 'span' });
+      server.receiveData(bytes(goodRequest() + more));
+      return server;
+    }
+    const client = new ClientProtocol({ clock, url: 'ws://server.example.com/', delivery: 'span' });
+    client.receiveData(bytes(goodResponse(acceptKey(keyOf(client))) + more));
+    return client;
+  };
+  const answer = (protocol: ServerProtocol | ClientProtocol): void => {
+    if (protocol instanceof ServerProtocol) protocol.accept();
+  };
+  it.each(['server', 'client'] as const)('a %s iterates up to open; readInto goes on', (side) => {
+    const protocol = spans(side);
+    const seen: string[] = [];
+    for (const event of protocol.events()) {
+      seen.push(event.type);
+      if (event.type === 'request') answer(protocol);
+    }
+    expect(seen).toEqual(side === 'server' ? ['request', 'open'] : ['open']);
+    expect(() => protocol.events()).toThrow(/readInto/);
+    expect(() => protocol.nextEvent()).toThrow(/readInto/);
+    const target = new Uint8Array(3);
+    expect(protocol.readInto(target)).toEqual({ type: 'data', kind: 'text', count: 3, endOfMessage: false });
+    expect(text([target])).toBe('hel');
+    expect(protocol.readInto(target)).toEqual({ type: 'data', kind: 'text', count: 2, endOfMessage: true });
+    expect(protocol.readInto(target)).toBeNull();
+  });
+  it.each(['server', 'client'] as const)('a %s is read with readInto alone, the handshake and the end included', (side) => {
+    const protocol = spans(side);
+    protocol.receiveEof();
+    const target = new Uint8Array(64);
+    const seen: string[] = [];
+    for (let event = protocol.readInto(target); event !== null; event = protocol.readInto(target)) {
+      seen.push(event.type === 'data' ? text([target.subarray(0, event.count)]) : event.type);
+      if (event.type === 'request') answer(protocol);
+    }
+    expect(seen).toEqual([...(side === 'server' ? ['request'] : []), 'open', 'hello', 'end']);
+  });
+  it('a refusal is the last that readInto tells', () => {
+    const server = serverIn({ delivery: 'span' });
+    server.receiveData(bytes('\x00'));
+    const target = new Uint8Array(1);
+    expect([server.readInto(target)?.type, server.readInto(target)]).toEqual(['refused', null]);
+  });
+  it('readInto says what is wrong with its use', () => {
+    const target = new Uint8Array(1);
+    expect(() => serverIn().readInto(target)).toThrow(/^readInto: only for delivery 'span'/);
+    expect(() => serverIn({ delivery: 'span', sink: {} }).readInto(target)).toThrow(/^readInto: with options\.sink/);
+    const server = serverIn({ delivery: 'span' });
+    expect(() => server.readInto(new Uint8Array(0))).toThrow(new RangeError('target must have room for at least one byte'));
+    expect(() => server.readInto('x' as unknown as Uint8Array)).toThrow(new TypeError('target must be a Uint8Array, not string'));
+  });
+});
+
+describe('extensions when something throws', () => {
+  const mistake = (what: string) => (): never => {
+    throw new Error(what);
+  };
+  const setUp = (change: { readonly inbound?: 'throws'; readonly dispose?: 'throws' } = {}) => {
+    const log: string[] = [];
+    const made = (name: string, rsv: number): Extension => ({
+      name,
+      rsv,
+      inbound:
+        name === 'x-b' && change.inbound === 'throws'
+          ? mistake('inbound')
+          : () => ({ begin: () => false, push: (_, start, end) => ({ consumed: end - start, status: 'need' }), finish: () => 'need' }),
+      outbound: () => ({ begin: () => 0, push: (_, start, end) => ({ consumed: end - start, status: 'need' }), cacheKey: null }),
+      dispose() {
+        log.push(name);
+        if (change.dispose === 'throws') throw new Error(`dispose ${name}`);
+      },
+    });
+    return { log, made };
+  };
+  const accepts = (extension: Extension, params: readonly ExtensionParam[] = []): ServerExtension => ({
+    name: extension.name,
+    accept: () => ({ params, extension }),
+  });
+  const confirms = (extension: Extension): ClientExtension => ({ name: extension.name, offers: () => [[]], confirm: () => extension });
+  const request = goodRequest({ 'Sec-WebSocket-Extensions': 'x-a, x-b, x-c' });
+  const asked = (): ServerProtocol => {
+    const server = serverIn();
+    server.receiveData(bytes(request));
+    server.nextEvent();
+    return server;
+  };
+
+  it('a server lets go of those it has accepted, and may still answer', () => {
+    for (const dispose of [{}, { dispose: 'throws' }] as const) {
+      const { log, made } = setUp(dispose);
+      const a = accepts(made('x-a', 4));
+      const b = accepts(made('x-b', 2));
+      const cases: [string, readonly ServerExtension[]][] = [
+        ['accept', [a, b, { name: 'x-c', accept: mistake('accept') }]],
+        ['a parameter value must be a token', [a, accepts(made('x-b', 2), [['p', 'no token']])]],
+      ];
+      for (const [message, extensions] of cases) {
+        const server = asked();
+        expect(() => server.accept({ extensions })).toThrow(message);
+        expect([log.splice(0), server.connection]).toEqual([['x-a', 'x-b'], null]);
+        server.reject(500);
+        expect(text(server.takeOutput())).toMatch(/^HTTP\/1\.1 500 /);
+      }
+    }
+  });
+  it('so it does when the connection cannot be made', () => {
+    const { log, made } = setUp({ inbound: 'throws', dispose: 'throws' });
+    const server = asked();
+    expect(() => server.accept({ extensions: [accepts(made('x-a', 4)), accepts(made('x-b', 2))] })).toThrow(/^inbound$/);
+    expect([log, server.connection, server.transport]).toEqual([['x-a', 'x-b'], null, 'open']);
+  });
+  it('a client lets go of those it has confirmed, fails the handshake, and tells what was thrown', () => {
+    for (const what of ['confirm', 'inbound'] as const) {
+      const { log, made } = setUp(what === 'inbound' ? { inbound: 'throws' } : {});
+      const last: ClientExtension = { name: 'x-c', offers: () => [[]], confirm: mistake('confirm') };
+      const extensions = [confirms(made('x-a', 4)), confirms(made('x-b', 2)), last];
+      const client = new ClientProtocol({ clock, url: 'ws://server.example.com/', extensions });
+      const response = goodResponse(acceptKey(keyOf(client)), [
+        ['Sec-WebSocket-Extensions', what === 'confirm' ? 'x-a, x-b, x-c' : 'x-a, x-b'],
+      ]);
+      expect(() => client.receiveData(bytes(response))).toThrow(what);
+      expect([log, client.connection, client.transport]).toEqual([['x-a', 'x-b'], null, 'abort']);
+      expect([...client.events()]).toMatchObject([{ type: 'refused', response: { status: 101 }, error: 'WS_HS_EXTENSIONS' }]);
+    }
+  });
+  it('each of them is disposed of when a response is refused, whatever one throws', () => {
+    const { log, made } = setUp({ dispose: 'throws' });
+    const extensions = [confirms(made('x-a', 4)), confirms(made('x-b', 2))];
+    const { request: sent, verify } = createUpgrade({ url: 'ws://server.example.com/', extensions });
+    const answer = (names: string) => ({
+      status: 101,
+      headers: [
+        ['Upgrade', 'websocket'],
+        ['Connection', 'Upgrade'],
+        ['Sec-WebSocket-Accept', acceptKey(getHeader(sent.headers, 'sec-websocket-key') ?? '')],
+        ['Sec-WebSocket-Extensions', names],
+      ] as const,
+    });
+    expect(() => verify(answer('x-a, x-b, x-unknown'))).toThrow(/^dispose x-a$/);
+    expect(log).toEqual(['x-a', 'x-b']);
+  });
+});
+
 describe('wrong arguments', () => {
   const uri = { secure: false, host: 'example.com', port: 80, resource: '/', userInfo: null };
   it.each([
@@ -177,6 +421,7 @@ describe('wrong arguments', () => {
     ['headers', { url: 'ws://a/', headers: 'X: y' }, TypeError],
     ['a header', { url: 'ws://a/', headers: [['X']] }, TypeError],
     ['another header', { url: 'ws://a/', headers: ['X'] }, TypeError],
+    ['random', { url: 'ws://a/', random: 4 }, /^options\.random must be a function$/],
   ])('createUpgrade: %s', (_, options, kind) => {
     expect(() => createUpgrade(options as unknown as Parameters<typeof createUpgrade>[0])).toThrow(kind);
   });

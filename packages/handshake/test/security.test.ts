@@ -154,6 +154,30 @@ test('S12 20 MB of head in single bytes: 431, bounded memory', () => {
   expect([...protocol.events()]).toEqual([{ type: 'refused', status: 431, error: 'WS_HS_TOO_LARGE' }]);
 });
 
+test('S3 the body of a refusal in single bytes: memory follows bytes', () => {
+  const clients = Array.from({ length: 4 }, () => new ClientProtocol({ clock: () => 0, url: 'ws://h/' }));
+  const gc = (globalThis as { gc?: () => void }).gc;
+  expect(gc).toBeTypeOf('function');
+  const used = (): number => {
+    gc?.();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const before = used();
+  const single = Uint8Array.of(0x62);
+  for (const client of clients) {
+    client.receiveData(bytes('HTTP/1.1 401 x\r\n\r\n'));
+    for (let sent = 0; sent < 65_536; sent++) client.receiveData(single);
+  }
+  // Twice what is kept, and some room for whatever else the process does.
+  expect(used() - before).toBeLessThan(1_500_000);
+  for (const client of clients) {
+    client.receiveEof();
+    const [event] = [...client.events()];
+    expect(event?.type === 'refused' && 'body' in event && text([event.body])).toBe('b'.repeat(65_536));
+  }
+});
+
 test('S13 limits hold by default, on both sides', () => {
   const field = `X: ${'y'.repeat(8000)}\r\n`;
   expect(parseResponse(serve([bytes(`GET / HTTP/1.1\r\n${field.repeat(5)}`)]).output).status).toBe(431);

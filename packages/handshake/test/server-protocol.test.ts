@@ -1,5 +1,13 @@
 /** ServerProtocol: two steps, refusals, deadlines, held bytes, flow control (RFC 6455 section 4.2, RFC 9112). */
-import { type HeaderList, type ServerEvent, ServerProtocol, type ServerProtocolOptions, type ServerSink } from '@ferrywire/handshake';
+import { runInNewContext } from 'node:vm';
+import {
+  type HeaderList,
+  type HttpLimits,
+  type ServerEvent,
+  ServerProtocol,
+  type ServerProtocolOptions,
+  type ServerSink,
+} from '@ferrywire/handshake';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -234,6 +242,107 @@ describe('refusals', () => {
     expect([...protocol.events()]).toEqual([{ type: 'refused', status: 200, error: 'WS_HS_TIMEOUT' }]);
   });
 
+  test('a streamed rejection counts what the peer takes, not what the application writes', () => {
+    const { protocol, clock, types } = start({ timeouts: { closing: 100 } }, get);
+    const writer = protocol.startRejection(200);
+    types();
+    protocol.takeOutput();
+    protocol.outputStalled();
+    for (let i = 0; i < 9; i++) {
+      clock.now += 11;
+      expect(writer.write(bytes('more'))).toBe(true);
+      protocol.handleTimeout();
+    }
+    clock.now += 1;
+    expect(protocol.nextTimeout()).toBe(clock.now);
+    protocol.handleTimeout();
+    expect([protocol.transport, writer.write(bytes('x')), types()]).toEqual(['abort', false, ['refused']]);
+
+    // Nor does waiting for the application count against a peer that has taken everything, once there is something again.
+    const slow = start({ timeouts: { closing: 100 } }, get);
+    const pieces = slow.protocol.startRejection(200);
+    slow.protocol.takeOutput();
+    slow.protocol.outputStalled();
+    slow.protocol.outputDrained();
+    for (let i = 0; i < 5; i++) {
+      slow.clock.now += 99;
+      slow.protocol.handleTimeout();
+      expect(pieces.write(bytes('x'))).toBe(true);
+      slow.protocol.handleTimeout();
+      expect([slow.protocol.nextTimeout(), slow.output()]).toEqual([slow.clock.now + 100, '1\r\nx\r\n']);
+    }
+  });
+
+  test('a streamed rejection from inside the request', () => {
+    const told: string[] = [];
+    const sink: ServerSink = {
+      onRequest() {
+        const writer = protocol.startRejection(403);
+        expect(writer.write(bytes('no'))).toBe(true);
+        writer.end();
+        told.push('asked');
+      },
+      onRefused: (status) => void told.push(`refused ${status}`),
+    };
+    const { protocol, output } = start({ sink }, null);
+    protocol.receiveData(bytes(get));
+    expect(told).toEqual(['asked', 'refused 403']);
+    expect(parseResponse(output()).status).toBe(403);
+  });
+
+  test('limits of HTTP are an object', () => {
+    for (const http of [null, 5, 'none'] as unknown[]) {
+      expect(() => start({ http: http as HttpLimits })).toThrow(/^options\.http must be an object$/);
+    }
+  });
+
+  test('a body is text or bytes that are there', () => {
+    const gone = new Uint8Array(3);
+    structuredClone(gone, { transfer: [gone.buffer] });
+    const { protocol, output } = start({}, get);
+    for (const body of [null, 5, {}, [1, 2], new ArrayBuffer(3), new DataView(new ArrayBuffer(3)), new Uint16Array(2)] as unknown[]) {
+      expect(() => protocol.reject(403, body as string)).toThrow(
+        /^body must be a string or a Uint8Array, not (null|number|an array|an object)$/,
+      );
+    }
+    expect(() => protocol.reject(403, gone)).toThrow(/^the buffer of body has been transferred$/);
+    expect(output()).toBe('');
+    const writer = protocol.startRejection(403);
+    output();
+    for (const chunk of [undefined, null, 'text', [1], new ArrayBuffer(3)] as unknown[]) {
+      expect(() => writer.write(chunk as Uint8Array)).toThrow(
+        /^chunk must be a Uint8Array, not (undefined|null|string|an array|an object)$/,
+      );
+    }
+    expect(() => writer.write(gone)).toThrow(/^the buffer of chunk has been transferred$/);
+    expect(writer.write(runInNewContext('Uint8Array.of(0x61)') as Uint8Array)).toBe(true);
+    expect(output()).toBe('1\r\na\r\n');
+  });
+
+  test('a body that is transferred before it was taken drops the transport', () => {
+    const give = (data: Uint8Array): void => void structuredClone(data, { transfer: [data.buffer as ArrayBuffer] });
+    const whole = start({}, get);
+    const body = bytes('whole');
+    whole.protocol.reject(403, body);
+    give(body);
+    expect([whole.output(), whole.protocol.transport, whole.protocol.nextTimeout(), whole.protocol.bufferedAmount]).toEqual([
+      '',
+      'abort',
+      null,
+      0,
+    ]);
+    expect([...whole.protocol.events()].map(({ type }) => type)).toEqual(['request', 'refused']);
+
+    const streamed = start({}, get);
+    const writer = streamed.protocol.startRejection(200);
+    const piece = bytes('piece');
+    writer.write(piece);
+    give(piece);
+    streamed.types();
+    expect([streamed.output(), streamed.protocol.transport, writer.write(bytes('x'))]).toEqual(['', 'abort', false]);
+    expect([...streamed.protocol.events()]).toEqual([{ type: 'refused', status: 200, error: 'WS_HS_EOF' }]);
+  });
+
   test('after a refusal input is discarded until the peer ends, or the closing deadline', () => {
     const { protocol, clock } = start(
       { timeouts: { closing: 500 } },
@@ -317,6 +426,54 @@ describe('the end of the transport', () => {
     broken.types();
     broken.protocol.receiveError(new Error('reset'));
     expect([broken.types(), broken.protocol.transport]).toEqual([['refused'], 'abort']);
+  });
+
+  const post = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n';
+  test.each([post, `${post}hello`])('during a streamed rejection, whatever came behind the head: %j', (request) => {
+    const begin = (before: 'reset' | 'nothing') => {
+      const begun = start({}, request);
+      begun.types();
+      if (before === 'reset') begun.protocol.receiveError(new Error('reset'));
+      const writer = begun.protocol.startRejection(403);
+      return { ...begun, writer };
+    };
+    const refused = { type: 'refused', status: 403, error: 'WS_HS_EOF' };
+    const broken = begin('nothing');
+    expect([broken.writer.write(bytes('x')), broken.protocol.wantsRead]).toEqual([true, true]);
+    broken.protocol.receiveData(bytes('more of the body'));
+    expect(broken.protocol.wantsRead).toBe(true);
+    broken.protocol.receiveError(new Error('reset'));
+    expect([broken.writer.write(bytes('x')), broken.protocol.transport, broken.protocol.nextTimeout()]).toEqual([false, 'abort', null]);
+    expect([...broken.protocol.events()]).toEqual([refused]);
+
+    // Held behind the body until the application has decided.
+    const late = begin('reset');
+    expect([late.writer.write(bytes('x')), late.protocol.transport]).toEqual([false, 'abort']);
+    expect(late.types()).toEqual(['refused']);
+
+    // Only its own half: the answer still goes out.
+    const half = begin('nothing');
+    half.protocol.receiveEof();
+    expect([half.writer.write(bytes('x')), half.protocol.transport]).toEqual([true, 'open']);
+    half.writer.end();
+    expect([half.output().endsWith('1\r\nx\r\n0\r\n\r\n'), half.protocol.transport, half.types()]).toEqual([true, 'done', ['refused']]);
+  });
+
+  test('before an answer that is whole, whatever came behind the head', () => {
+    for (const [how, directive] of [
+      ['receiveEof', 'done'],
+      ['receiveError', 'abort'],
+    ] as const) {
+      for (const answer of ['accept', 'reject'] as const) {
+        const { protocol, types } = start({}, `${post}hello`);
+        types();
+        if (how === 'receiveEof') protocol.receiveEof();
+        else protocol.receiveError(new Error('reset'));
+        if (answer === 'accept') protocol.accept();
+        else protocol.reject(404);
+        expect([how, answer, protocol.transport, types()]).toEqual([how, answer, directive, ['refused']]);
+      }
+    }
   });
 
   test('it takes effect after input that is held', () => {
@@ -496,6 +653,112 @@ describe('push mode', () => {
     expect(log.at(-1)).toBe('c');
   });
 
+  describe('closing wins over pausing', () => {
+    const closeFrame = Uint8Array.of(0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8);
+    const onClose = (log: Log) => ({ onClose: (code: number): void => void log.push(['close', code]) });
+    const paused = (where: 'onRequest' | 'onOpen', early = bytes(goodRequest())) => {
+      const log: Log = [];
+      const made: { readonly protocol: ServerProtocol; readonly clock: VirtualClock } = pushed(
+        { timeouts: { closing: 100 } },
+        {
+          onRequest() {
+            if (where === 'onRequest') made.protocol.pause();
+            made.protocol.accept();
+          },
+          onOpen() {
+            log.push('open');
+            if (where === 'onOpen') made.protocol.pause();
+          },
+          onText: (message) => void log.push(message),
+          onEnd: ({ clean, code }) => void log.push(['end', clean, code]),
+          ...onClose(log),
+        },
+      );
+      made.protocol.receiveData(early);
+      return { ...made, log };
+    };
+
+    test.each(['onRequest', 'onOpen'] as const)('after pause() in %s the close frame of the peer is read', (where) => {
+      const { protocol, log, clock } = paused(where);
+      expect([log, protocol.wantsRead]).toEqual([where === 'onOpen' ? ['open'] : [], false]);
+      expect(protocol.close(1000)).toBe(true);
+      expect([log, protocol.wantsRead]).toEqual([['open'], true]);
+      protocol.takeOutput();
+      protocol.receiveData(textFrame('discarded', true));
+      protocol.receiveData(closeFrame);
+      expect([log.slice(1), protocol.transport]).toEqual([[['close', 1000]], 'end']);
+      expect(protocol.connection?.stats.messagesDiscarded).toBe(1);
+      protocol.receiveEof();
+      expect([log.at(-1), protocol.transport]).toEqual([['end', true, 1000], 'done']);
+      clock.now += 100;
+      protocol.handleTimeout();
+      expect([log.length, protocol.nextTimeout()]).toEqual([3, null]);
+    });
+
+    test.each(['onRequest', 'onOpen'] as const)('input that was held since %s is read up to the close frame', (where) => {
+      const early = new Uint8Array([...bytes(goodRequest()), ...textFrame('discarded', true), ...closeFrame]);
+      const { protocol, log } = paused(where, early);
+      protocol.receiveEof();
+      expect([log, protocol.transport]).toEqual([where === 'onOpen' ? ['open'] : [], 'open']);
+      protocol.close(1000);
+      expect([log, protocol.transport]).toEqual([['open', ['close', 1000], ['end', true, 1000]], 'done']);
+      expect(protocol.connection?.stats.messagesDiscarded).toBe(1);
+    });
+
+    test('close() of the connection itself does the same with the next input', () => {
+      const { protocol, log } = paused('onRequest');
+      protocol.connection?.close(1000);
+      expect(protocol.wantsRead).toBe(true);
+      protocol.receiveData(closeFrame);
+      expect(log).toEqual(['open', ['close', 1000]]);
+      // Or with the deadline: whoever is told of the end has been told of the beginning.
+      const silent = paused('onRequest');
+      silent.protocol.connection?.close(1000);
+      silent.protocol.takeOutput();
+      silent.clock.now += 100;
+      silent.protocol.handleTimeout();
+      expect([silent.log, silent.protocol.transport]).toEqual([['open', ['end', false, 1006]], 'abort']);
+    });
+
+    test('abort() tells of the beginning before the end, inside a callback too', () => {
+      const { protocol, log } = paused('onRequest');
+      protocol.abort();
+      expect([log, protocol.transport]).toEqual([['open', ['end', false, 1006]], 'abort']);
+      const order: unknown[] = [];
+      const inside = pushed(
+        {},
+        {
+          onRequest() {
+            inside.protocol.accept();
+            inside.protocol.abort();
+          },
+          onOpen: () => void order.push('open'),
+          onEnd: ({ code }) => void order.push(code),
+        },
+      );
+      inside.protocol.receiveData(bytes(goodRequest()));
+      expect([order, inside.protocol.transport]).toEqual([['open', 1006], 'abort']);
+    });
+
+    test('the end of the transport with nothing held takes effect', () => {
+      const { protocol, log } = paused('onOpen');
+      protocol.receiveEof();
+      expect([log, protocol.transport]).toEqual([['open', ['end', false, 1006]], 'done']);
+    });
+
+    test('a handshake that is given up tells of it', () => {
+      for (const [how, status] of [
+        ['close', 503],
+        ['abort', 0],
+      ] as const) {
+        const early = pushed({}, { onRequest: () => early.protocol.pause() });
+        early.protocol.receiveData(bytes(goodRequest()));
+        early.protocol[how]();
+        expect(early.log).toMatchObject([[status, expect.any(String)]]);
+      }
+    });
+  });
+
   test('events belong to the sink', () => {
     const { protocol } = pushed();
     expect(() => protocol.nextEvent()).toThrow(TypeError);
@@ -516,6 +779,49 @@ describe('trace', () => {
     const { protocol } = start({ onTrace: ({ direction, text: line }) => lines.push(`${direction} ${line}`) });
     protocol.accept();
     expect(lines.slice(0, 2)).toEqual(['in < GET /chat HTTP/1.1', 'out > HTTP/1.1 101 Switching Protocols']);
+  });
+
+  /** Throws for heads, not for what the connection tells. */
+  const failing = {
+    onTrace: ({ text: line }: { readonly text: string }): void => {
+      if (line.includes('HTTP/1.1')) throw new Error(line);
+    },
+  };
+
+  test('one that throws stops nothing: the exception leaves the call when that is done', () => {
+    const { protocol, output, types } = start(failing, null);
+    const glued = bytes(goodRequest() + text([textFrame('early', true)]));
+    expect(() => protocol.receiveData(glued)).toThrow('< GET /chat HTTP/1.1');
+    expect([types(), protocol.wantsRead]).toEqual([['request'], false]);
+    expect(() => protocol.accept()).toThrow('> HTTP/1.1 101');
+    expect([parseResponse(output()).status, types(), protocol.accept()]).toEqual([101, ['open', 'message'], false]);
+
+    for (const refuse of ['reject', 'handleTimeout', 'close'] as const) {
+      const refused = start(failing, null);
+      expect(() => refused.protocol.receiveData(bytes(get))).toThrow('< GET /page');
+      refused.clock.now += 10_000;
+      expect(() => (refuse === 'reject' ? refused.protocol.reject(404) : refused.protocol[refuse]())).toThrow('> HTTP/1.1');
+      expect([refuse, parseResponse(refused.output()).status]).toEqual([refuse, { reject: 404, handleTimeout: 408, close: 503 }[refuse]]);
+      expect([refused.types(), refused.protocol.transport]).toEqual([['request', 'refused'], 'end']);
+    }
+  });
+
+  test('one that throws at the head of a streamed rejection is told by the end of it', () => {
+    const { protocol, output, types } = start(failing, null);
+    expect(() => protocol.receiveData(bytes(get))).toThrow('< GET /page');
+    const writer = protocol.startRejection(403);
+    expect(writer.write(bytes('no'))).toBe(true);
+    expect(() => writer.end()).toThrow('> HTTP/1.1 403');
+    expect([output().endsWith('2\r\nno\r\n0\r\n\r\n'), types(), protocol.transport]).toEqual([true, ['request', 'refused'], 'end']);
+  });
+
+  test('one that throws in push mode loses no callback', () => {
+    const log: string[] = [];
+    const sink: ServerSink = { onOpen: () => void log.push('open'), onText: (message) => void log.push(message) };
+    const protocol = new ServerProtocol({ clock: () => 0, ...failing, sink });
+    // The policy decides inside the same call: the first of two exceptions is told.
+    expect(() => protocol.receiveData(bytes(goodRequest() + text([textFrame('early', true)])))).toThrow('< GET /chat HTTP/1.1');
+    expect([log, parseResponse(text(protocol.takeOutput())).status]).toEqual([['open', 'early'], 101]);
   });
 });
 

@@ -209,6 +209,7 @@ describe('verify', () => {
     expect(outcome(response(), options)).toBe('ok');
     expect(outcome(response(), { ...options, requireSubprotocol: true })).toBe('WS_HS_SUBPROTOCOL');
     expect(outcome(response(), { requireSubprotocol: true })).toBe('ok');
+    expect(() => make({ requireSubprotocol: 1 as unknown as boolean })).toThrow(/^options\.requireSubprotocol must be a boolean$/);
     const twice: [string, string][] = [
       ['Upgrade', 'websocket'],
       ['Connection', 'Upgrade'],
@@ -239,6 +240,9 @@ describe('verify', () => {
       expect([field, names(field)]).toEqual([field, 'WS_HS_EXTENSIONS']);
     expect(log).toEqual(['dispose foo', 'dispose foo', 'dispose foo', 'dispose clash', 'dispose foo']);
     expect(() => make({ extensions: [toy('foo', 4), toy('foo', 2)] })).toThrow(/options\.extensions/);
+    for (const extensions of [1, {}, [1], [null], [{ name: 'foo' }], [{ offers: () => [] }]]) {
+      expect(() => make({ extensions: extensions as never })).toThrow(/options\.extensions/);
+    }
   });
 
   test('over HTTP/2 success is any 2xx, and the accept does not matter', () => {
