@@ -3,7 +3,7 @@
  *
  * No platform is known here either: clock, timers and native text functions are handed in.
  */
-export { type AsyncBytes, AsyncTransport, throwOutside } from './adapter/async-transport.ts';
+export { type AsyncBytes, AsyncTransport } from './adapter/async-transport.ts';
 export {
   checkDialPlace,
   type Dialled,
@@ -13,7 +13,7 @@ export {
   openClient,
   type Signal,
 } from './adapter/client.ts';
-export { bufferGone, checkPermission, checkRuntime, connectError, keyError, listenError } from './adapter/errors.ts';
+export { bufferGone, checkPermission, checkRuntime, connectError, isVerdict, keyError, listenError, tlsError } from './adapter/errors.ts';
 export { type BufferModule, type DecoderChoice, type KernelChoice, textKernels } from './adapter/kernels.ts';
 export {
   type ListenerParts,
@@ -27,7 +27,9 @@ export {
 export { maskKernels } from './adapter/mask-kernel.ts';
 export {
   type ClientOptions,
+  checkClient,
   checkConnection,
+  checkHost,
   checkNumber,
   checkObject,
   checkPort,
@@ -43,3 +45,6 @@ export {
 export { markSharedKernel, runtimeOf, type ThreadsModule, type TimersModule } from './adapter/runtime.ts';
 export { scanKernel } from './adapter/scan-kernel.ts';
 export { Entry, type NativeTimers, SharedTimers } from './adapter/timers.ts';
+export { type CryptoModule, checkCertificates, checkTls } from './adapter/tls.ts';
+export { type CloseAll, type Closing, closeOnce } from './closing.ts';
+export { apart, deliver, tell, throwOutside } from './outside.ts';

@@ -10,6 +10,7 @@
  * per connection.
  */
 import type { Millis, Protocol } from '@ferrywire/core';
+import { MAX_DELAY } from './platform.ts';
 import { type Flushable, flushSoon } from './soon.ts';
 import type { DriveOptions, DriverHandle, Timed, Transport, TransportEvents } from './types.ts';
 
@@ -36,13 +37,14 @@ const ARMED = 1024;
 const CHANGES = 2048;
 /** Events wait for the turn to end: `Rare.deferred`. */
 const DEFERRED = 4096;
+/** Nothing can be written any more. */
+const LOST = BROKEN | ABORT_CALLED | GONE;
 /** The flags of a turn in which nothing is out of the ordinary. */
 const ORDINARY = BUSY | ARMED;
 
 /** Turns of queued work in one event; the rest goes through a timer of 0, so that other connections get theirs. */
 const ROUNDS = 64;
-/** The largest delay that `setTimeout` honours; a later deadline is re-armed when this one fires. */
-const MAX_DELAY = 2_147_483_647;
+const CLOSING = 10_000;
 
 /** What the endpoints of this package want to know, without closures. */
 export interface DriverHooks {
@@ -64,7 +66,7 @@ type Deferred =
   | { readonly kind: 'closed' };
 
 /** What a driver needs of its options for as long as it lives. */
-type TimeHost = Pick<DriveOptions, 'clock' | 'timers'>;
+type TimeHost = Pick<DriveOptions, 'clock' | 'timers' | 'closing'>;
 
 /** The events as detached callbacks, made when they are first asked for. */
 type Bound = TransportEvents & { readonly pump: () => void };
@@ -77,6 +79,8 @@ interface Rare {
   onDrain: (() => void) | null;
   /** Where the timers' own `add` is not there, or the delay is none. */
   timer: unknown;
+  /** When a transport that both sides have ended is to be gone. */
+  goneBy: Millis | null;
 }
 
 export class Pump implements DriverHandle, Flushable, Timed {
@@ -114,7 +118,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.rare().onDrain = callback;
   }
   private rare(): Rare {
-    this.#rare ??= { bound: null, deferred: [], onEvents: null, onDrain: null, timer: null };
+    this.#rare ??= { bound: null, deferred: [], onEvents: null, onDrain: null, timer: null, goneBy: null };
     return this.#rare;
   }
 
@@ -148,6 +152,9 @@ export class Pump implements DriverHandle, Flushable, Timed {
   }
   get isClosed(): boolean {
     return (this.#flags & GONE) !== 0;
+  }
+  get isLost(): boolean {
+    return (this.#flags & LOST) !== 0;
   }
 
   receive(chunk: Uint8Array): void {
@@ -212,6 +219,16 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.settle();
   }
 
+  /** Drops the transport, whatever the protocol says: it has no more to say once the peer has ended. Once. */
+  drop(): void {
+    this.flush();
+    if ((this.#flags & (ABORT_CALLED | GONE)) === 0) this.abort();
+  }
+  private abort(): void {
+    this.#flags |= ABORT_CALLED;
+    this.#transport.abort();
+  }
+
   private callbacks(): Bound {
     const rare = this.rare();
     rare.bound ??= {
@@ -249,7 +266,11 @@ export class Pump implements DriverHandle, Flushable, Timed {
     if (deferred.length === 0) this.#flags &= ~DEFERRED;
     if (event === undefined) return;
     if (event.kind === 'closed') {
-      this.#hooks?.onReleased();
+      try {
+        this.#hooks?.onReleased();
+      } finally {
+        this.onEvents?.();
+      }
       return;
     }
     if ((this.#flags & ABORT_CALLED) !== 0) return;
@@ -318,6 +339,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
   private move(): void {
     for (let round = 0; round < ROUNDS; round++) {
       this.#flags &= ~AGAIN;
+      if ((this.#flags & LOST) !== 0) this.discard();
       if ((this.#flags & (ABORT_CALLED | GONE)) !== 0) return;
       this.output();
       this.reading();
@@ -343,6 +365,12 @@ export class Pump implements DriverHandle, Flushable, Timed {
     }
   }
 
+  /** What nobody will take must not pile up while the protocol cannot know: the end waits behind input that the application does not read. */
+  private discard(): void {
+    const protocol = this.#protocol;
+    for (const chunk of protocol.takeOutput()) protocol.recycleOutput(chunk);
+  }
+
   private output(): void {
     const protocol = this.#protocol;
     const transport = this.#transport;
@@ -350,10 +378,8 @@ export class Pump implements DriverHandle, Flushable, Timed {
     // Asked after the output was taken: taking it moves the protocol on.
     const directive = protocol.transport;
     if (directive === 'open' || (this.#flags & (ABORT_CALLED | GONE)) !== 0) return;
-    if (directive === 'abort' || (this.#flags & BROKEN) !== 0) {
-      this.#flags |= ABORT_CALLED;
-      transport.abort();
-    } else if ((this.#flags & (STALLED | END_CALLED)) === 0) {
+    if (directive === 'abort' || (this.#flags & BROKEN) !== 0) this.abort();
+    else if ((this.#flags & (STALLED | END_CALLED)) === 0) {
       this.#flags |= END_CALLED;
       transport.end();
     }
@@ -374,9 +400,21 @@ export class Pump implements DriverHandle, Flushable, Timed {
     if ((this.#flags & (DEFERRED | AGAIN)) !== 0) return Number.NEGATIVE_INFINITY;
     if ((this.#flags & ABORT_CALLED) !== 0) return null;
     const due = this.#protocol.nextTimeout();
+    if (due === null) return this.goneBy();
     // Without a transport no deadline matters, but work that a step budget stopped still has to be done.
-    if (due !== null && (this.#flags & GONE) !== 0 && due > this.#host.clock()) return null;
+    if ((this.#flags & GONE) !== 0 && due > this.#host.clock()) return null;
     return due;
+  }
+
+  /** The protocol is at its end, and the transport may still have bytes that the peer does not take: no deadline of the protocol ends that. */
+  private goneBy(): Millis | null {
+    const isEnding = (this.#flags & (END_CALLED | STALLED)) !== 0 && (this.#flags & (ABORT_CALLED | GONE)) === 0;
+    if (!isEnding || this.#protocol.transport !== 'done') return null;
+    const { closing = CLOSING, clock } = this.#host;
+    if (closing === 0) return null;
+    const rare = this.rare();
+    rare.goneBy ??= clock() + closing;
+    return rare.goneBy;
   }
 
   private arm(): void {
@@ -392,6 +430,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
 
   private set(due: Millis): void {
     const { clock, timers } = this.#host;
+    // A later deadline is looked at again when this one fires.
     const delay = Math.min(Math.ceil(due - clock()), MAX_DELAY);
     this.#flags |= ARMED;
     if (timers.add !== undefined && delay > 0) timers.add(this, delay);
@@ -418,13 +457,14 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.#flags |= BUSY;
     try {
       const due = (this.#flags & ABORT_CALLED) !== 0 ? null : this.#protocol.nextTimeout();
+      const now = this.#host.clock();
+      const goneBy = this.#rare === null ? null : this.#rare.goneBy;
       if (due !== null) {
-        const now = this.#host.clock();
         if (due <= now) {
           this.#protocol.handleTimeout(now);
           this.onEvents?.();
         }
-      }
+      } else if (goneBy !== null && goneBy <= now && (this.#flags & (ABORT_CALLED | GONE)) === 0) this.abort();
     } finally {
       this.settle();
     }

@@ -29,6 +29,8 @@ export interface EndpointHostOptions {
    * that flood each other would wait for each other for ever.
    */
   readonly highWaterMark?: number;
+  /** `timeouts.closing` of the connections: see `DriveOptions.closing`. */
+  readonly closing?: Millis;
   /**
    * True: connections in pull mode, for layers with a queue of their own. No message handler is called; from `onOpen` on, events are taken
    * with `peer.connection.nextEvent()`, told by `peer.driver.onEvents`.
@@ -86,39 +88,52 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   }
   get writable(): boolean {
     const driver = this.pump();
-    return !driver.stalled && !driver.isClosed;
+    return !driver.stalled && !driver.isLost;
   }
   send(data: string | Uint8Array, options?: SendOptions): boolean {
-    const open = this.connection.send(data, options);
-    this.pump().pumpSoon();
-    return open;
+    const driver = this.pump();
+    // An extension that throws leaves a close frame to be written.
+    try {
+      return this.connection.send(data, options) && !driver.isLost;
+    } finally {
+      driver.pumpSoon();
+    }
   }
   sendPrepared(message: PreparedMessage): boolean {
-    const open = this.connection.sendPrepared(message);
-    this.pump().pumpSoon();
-    return open;
+    const driver = this.pump();
+    try {
+      return this.connection.sendPrepared(message) && !driver.isLost;
+    } finally {
+      driver.pumpSoon();
+    }
   }
   ping(payload?: Uint8Array): boolean {
+    const driver = this.pump();
     const open = this.connection.ping(payload);
-    this.pump().pumpSoon();
-    return open;
+    driver.pumpSoon();
+    return open && !driver.isLost;
   }
   close(code?: number, reason?: string): boolean {
-    const open = this.connection.close(code, reason);
-    this.pump().pumpSoon();
-    return open;
+    // Delivers what was held or tells of the end, as the next one and `resume` do, so it may call handlers, and those may throw.
+    try {
+      return this.connection.close(code, reason);
+    } finally {
+      this.pump().pumpSoon();
+    }
   }
   abort(): void {
     const protocol = this.#opening?.life ?? this.connection;
-    protocol.abort();
-    this.pump().flush();
+    try {
+      protocol.abort();
+    } finally {
+      this.pump().drop();
+    }
   }
   pause(): void {
     this.connection.pause();
     this.pump().pumpSoon();
   }
   resume(): void {
-    // Delivers what was held, so it may call handlers, and those may throw.
     try {
       this.connection.resume();
     } finally {
@@ -149,11 +164,19 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
       };
     });
   }
+  /** Ends a handshake under way; a connection stays, from before its `onOpen` on. */
+  giveUp(): void {
+    if (this.#connection === null) this.abort();
+  }
   /** The polite end from outside: a close frame where there is a connection, nothing otherwise. */
   shutdown(code: number, reason: string): void {
-    if (this.#connection === null) this.abort();
-    else {
+    if (this.#connection === null) {
+      this.abort();
+      return;
+    }
+    try {
       this.#connection.close(code, reason);
+    } finally {
       this.pump().flush();
     }
   }

@@ -20,7 +20,7 @@ export type EndpointErrorCode =
   | 'WS_CONNECT_HANDSHAKE'
   /** The port is taken (EADDRINUSE). */
   | 'WS_LISTEN_IN_USE'
-  /** The address is not one of this machine's (EADDRNOTAVAIL), or does not resolve. */
+  /** The address is not one of this machine's (EADDRNOTAVAIL), or does not resolve, or the directory of a unix socket does not exist. */
   | 'WS_LISTEN_HOST'
   /** Not a port: an integer from 0 to 65535. */
   | 'WS_LISTEN_PORT'

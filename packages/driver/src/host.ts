@@ -2,18 +2,19 @@
  * The glue that all adapters share. An adapter makes one `EndpointHost` per listener (or per dial) and gives it a transport per
  * connection; it keeps the listener, the socket events and the options of its runtime.
  */
-import { Connection, type ConnectionOptions, type Millis, type Negotiated, type Protocol } from '@ferrywire/core';
+import { Connection, type ConnectionOptions, type Negotiated, type Protocol } from '@ferrywire/core';
 import { ClientProtocol, type ClientProtocolOptions, ServerProtocol, type ServerProtocolOptions } from '@ferrywire/handshake';
+import { type CloseAll, type Closing, closeOnce } from './closing.ts';
 import type { Pump } from './driver.ts';
 import { Endpoint, type EndpointHostOptions, type EndpointOwner, type WholeLife } from './endpoint.ts';
+import { apart } from './outside.ts';
 import type { CloseAllOptions, Opening, Peer } from './peer.ts';
+import { MAX_DELAY } from './platform.ts';
 import type { DriverHandle, Transport } from './types.ts';
 
 export type ServerSettings = Omit<ServerProtocolOptions, 'clock' | 'sink'>;
 export type ClientSettings = Omit<ClientProtocolOptions, 'clock' | 'sink'>;
 export type ConnectionSettings = Omit<ConnectionOptions, 'clock' | 'sink' | keyof Negotiated>;
-
-const CLOSE_DEADLINE = 5000;
 
 /** The connections of one listener, or of one dial. */
 export class EndpointHost implements EndpointOwner {
@@ -22,8 +23,9 @@ export class EndpointHost implements EndpointOwner {
   readonly peers: ReadonlySet<Peer>;
   readonly #open = new Set<Endpoint>();
   readonly #opening = new Set<Endpoint>();
+  #close: CloseAll | null = null;
+  /** Set once everything is being closed. */
   #whenEmpty: (() => void) | null = null;
-  #closing: Promise<void> | null = null;
 
   constructor(options: EndpointHostOptions) {
     this.options = options;
@@ -45,14 +47,17 @@ export class EndpointHost implements EndpointOwner {
     return { driver: this.#serve(endpoint, transport, settings), opened };
   }
 
-  /** A client's connection: the request is written before this returns. `opened` rejects with an `EndpointError`. */
+  /**
+   * A client's connection: the request is written before this returns. `opened` rejects with an `EndpointError`. `abort` gives up the
+   * handshake; once the connection is open it does nothing.
+   */
   dial(transport: Transport, settings: ClientSettings): { readonly driver: DriverHandle; readonly opened: Promise<Peer>; abort(): void } {
     const { clock, pull } = this.options;
     const endpoint = new Endpoint(this);
     const life = new ClientProtocol(pull === true ? { ...settings, clock } : { ...settings, clock, sink: endpoint });
     const opened = endpoint.opened;
     const driver = this.#start(endpoint, life, life, transport);
-    return { driver, opened, abort: () => endpoint.abort() };
+    return { driver, opened, abort: () => endpoint.giveUp() };
   }
 
   /**
@@ -83,10 +88,13 @@ export class EndpointHost implements EndpointOwner {
     return endpoint;
   }
 
-  /** Closes everything; resolves when every transport is gone. The adapter stops its listener first. Idempotent. */
-  close(options: CloseAllOptions = {}): Promise<void> {
-    this.#closing ??= this.#closeAll(options.code ?? 1001, options.reason ?? '', options.deadline ?? CLOSE_DEADLINE);
-    return this.#closing;
+  /**
+   * Closes everything; resolves when every transport is gone. The adapter stops its listener first, see `closeOnce`. Idempotent. Rejects with a
+   * TypeError or RangeError that names the option, and then nothing has changed.
+   */
+  close(options?: CloseAllOptions): Promise<void> {
+    this.#close ??= closeOnce((how) => this.#closeAll(how));
+    return this.#close(options);
   }
 
   /** @internal */
@@ -111,23 +119,36 @@ export class EndpointHost implements EndpointOwner {
     const driver = endpoint.start(protocol, life, transport);
     this.#opening.add(endpoint);
     // Accepted while the listener was being closed.
-    if (this.#closing !== null) endpoint.abort();
+    if (this.#whenEmpty !== null) apart(() => endpoint.abort());
     driver.flush();
     return driver;
   }
 
-  #closeAll(code: number, reason: string, deadline: Millis): Promise<void> {
-    if (this.#open.size === 0 && this.#opening.size === 0) return Promise.resolve();
-    const { timers } = this.options;
+  #closeAll({ code, reason, deadline }: Closing): Promise<void> {
+    const { clock, timers } = this.options;
     return new Promise((resolve) => {
-      const timer = timers.set(() => {
-        for (const endpoint of [...this.#opening, ...this.#open]) endpoint.abort();
-      }, deadline);
+      this.#whenEmpty = resolve;
+      if (this.#open.size === 0 && this.#opening.size === 0) {
+        resolve();
+        return;
+      }
+      const due = clock() + deadline;
+      const look = (): void => {
+        const left = due - clock();
+        if (left > 0) timer = timers.set(look, Math.min(left, MAX_DELAY));
+        else this.#forEach((endpoint) => endpoint.abort());
+      };
+      let timer = timers.set(look, Math.min(deadline, MAX_DELAY));
       this.#whenEmpty = () => {
         timers.clear(timer);
         resolve();
       };
-      for (const endpoint of [...this.#opening, ...this.#open]) endpoint.shutdown(code, reason);
+      this.#forEach((endpoint) => endpoint.shutdown(code, reason));
     });
+  }
+
+  /** What a handler throws keeps nobody from the others. */
+  #forEach(work: (endpoint: Endpoint) => void): void {
+    for (const endpoint of [...this.#opening, ...this.#open]) apart(() => work(endpoint));
   }
 }

@@ -88,7 +88,7 @@ export interface PeerHandlers {
   onRefused?(status: number, error: HandshakeErrorCode): void;
   /**
    * A handler threw. The event counts as consumed and the connection goes on. Without this handler the connection fails with 1011 and
-   * the exception leaves the driver's event, so it is never lost.
+   * the exception leaves the driver's event, so it is never lost: adapters throw it again outside, as an uncaught exception.
    */
   onError?(peer: Peer, error: unknown): void;
 }
@@ -102,15 +102,19 @@ export interface Listening {
   readonly url: string;
   /** The connections, from `onOpen` until their transport is gone. */
   readonly peers: ReadonlySet<Peer>;
-  /** Stops listening and closes every connection. Resolves when all transports are gone. Idempotent. */
+  /**
+   * Stops listening and closes every connection. Resolves when all transports are gone. Idempotent. Rejects with a TypeError or RangeError that
+   * names the option for what no program should ask for, and then goes on listening.
+   */
   close(options?: CloseAllOptions): Promise<void>;
 }
 
 export interface CloseAllOptions {
-  /** Default 1001 (going away). */
+  /** Default 1001 (going away). Any that a server may send. */
   readonly code?: number;
+  /** At most 123 bytes of UTF-8. */
   readonly reason?: string;
-  /** After so many milliseconds what is left is aborted. Default 5000; 0 aborts at once. */
+  /** After so many milliseconds what is left is aborted. Default 5000; 0 aborts at once, Infinity never. */
   readonly deadline?: Millis;
 }
 

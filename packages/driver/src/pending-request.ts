@@ -1,4 +1,8 @@
-/** A server's request that the application has not answered yet: what `PeerHandlers.onRequest` gets. */
+/**
+ * A server's request that the application has not answered yet: what `PeerHandlers.onRequest` gets.
+ *
+ * Beware: an answer may call a handler (`onOpen`, `onRefused`), which may throw; the answer goes out all the same.
+ */
 import type { HeaderList, ServerPolicy, ServerProtocol } from '@ferrywire/handshake';
 import type { Pump } from './driver.ts';
 import type { PendingRequest, ServerRequest } from './peer.ts';
@@ -27,8 +31,11 @@ export class Pending implements PendingRequest {
     }
   }
   reject(status: number, body?: string | Uint8Array, headers?: HeaderList): void {
-    this.#life.reject(status, body, headers);
-    this.#driver.pumpSoon();
+    try {
+      this.#life.reject(status, body, headers);
+    } finally {
+      this.#driver.pumpSoon();
+    }
   }
   startRejection(status: number, headers?: HeaderList): { write(chunk: Uint8Array): boolean; end(): void } {
     const writer = this.#life.startRejection(status, headers);
@@ -41,8 +48,11 @@ export class Pending implements PendingRequest {
         return more;
       },
       end(): void {
-        writer.end();
-        driver.pumpSoon();
+        try {
+          writer.end();
+        } finally {
+          driver.pumpSoon();
+        }
       },
     };
   }

@@ -13,6 +13,9 @@ interface PlatformGlobals {
 
 const platform = globalThis as unknown as PlatformGlobals;
 
+/** The largest delay that `setTimeout` honours, on every runtime: a larger one fires at once. */
+export const MAX_DELAY = 2_147_483_647;
+
 export function queueMicrotask(callback: () => void): void {
   platform.queueMicrotask(callback);
 }

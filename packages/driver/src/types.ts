@@ -66,7 +66,10 @@ export interface Timed {
 export interface Driver extends TransportEvents {
   /** What the protocol and the transport hold together, in bytes. */
   readonly bufferedAmount: number;
-  /** Set by who builds on top (the WHATWG class, streams): called after input was given to the protocol, before its output is taken. */
+  /**
+   * Set by who builds on top (the WHATWG class, streams): called after input was given to the protocol, before its output is taken, and when the
+   * transport is gone.
+   */
   onEvents: (() => void) | null;
   /** Set by who builds on top: called when the transport has drained. */
   onDrain: (() => void) | null;
@@ -99,12 +102,19 @@ export interface DriverHandle extends Driver {
   readonly stalled: boolean;
   /** True once the transport has reported `closed()`. */
   readonly isClosed: boolean;
+  /** True once nothing can be written any more: the transport broke, was aborted or is closed. What is sent from here on is discarded. */
+  readonly isLost: boolean;
 }
 
 export interface DriveOptions {
   /** The protocol's clock, or one that runs alike. */
   readonly clock: Clock;
   readonly timers: TimerHost;
+  /**
+   * Milliseconds that the transport may take to be gone once the peer has ended its side and we ours; then it is aborted. 0: as long as it likes.
+   * Default 10 000, as `timeouts.closing` of the protocol, which counts up to there.
+   */
+  readonly closing?: Millis;
   /** The first value of `Driver.onEvents`. */
   readonly onEvents?: () => void;
 }

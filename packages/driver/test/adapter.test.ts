@@ -1,11 +1,14 @@
 /** What adapters share: errors by code, transports over promises, and the client's deadline and signal, in virtual time. */
-
+import * as crypto from 'node:crypto';
 import { type DriverHandle, EndpointError } from '@ferrywire/driver';
 import {
   type AsyncBytes,
   AsyncTransport,
+  checkCertificates,
   checkRuntime,
+  checkTls,
   connectError,
+  isVerdict,
   keyError,
   listenError,
   markSharedKernel,
@@ -13,9 +16,12 @@ import {
   placeOf,
   type Runtime,
   type ThreadsModule,
+  tlsError,
 } from '@ferrywire/driver/adapter';
 import { type FakeTransport, fakeTransport, virtualClock } from '@ferrywire/driver/testing';
+import { acceptKey } from '@ferrywire/handshake';
 import fc from 'fast-check';
+import { generate } from 'selfsigned';
 import { describe, expect, it } from 'vitest';
 
 const named = (name: string, message: string): Error => Object.assign(new Error(message), { name });
@@ -31,6 +37,7 @@ describe('errors', () => {
     [Object.assign(new AggregateError([coded('ECONNREFUSED')]), {}), 'WS_CONNECT_REFUSED'],
     [named('NotCapable', 'Requires net access'), 'WS_PERMISSION'],
     [new Error('failed to lookup address information: Name or service not known'), 'WS_CONNECT_HOST'],
+    [new Error('Invalid port (out of range): 0'), 'WS_CONNECT_REFUSED'],
     [new Error('something else'), 'WS_TRANSPORT'],
     ['not even an error', 'WS_TRANSPORT'],
   ])('gives %s of connect the code %s', (cause, code) => {
@@ -44,6 +51,7 @@ describe('errors', () => {
     [coded('EADDRINUSE'), 'WS_LISTEN_IN_USE', 'the address is in use'],
     [coded('EADDRNOTAVAIL'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
     [new Error('Failed to listen at nowhere'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
+    [coded('ENOENT'), 'WS_LISTEN_HOST', 'the directory does not exist'],
     [named('NotCapable', 'Requires net access'), 'WS_PERMISSION', 'not permitted'],
     [new Error('two\nlines'), 'WS_TRANSPORT', 'two lines'],
   ])('gives %s of listen the code %s', (cause, code, sentence) => {
@@ -53,7 +61,16 @@ describe('errors', () => {
   it('knows a key or a certificate that cannot be read', () => {
     expect(keyError(coded('ERR_OSSL_PEM_NO_START_LINE'))).toBeInstanceOf(TypeError);
     expect(keyError(named('InvalidData', 'No certificates found'))).toBeInstanceOf(TypeError);
+    expect(keyError(new Error('keys may not be consistent: KeyMismatch'))).toBeInstanceOf(TypeError);
     expect(keyError(coded('EADDRINUSE'))).toBeNull();
+    expect(tlsError(new Error('two\nlines')).message).toBe('options.tls cannot be used: two lines');
+  });
+
+  it('tells a certificate that is refused from TLS that fails', () => {
+    for (const code of ['DEPTH_ZERO_SELF_SIGNED_CERT', 'ERR_TLS_CERT_ALTNAME_INVALID', 'CERT_HAS_EXPIRED']) {
+      expect(isVerdict(coded(code)), code).toBe(true);
+    }
+    for (const cause of [coded('EPROTO'), coded('ECONNRESET'), new Error('nothing known'), null]) expect(isVerdict(cause)).toBe(false);
   });
 
   it('refuses a runtime that is another one, or too old', () => {
@@ -78,7 +95,49 @@ describe('errors', () => {
     }
     expect(() => placeOf({ host: '' })).toThrow(TypeError);
     expect(() => placeOf({ socketPath: 'a\0b' })).toThrow(TypeError);
+    expect(() => placeOf({ host: '[::1]' })).toThrow(expect.objectContaining({ code: 'WS_LISTEN_HOST' }));
     expect(() => placeOf({ tls: null })).toThrow(TypeError);
+  });
+
+  it('wants a key and its certificate together, or what stands for them', () => {
+    const [key, cert] = ['a key', 'a certificate'];
+    for (const side of ['server', 'client'] as const) {
+      checkTls({ key, cert }, side);
+      checkTls({ key, pfx: 'x' }, side, ['pfx']);
+      for (const none of [undefined, null, []]) {
+        expect(() => checkTls({ key, cert: none }, side)).toThrow('options.tls.cert is missing');
+        expect(() => checkTls({ cert, key: none }, side)).toThrow('options.tls.key is missing');
+        expect(() => checkTls({ key, pfx: none }, side, ['pfx'])).toThrow('options.tls.cert is missing');
+      }
+    }
+    checkTls({}, 'client');
+    expect(() => checkTls({}, 'server')).toThrow('options.tls must have a key and a cert');
+  });
+
+  it('reads certificates and keys', async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'ec' });
+    const sealed = crypto.createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' });
+    const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+    for (const good of [{}, { ca: cert }, { ca: [cert, bytes(cert)] }, { key, cert }, { key: bytes(key), cert: bytes(cert) }]) {
+      checkCertificates(good, crypto);
+    }
+    checkCertificates({ key: sealed, cert, passphrase: 'secret' }, crypto);
+    // Lists are the runtime's to judge.
+    checkCertificates({ key: ['x'], cert: ['y'] }, crypto);
+    const wrong: readonly (readonly [string, object])[] = [
+      ['ca', { ca: 'x' }],
+      ['ca', { ca: 1 }],
+      ['ca', { ca: [cert, ''] }],
+      ['cert', { key, cert: 'x' }],
+      ['key', { key: 'x', cert }],
+      ['key', { key: sealed, cert }],
+      ['key', { key: sealed, cert, passphrase: 'wrong' }],
+    ];
+    for (const [option, tls] of wrong) {
+      expect(() => checkCertificates(tls, crypto)).toThrow(new TypeError(`options.tls.${option} cannot be read`));
+    }
+    const other = await generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'ec' });
+    expect(() => checkCertificates({ key, cert: other.cert }, crypto)).toThrow('options.tls.key does not belong to options.tls.cert');
   });
 });
 
@@ -392,6 +451,11 @@ describe('the client', () => {
       () => 'it resolved',
       (error: { readonly code?: unknown }) => error.code ?? error,
     );
+  const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
+    promise.then(
+      () => 'it resolved',
+      (error: unknown) => error,
+    );
 
   it('has one deadline over dialling and the handshake', async () => {
     const { time, runtime, transport } = setUp();
@@ -410,6 +474,32 @@ describe('the client', () => {
     time.advance(2);
     expect(await code).toBe('WS_CONNECT_TIMEOUT');
     expect(time.pending).toBe(0);
+  });
+
+  it.each([
+    [200, false],
+    [302, true],
+    [401, false],
+    [401, true],
+  ])('tells an answer with status %d whose body is not complete in time (pull mode: %s)', async (status, pull) => {
+    const { time, runtime, transport } = setUp();
+    const failure = failureOf(
+      openClient(runtime, 'ws://host/', { timeouts: { opening: 1000 }, pull }, async ({ race }) => {
+        await race(new Promise<void>((resolve) => time.set(resolve, 0.4)), () => {});
+        return { transport, input: 'shared', start: (driver) => transport.attach(driver) };
+      }),
+    );
+    time.advance(1);
+    await turn();
+    transport.feed(new TextEncoder().encode(`HTTP/1.1 ${status} x\r\nContent-Length: 100\r\nX-Why: because\r\n\r\nhello`));
+    time.advance(998);
+    await turn();
+    expect(transport.calls).not.toContain('abort');
+    time.advance(2);
+    const error = await failure;
+    expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_STATUS', response: { status } });
+    expect((error as EndpointError).body).toEqual(new TextEncoder().encode('hello'));
+    expect([transport.aborted, time.pending]).toEqual([true, 0]);
   });
 
   it('gives up while dialling, and hands back what comes too late', async () => {
@@ -457,6 +547,28 @@ describe('the client', () => {
     );
   });
 
+  it('leaves a connection alone whose signal is aborted in onOpen', async () => {
+    const { time, runtime, transport } = setUp();
+    const controller = new AbortController();
+    const opening = openClient(
+      runtime,
+      'ws://host/',
+      { signal: controller.signal, handlers: { onOpen: () => controller.abort() } },
+      async () => ({ transport, input: 'shared', start: (driver) => transport.attach(driver) }),
+    );
+    await turn();
+    const key = /^sec-websocket-key: (.*)$/im.exec(new TextDecoder().decode(transport.written))?.[1] ?? '';
+    transport.feed(
+      new TextEncoder().encode(
+        `HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptKey(key)}\r\n\r\n`,
+      ),
+    );
+    const peer = await opening;
+    expect([peer.connection.state, transport.aborted]).toEqual(['open', false]);
+    peer.abort();
+    expect(time.pending).toBe(0);
+  });
+
   it('finds mistakes before it dials', async () => {
     const { runtime } = setUp();
     const dialled = (): Promise<never> => Promise.reject(new Error('dialled'));
@@ -467,5 +579,16 @@ describe('the client', () => {
     expect(await fails('ws://host/', { timeouts: { opening: -1 } })).toBeInstanceOf(RangeError);
     expect(await fails('ws://host/', { timeouts: null })).toBeInstanceOf(TypeError);
     expect(await fails('ws://host/', { limits: { maxMessageSize: -1 } })).toBeInstanceOf(RangeError);
+    expect(await fails('ws://host/', { http: { maxBodySize: -1 } })).toBeInstanceOf(RangeError);
+    for (const options of [
+      { autoPong: 1 },
+      { onTrace: 1 },
+      { random: 1 },
+      { kernels: 1 },
+      { headers: [['Host', 'x']] },
+      { extensions: [1] },
+    ]) {
+      expect(await fails('ws://host/', options)).toBeInstanceOf(TypeError);
+    }
   });
 });

@@ -347,7 +347,6 @@ describe('the end', () => {
     transport.close();
     expect(clock.pending).toBe(0);
     const calls = protocol.calls.length;
-    const takes = protocol.takes;
     protocol.say(1);
     driver.pump();
     protocol.transport = 'abort';
@@ -358,7 +357,6 @@ describe('the end', () => {
     driver.closed();
     driver.pump();
     expect(protocol.calls).toHaveLength(calls);
-    expect(protocol.takes).toBe(takes);
     expect(transport.calls).toEqual([]);
     expect(clock.pending).toBe(0);
   });
@@ -605,15 +603,86 @@ describe('states between two events', () => {
     driver.pump();
     protocol.say(1);
     protocol.wantsRead = false;
-    const takes = protocol.takes;
+    expect([driver.isLost, driver.isClosed]).toEqual([true, false]);
     everything(driver);
     clock.advance(100);
     driver.closed();
     driver.closed();
     expect(transport.calls).toEqual(['abort']);
     expect(protocol.calls).toEqual([]);
-    expect(protocol.takes).toBe(takes);
     expect(clock.pending).toBe(0);
+    expect([driver.isLost, driver.isClosed]).toEqual([true, true]);
+  });
+
+  it('what is said to a transport that is lost is taken and thrown away', () => {
+    const losses: ((made: ReturnType<typeof driven>) => void)[] = [
+      ({ driver }) => driver.error('broken'),
+      ({ driver }) => driver.closed(),
+      ({ protocol, driver }) => {
+        protocol.transport = 'abort';
+        driver.pump();
+      },
+    ];
+    for (const lose of losses) {
+      const made = driven();
+      const { protocol, transport, driver } = made;
+      expect(driver.isLost).toBe(false);
+      lose(made);
+      expect(driver.isLost).toBe(true);
+      // The protocol does not know: its end waits behind input that nobody reads.
+      protocol.transport = 'open';
+      for (let round = 0; round < 3; round++) {
+        protocol.say(1, 2, 3);
+        driver.pump();
+        expect([driver.bufferedAmount, protocol.recycled.length]).toEqual([0, round + 1]);
+      }
+      expect(transport.calls.filter((call) => call.startsWith('write'))).toEqual([]);
+    }
+  });
+
+  it.each([undefined, 500] as const)('a transport that both sides have ended is to be gone in time (closing: %s)', (closing) => {
+    const within = closing ?? 10_000;
+    for (const stalls of [false, true]) {
+      for (const gone of [false, true]) {
+        const clock = virtualClock();
+        const protocol = new ScriptedProtocol();
+        const calls: string[] = [];
+        const transport: Transport = {
+          ...inert(),
+          write: () => !stalls,
+          end: () => void calls.push('end'),
+          abort: () => void calls.push('abort'),
+        };
+        const time = { clock: clock.now, timers: clock };
+        const driver = drive(protocol, transport, closing === undefined ? time : { ...time, closing });
+        protocol.say(1);
+        driver.pump();
+        protocol.onEof = () => {
+          protocol.transport = 'done';
+        };
+        driver.eof();
+        const ended = stalls ? [] : ['end'];
+        expect(calls).toEqual(ended);
+        clock.advance(within - 1);
+        driver.pump();
+        expect(calls).toEqual(ended);
+        if (gone) driver.closed();
+        clock.advance(1);
+        expect(calls).toEqual(gone ? ended : [...ended, 'abort']);
+        clock.advance(10 * within);
+        expect([calls.length, clock.pending]).toEqual([ended.length + (gone ? 0 : 1), 0]);
+      }
+    }
+  });
+
+  it('with closing: 0 it may take as long as it likes', () => {
+    const clock = virtualClock();
+    const protocol = new ScriptedProtocol();
+    const transport = inert();
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock, closing: 0 });
+    protocol.transport = 'done';
+    driver.eof();
+    expect([transport.calls, clock.pending]).toEqual([['end'], 0]);
   });
 
   it('an abort inside an event drops what waited behind it', () => {
@@ -631,12 +700,10 @@ describe('states between two events', () => {
   it('after an error nothing is written, and a second one says nothing new', () => {
     const { protocol, transport, driver } = driven();
     driver.error('first');
-    const takes = protocol.takes;
     protocol.say(1);
     protocol.wantsRead = false;
     everything(driver);
     expect(protocol.calls).toEqual(['error first']);
-    expect(protocol.takes).toBe(takes);
     expect(transport.calls).toEqual([]);
     protocol.transport = 'done';
     driver.pump();

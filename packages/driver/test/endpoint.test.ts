@@ -1,13 +1,15 @@
-import type { EndInfo, Negotiated } from '@ferrywire/core';
+import { type EndInfo, type Extension, type Negotiated, prepareMessage } from '@ferrywire/core';
 import {
+  type CloseAllOptions,
   EndpointError,
   EndpointHost,
   type EndpointHostOptions,
   type Peer,
   type PeerHandlers,
   type PendingRequest,
+  type TimerHost,
 } from '@ferrywire/driver';
-import { joinedTransports, type PairOptions, virtualClock } from '@ferrywire/driver/testing';
+import { fakeTransport, joinedTransports, type PairOptions, virtualClock } from '@ferrywire/driver/testing';
 import { describe, expect, it } from 'vitest';
 
 type HostExtras = Omit<EndpointHostOptions, 'clock' | 'timers' | 'handlers'>;
@@ -37,6 +39,7 @@ function setup({ server = {}, client = {}, serverHost = {}, clientHost = {}, net
     },
     onRefused(status, error) {
       log.push(`${name} refused ${status} ${error}`);
+      handlers.onRefused?.(status, error);
     },
   });
   const serverSide = new EndpointHost({ ...time, ...serverHost, handlers: logged('server', server) });
@@ -62,6 +65,44 @@ async function open(options: Setup = {}) {
   const server = [...made.serverSide.peers][0];
   if (server === undefined) throw new Error('no peer on the server');
   return { ...made, client: client as Peer, server };
+}
+
+/** Three connections of one server, all open. */
+async function openSeveral(server: PeerHandlers) {
+  const clock = virtualClock();
+  const time = { clock: clock.now, timers: clock };
+  const codes: number[] = [];
+  const serverSide = new EndpointHost({ ...time, handlers: server });
+  const clientSide = new EndpointHost({ ...time, handlers: { onClose: (_, code) => void codes.push(code) } });
+  const transports = [];
+  const clients: Peer[] = [];
+  for (let index = 0; index < 3; index++) {
+    const joined = joinedTransports({ clock });
+    joined.b.attach(serverSide.serve(joined.b, {}));
+    const { driver, opened } = clientSide.dial(joined.a, { url: 'ws://example.com/' });
+    joined.a.attach(driver);
+    joined.flow();
+    clients.push(await opened);
+    transports.push(joined);
+  }
+  return { clock, transports, serverSide, clients, codes };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** What is thrown where nobody catches it, while this does its work. */
+async function uncaughtDuring(work: () => Promise<unknown>): Promise<string[]> {
+  const thrown: string[] = [];
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', (error) => void thrown.push(String(error)));
+  try {
+    await work();
+  } finally {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of others) process.on('uncaughtException', listener);
+  }
+  return thrown;
 }
 
 describe('EndpointHost', () => {
@@ -133,6 +174,23 @@ describe('EndpointHost', () => {
     made.clock.advance(60_000);
     expect([made.serverSide.peers.size, made.clientSide.peers.size, made.clock.pending]).toEqual([0, 0, 0]);
     expect(made.log.filter((line) => line.includes('open'))).toEqual([]);
+  });
+
+  it('refuses although onRefused throws', async () => {
+    const requests: PendingRequest[] = [];
+    const { joined, outcome } = setup({
+      server: {
+        onRequest: (pending) => void requests.push(pending),
+        onRefused() {
+          throw new Error('mine');
+        },
+      },
+    });
+    joined.flow();
+    expect(() => requests[0]?.reject(403)).toThrow('mine');
+    await turn();
+    joined.flow();
+    expect(await outcome).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', response: { status: 403 } });
   });
 
   it('streams a refusal', async () => {
@@ -263,6 +321,40 @@ describe('EndpointHost', () => {
   });
 });
 
+describe('an extension that throws', () => {
+  it.each(['send', 'sendPrepared'] as const)('leaves %s, and the peer hears of it at once', async (method) => {
+    const clock = virtualClock();
+    const joined = joinedTransports({ clock });
+    const bad: Extension = {
+      name: 'x-bad',
+      rsv: 4,
+      inbound: () => ({ begin: () => false, push: () => ({ consumed: 0, status: 'need' }), finish: () => 'need' }),
+      outbound: () => ({
+        cacheKey: null,
+        begin: () => 4,
+        push() {
+          throw new Error('boom');
+        },
+      }),
+    };
+    const host = new EndpointHost({ clock: clock.now, timers: clock, handlers: {} });
+    const ends: EndInfo[] = [];
+    const peers = new EndpointHost({ clock: clock.now, timers: clock, handlers: { onEnd: (_, info) => void ends.push(info) } });
+    const nothing = { request: null, response: null };
+    // No other deadline is there to write what waits.
+    const quiet = { timeouts: { keepalive: 0 } };
+    const server = host.adopt(joined.b, { role: 'server', subprotocol: null, extensions: [bad] }, quiet, nothing);
+    const client = peers.adopt(joined.a, { role: 'client', subprotocol: null, extensions: [] }, quiet, nothing);
+    joined.a.attach(client.driver);
+    joined.b.attach(server.driver);
+    expect(() => (method === 'send' ? server.send('x') : server.sendPrepared(prepareMessage('x')))).toThrow('boom');
+    await Promise.resolve();
+    joined.flow();
+    expect(ends.map(({ code, clean }) => [code, clean])).toEqual([[1011, true]]);
+    expect([host.peers.size, peers.peers.size, clock.pending]).toEqual([0, 0, 0]);
+  });
+});
+
 describe('a handler that throws', () => {
   it('is reported to onError, and the connection goes on', async () => {
     const errors: unknown[] = [];
@@ -299,6 +391,41 @@ describe('a handler that throws', () => {
   });
 });
 
+describe('a handler that throws at a call of the application', () => {
+  it('leaves that call, and the connection ends all the same', async () => {
+    const { joined, client, log } = await open({
+      client: {
+        onEnd() {
+          throw new Error('mine');
+        },
+      },
+    });
+    expect(() => client.abort()).toThrow('mine');
+    expect(joined.a.aborted).toBe(true);
+    joined.flow();
+    expect(log.at(-1)).toMatch(/^server end 1006/);
+  });
+
+  it('does so at the close frame that was held, and the answer goes out', async () => {
+    const { joined, server, client, log } = await open({
+      server: {
+        onText: (peer) => peer.pause(),
+        onClose() {
+          throw new Error('mine');
+        },
+      },
+    });
+    client.send('pause');
+    client.close(4000);
+    client.driver.pump();
+    joined.flow();
+    expect(() => server.close(1000)).toThrow('mine');
+    await turn();
+    joined.flow();
+    expect(log.slice(2).sort()).toEqual(['client end 1000 clean', expect.stringMatching(/^server end/)]);
+  });
+});
+
 describe('pull mode', () => {
   it('leaves the events after open to whoever takes them', async () => {
     const events: string[] = [];
@@ -329,6 +456,35 @@ describe('pull mode', () => {
   });
 });
 
+describe('a transport that broke behind input that nobody reads', () => {
+  it('takes nothing more, says so, and keeps nothing', async () => {
+    for (const pull of [false, true]) {
+      let events = 0;
+      const { joined, log, client, server } = await open({ serverHost: { pull } });
+      if (!pull) server.pause();
+      server.driver.onEvents = () => void events++;
+      client.send(new Uint8Array(5000));
+      client.driver.pump();
+      joined.flow();
+      expect([server.writable, server.send('fine')]).toEqual([true, true]);
+      joined.b.reset();
+      joined.flow();
+      expect(log.filter((line) => line.startsWith('server end'))).toEqual([]);
+      expect([server.connection.state, server.writable, server.driver.isLost, server.driver.isClosed]).toEqual(['open', false, true, true]);
+      const before = events;
+      for (let i = 0; i < 5; i++) {
+        expect([server.send(new Uint8Array(100_000)), server.ping()]).toEqual([false, false]);
+        await Promise.resolve();
+        expect(server.bufferedAmount).toBe(0);
+      }
+      expect([before > 0, events]).toEqual([true, before]);
+      if (pull) continue;
+      server.resume();
+      expect(log.filter((line) => line.startsWith('server end'))).toEqual(['server end 1006 WS_TRANSPORT']);
+    }
+  });
+});
+
 describe('close', () => {
   it('says 1001 to all, and resolves when the transports are gone', async () => {
     const { joined, log, serverSide } = await open();
@@ -355,6 +511,162 @@ describe('close', () => {
     pending.joined.flow();
     await dropped;
     expect(pending.joined.b.aborted).toBe(true);
+  });
+
+  it('aborts at the deadline what the peer has ended and does not take', async () => {
+    for (const how of ['close', 'abort', 'wait'] as const) {
+      const { clock, joined, log, serverSide, client, server } = await open({
+        serverHost: { closing: 1000 },
+        network: { window: 4000, highWaterMark: 1000 },
+      });
+      client.pause();
+      while (server.writable) {
+        server.send(new Uint8Array(1000));
+        server.driver.pump();
+        joined.flow();
+      }
+      joined.b.feedEof();
+      joined.flow();
+      expect(log.at(-1)).toBe('server end 1006 WS_EOF');
+      expect([server.bufferedAmount > 0, serverSide.peers.size, joined.b.aborted]).toEqual([true, 1, false]);
+      if (how === 'abort') server.abort();
+      else {
+        const closed = how === 'close' ? serverSide.close({ deadline: 300 }) : null;
+        const limit = how === 'close' ? 300 : 1000;
+        clock.advance(limit - 1);
+        expect(joined.b.aborted).toBe(false);
+        clock.advance(1);
+        await closed;
+      }
+      expect(joined.b.aborted).toBe(true);
+      joined.flow();
+      expect([serverSide.peers.size, clock.pending > 0]).toEqual([0, false]);
+      expect(log.filter((line) => line.startsWith('server end'))).toHaveLength(1);
+    }
+  });
+
+  it('serves every peer whatever their handlers throw, which is thrown outside', async () => {
+    const failing: PeerHandlers = {
+      onEnd() {
+        throw new Error('at the end');
+      },
+    };
+    const { clock, transports, serverSide } = await openSeveral(failing);
+    for (const { cut } of transports) cut();
+    let closed = Promise.resolve();
+    const thrown = await uncaughtDuring(async () => {
+      closed = serverSide.close({ deadline: 300 });
+      clock.advance(300);
+      await turn();
+    });
+    expect(thrown).toEqual(Array(3).fill('Error: at the end'));
+    expect(transports.map(({ b }) => b.aborted)).toEqual([true, true, true]);
+    for (const { b } of transports) b.close();
+    await closed;
+    expect(serverSide.peers.size).toBe(0);
+  });
+
+  it('sends every peer the code, whatever their handlers throw at what was held', async () => {
+    const { transports, serverSide, clients, codes } = await openSeveral({
+      onText: (peer) => peer.pause(),
+      onClose() {
+        throw new Error('at the close frame');
+      },
+    });
+    for (const client of clients) {
+      client.send('pause');
+      client.close(4000);
+      client.driver.pump();
+    }
+    for (const { flow } of transports) flow();
+    expect(codes).toEqual([]);
+    const thrown = await uncaughtDuring(async () => {
+      const closed = serverSide.close({ code: 1012 });
+      for (const { flow } of transports) flow();
+      await closed;
+      await turn();
+    });
+    expect(thrown).toEqual(Array(3).fill('Error: at the close frame'));
+    expect(codes).toEqual([1012, 1012, 1012]);
+  });
+
+  it('waits as long as it is told to, on timers that do not count so far', async () => {
+    for (const deadline of [2_147_483_657, Number.POSITIVE_INFINITY]) {
+      const clock = virtualClock();
+      const delays: number[] = [];
+      const timers: TimerHost = {
+        set(callback, delay) {
+          delays.push(delay);
+          return clock.set(callback, delay);
+        },
+        clear: (timer) => clock.clear(timer),
+      };
+      const host = new EndpointHost({ clock: clock.now, timers, handlers: {}, closing: 0 });
+      const transport = fakeTransport({ clock });
+      const settings = { timeouts: { keepalive: 0, closing: 0 } };
+      const heads = { request: null, response: null };
+      const peer = host.adopt(transport, { role: 'server', subprotocol: null, extensions: [] }, settings, heads, (driver) =>
+        transport.attach(driver),
+      );
+      const closed = host.close({ deadline });
+      clock.advance(2_147_483_656);
+      expect([delays[0], Math.max(...delays), transport.aborted]).toEqual([2_147_483_647, 2_147_483_647, false]);
+      if (deadline === Number.POSITIVE_INFINITY) peer.abort();
+      else clock.advance(1);
+      expect(transport.aborted).toBe(true);
+      transport.close();
+      await closed;
+      expect(clock.pending).toBe(0);
+    }
+  });
+
+  it('judges its options first, at every call, and leaves everything as it was', async () => {
+    const { joined, serverSide, client, server } = await open();
+    const empty = new EndpointHost({ clock: joined.clock.now, timers: joined.clock, handlers: {} });
+    const mistakes: readonly (readonly [CloseAllOptions, string])[] = [
+      [{ code: 1005 }, 'RangeError: code'],
+      [{ code: 1010 }, 'RangeError: code'],
+      [{ code: '1000' as unknown as number }, 'RangeError: code'],
+      [{ reason: 'x'.repeat(124) }, 'RangeError: reason'],
+      [{ reason: 1 as unknown as string }, 'TypeError: reason'],
+      [{ deadline: -1 }, 'RangeError: options.deadline'],
+      [{ deadline: Number.NaN }, 'TypeError: options.deadline'],
+      [{ deadline: '1' as unknown as number }, 'TypeError: options.deadline'],
+      [1 as unknown as CloseAllOptions, 'TypeError: options'],
+    ];
+    const refuseAll = async (): Promise<void> => {
+      for (const [options, message] of mistakes) {
+        for (const host of [serverSide, empty]) expect(String(await host.close(options).catch((error) => error))).toMatch(message);
+      }
+    };
+    await refuseAll();
+    joined.flow();
+    expect([client.send('still there'), server.connection.state, joined.clock.pending > 0]).toEqual([true, 'open', true]);
+    const late = joinedTransports({ clock: joined.clock });
+    late.b.attach(serverSide.serve(late.b, {}));
+    expect(late.b.aborted).toBe(false);
+    const closed = serverSide.close({ code: 4999, reason: 'x'.repeat(123), deadline: 0 });
+    joined.clock.advance(0);
+    joined.flow();
+    await closed;
+    await refuseAll();
+    expect(serverSide.close({ code: 1000 })).toBe(closed);
+  });
+
+  it('may be called by the handlers that it calls', async () => {
+    const inside: Promise<void>[] = [];
+    const { joined, serverSide, client } = await open({
+      server: { onText: (peer) => peer.pause(), onClose: () => void inside.push(serverSide.close()) },
+    });
+    client.send('pause');
+    client.close(4000);
+    client.driver.pump();
+    joined.flow();
+    const closed = serverSide.close();
+    expect(inside).toEqual([closed]);
+    joined.flow();
+    await closed;
+    expect(serverSide.peers.size).toBe(0);
   });
 
   it('takes nobody in afterwards', async () => {

@@ -5,7 +5,7 @@
  *
  * Beware: what an application's handler throws must not be taken for a failure of the stream, nor be lost: it is thrown again, outside.
  */
-import { queueMicrotask } from '../platform.ts';
+import { deliver, tell } from '../outside.ts';
 import type { DriverHandle, Transport } from '../types.ts';
 import { bufferGone } from './errors.ts';
 
@@ -92,7 +92,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
   /** From here on events go to the driver. */
   join(driver: DriverHandle): void {
     this.#driver = driver;
-    if (this.#closed) driver.gone();
+    if (this.#closed) tell(driver, (to) => to.gone());
     else this.#startReading();
   }
   get closed(): boolean {
@@ -153,11 +153,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
           this.#endOfInput();
           break;
         }
-        try {
-          this.#driver?.receive(chunk);
-        } catch (thrown) {
-          throwOutside(thrown);
-        }
+        deliver(this.#driver, chunk);
       }
     } catch (error) {
       if (this.bytes.isEnd?.(error) === true) this.#endOfInput();
@@ -168,7 +164,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
   #endOfInput(): void {
     if (this.#closed) return;
     this.#eof = true;
-    this.#tell((driver) => driver.receiveEof());
+    tell(this.#driver, (driver) => driver.receiveEof());
     if (this.#ended) this.#close();
   }
 
@@ -229,7 +225,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     this.#source = null;
     if (this.#stalled && this.#waiting.length === 0) {
       this.#stalled = false;
-      this.#tell((driver) => driver.drained());
+      tell(this.#driver, (driver) => driver.drained());
       if (this.#closed) return;
     }
     this.#writeNext();
@@ -275,7 +271,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
   /** The stream broke while nothing was under way. */
   fail(error: unknown): void {
     if (this.#closed) return;
-    this.#tell((driver) => driver.receiveError(error));
+    tell(this.#driver, (driver) => driver.receiveError(error));
     this.#close();
   }
   #close(): void {
@@ -285,21 +281,6 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     this.#filling = null;
     this.#waitingBytes = 0;
     this.bytes.close();
-    this.#tell((driver) => driver.gone());
+    tell(this.#driver, (driver) => driver.gone());
   }
-  #tell(event: (driver: DriverHandle) => void): void {
-    if (this.#driver === null) return;
-    try {
-      event(this.#driver);
-    } catch (thrown) {
-      throwOutside(thrown);
-    }
-  }
-}
-
-/** As an uncaught exception, which is what it is on every runtime. */
-export function throwOutside(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
 }

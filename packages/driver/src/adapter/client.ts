@@ -1,15 +1,19 @@
 /**
  * What `connect` does on every runtime: the URL, the options, one deadline over name resolution, TCP, TLS and the handshake together
  * (RFC 6455 section 4.1), and the signal that gives up. The adapter dials.
+ *
+ * Beware: one timer at a time. Ours is for dialling; in the handshake what is left of the deadline is the protocol's, which alone knows
+ * whether the server has answered by then.
  */
 import { parseUri, type WebSocketUri } from '@ferrywire/handshake';
 import { EndpointError } from '../errors.ts';
 import { type ClientSettings, EndpointHost } from '../host.ts';
 import type { Peer } from '../peer.ts';
+import { MAX_DELAY } from '../platform.ts';
 import type { DriverHandle, Transport } from '../types.ts';
 import {
   type ClientOptions,
-  checkConnection,
+  checkClient,
   checkNumber,
   checkObject,
   checkText,
@@ -18,10 +22,9 @@ import {
   kernelsOf,
   type Runtime,
 } from './options.ts';
+import { checkTls } from './tls.ts';
 
 const OPENING = 10_000;
-/** What timers can do; a longer deadline is the protocol's alone. */
-const LONGEST = 2_147_483_647;
 
 /** As much of an `AbortSignal` as is used. */
 export interface Signal {
@@ -45,7 +48,7 @@ export interface DialPlace {
 }
 
 export function checkDialPlace({ tls, servername, socketPath }: DialPlace & { readonly tls?: unknown }): void {
-  if (tls !== undefined) checkObject(tls, 'options.tls');
+  if (tls !== undefined) checkTls(tls, 'client');
   if (servername !== undefined) checkText(servername, 'options.servername');
   if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
 }
@@ -104,14 +107,14 @@ class Attempt {
 }
 
 /**
- * Connects, and resolves once the WebSocket is open. Rejects with an `EndpointError`, or with a TypeError or RangeError that names the option.
+ * Connects, and resolves once the WebSocket is open. Rejects with an `EndpointError`, or with a TypeError, RangeError or SyntaxError that names the option.
  *
  * @param dial rejects with an `EndpointError`, or with what its `race` rejected with
  */
 export async function openClient(
   runtime: Runtime,
   url: unknown,
-  options: DialOptions,
+  options: DialOptions & { readonly input?: InputOwnership },
   dial: (target: DialTarget) => Promise<Dialled>,
 ): Promise<Peer> {
   const { signal, handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = options;
@@ -120,7 +123,7 @@ export async function openClient(
   const opening = protocol.timeouts?.opening ?? OPENING;
   checkNumber(opening, 'options.timeouts.opening', 0, Number.POSITIVE_INFINITY);
   const uri = parse(url);
-  checkConnection(protocol, 'client');
+  checkClient(protocol, uri);
   const endpoints = new EndpointHost(hostOptions(runtime, options));
   if (signal !== undefined && isAborted(signal)) throw aborted(signal);
 
@@ -129,7 +132,8 @@ export async function openClient(
   const attempt = new Attempt();
   const giveUp = (): void => attempt.giveUp();
   signal?.addEventListener('abort', giveUp, { once: true });
-  const timer = opening > 0 && opening < LONGEST ? timers.set(giveUp, opening) : null;
+  // A longer deadline is the protocol's alone.
+  const timer = opening > 0 && opening < MAX_DELAY ? timers.set(giveUp, opening) : null;
   try {
     const host = uri.host.startsWith('[') ? uri.host.slice(1, -1) : uri.host;
     const { port, secure } = uri;
@@ -142,6 +146,7 @@ export async function openClient(
       isOver: () => attempt.over,
       race: (promise, late) => attempt.race(promise, late),
     });
+    if (timer !== null) timers.clear(timer);
     const left = opening === 0 ? 0 : Math.max(1, opening - (clock() - began));
     const settings: ClientSettings = {
       ...kernelsOf(runtime),

@@ -32,6 +32,9 @@ const listenCodes: ReadonlyMap<string, EndpointErrorCode> = new Map([
   ['EAI_AGAIN', 'WS_LISTEN_HOST'],
   ['EAI_NODATA', 'WS_LISTEN_HOST'],
   ['EINVAL', 'WS_LISTEN_HOST'],
+  // The directory of a unix socket.
+  ['ENOENT', 'WS_LISTEN_HOST'],
+  ['ENOTDIR', 'WS_LISTEN_HOST'],
   ['EACCES', 'WS_PERMISSION'],
   ['EPERM', 'WS_PERMISSION'],
 ]);
@@ -48,6 +51,11 @@ interface SystemError {
 }
 
 const UNRESOLVED = /lookup address information|^Failed to listen at /;
+/** Deno dials no port 0. Nobody can listen there. */
+const PORT_ZERO = /^Invalid port \(out of range\): 0$/;
+const NO_DIRECTORY = /^(ENOENT|ENOTDIR)$/;
+/** Of rustls, which gives no codes. */
+const UNUSABLE = /^(keys may not be consistent|invalid peer certificate|invalid private key)\b/;
 
 function systemCode(cause: unknown): string {
   if (typeof cause !== 'object' || cause === null) return '';
@@ -55,6 +63,7 @@ function systemCode(cause: unknown): string {
   if (typeof code === 'string') return code;
   if (Array.isArray(errors) && errors.length > 0) return systemCode(errors[0]);
   if (typeof message === 'string' && UNRESOLVED.test(message)) return 'ENOTFOUND';
+  if (typeof message === 'string' && PORT_ZERO.test(message)) return 'ECONNREFUSED';
   // Deno without --allow-net.
   return name === 'NotCapable' || name === 'PermissionDenied' ? 'EACCES' : '';
 }
@@ -78,18 +87,32 @@ export function listenError(cause: unknown, where: string): EndpointError {
     code === 'WS_LISTEN_IN_USE'
       ? 'the address is in use'
       : code === 'WS_LISTEN_HOST'
-        ? 'the host is not an address of this machine'
+        ? NO_DIRECTORY.test(systemCode(cause))
+          ? 'the directory does not exist'
+          : 'the host is not an address of this machine'
         : code === 'WS_PERMISSION'
           ? 'not permitted'
           : sentence(cause);
   return new EndpointError(code, `cannot listen on ${where}: ${what}`, { cause });
 }
 
-/** A key or certificate that cannot be read is the caller's mistake, and no failure of the listener. Null when it is something else. */
+/** Whether TLS was agreed on and it is the peer's certificate that the error is about, not TLS itself. */
+export function isVerdict(cause: unknown): boolean {
+  const code = systemCode(cause);
+  return code !== '' && code !== 'EPROTO' && code !== 'ECONNRESET';
+}
+
+/** What a runtime says of its options of TLS: the caller's mistake, and no failure of the listener or of the connection. */
+export function tlsError(cause: unknown): TypeError {
+  return new TypeError(`options.tls cannot be used: ${sentence(cause)}`, { cause });
+}
+
+/** The same for an error that may be something else: null then. */
 export function keyError(cause: unknown): TypeError | null {
   const code = systemCode(cause);
-  const unread = /^ERR_(OSSL|SSL|BORINGSSL)/.test(code) || (cause instanceof Error && cause.name === 'InvalidData');
-  return unread || cause instanceof TypeError ? new TypeError('options.tls: the key or the certificate cannot be read', { cause }) : null;
+  const unread =
+    /^ERR_(OSSL|SSL|BORINGSSL)/.test(code) || (cause instanceof Error && (cause.name === 'InvalidData' || UNUSABLE.test(cause.message)));
+  return unread || cause instanceof TypeError ? tlsError(cause) : null;
 }
 
 /**

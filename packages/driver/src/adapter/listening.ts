@@ -1,9 +1,11 @@
 /**
  * A listener as every adapter hands it out, around whatever the runtime has for one.
  */
+import { closeOnce } from '../closing.ts';
 import type { EndpointHost } from '../host.ts';
-import type { CloseAllOptions, Listening, Peer } from '../peer.ts';
-import { checkObject, checkPort, checkText } from './options.ts';
+import type { Listening, Peer } from '../peer.ts';
+import { checkHost, checkPort, checkText } from './options.ts';
+import { checkTls } from './tls.ts';
 
 /** Where to listen: the same options on every runtime. */
 export interface PlaceOptions {
@@ -24,9 +26,9 @@ export function placeOf(options: PlaceOptions & { readonly tls?: unknown }): {
 } {
   const { port = 0, host = '127.0.0.1', socketPath, tls } = options;
   checkPort(port, 'options.port');
-  checkText(host, 'options.host');
+  checkHost(host);
   if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
-  if (tls !== undefined) checkObject(tls, 'options.tls');
+  if (tls !== undefined) checkTls(tls, 'server');
   return { port, host, socketPath, where: socketPath ?? `${host}:${port}` };
 }
 
@@ -57,14 +59,10 @@ export interface RefListening extends Listening {
 export function listening(parts: ListenerParts): RefListening {
   const { port, host, secure, endpoints } = parts;
   const scheme = secure ? 'wss' : 'ws';
-  let closed: Promise<void> | null = null;
-  const close = (options?: CloseAllOptions): Promise<void> => {
-    if (closed === null) {
-      parts.stop();
-      closed = endpoints.close(options);
-    }
-    return closed;
-  };
+  const close = closeOnce(async (how) => {
+    parts.stop();
+    await endpoints.close(how);
+  });
   return {
     port,
     host,

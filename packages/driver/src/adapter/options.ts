@@ -2,11 +2,11 @@
  * What the entry points of every adapter share: the protocol's options with the runtime's clock, timers and kernels, and checks that name
  * the option.
  *
- * Beware: the protocol checks its own options when a connection is made. A listener must find a mistake before the first peer does, hence
- * the trial objects.
+ * Beware: a protocol checks its options when it is made, which is when a peer is there. A listener must find a mistake before that, and a
+ * client before it dials, hence the trial objects.
  */
 import { type Clock, Connection, type ConnectionOptions, type Kernels, type Role } from '@ferrywire/core';
-import { ServerProtocol } from '@ferrywire/handshake';
+import { createUpgrade, resolveLimits, ServerProtocol, type WebSocketUri } from '@ferrywire/handshake';
 import type { EndpointHostOptions } from '../endpoint.ts';
 import { EndpointError } from '../errors.ts';
 import type { ClientSettings, ConnectionSettings, ServerSettings } from '../host.ts';
@@ -37,8 +37,9 @@ export interface SharedOptions {
 export type ServerOptions = SharedOptions & Omit<ServerSettings, 'input'>;
 export type ClientOptions = SharedOptions & Omit<ClientSettings, 'input' | 'url'>;
 
-export function hostOptions(runtime: Runtime, options: SharedOptions): EndpointHostOptions {
+export function hostOptions(runtime: Runtime, options: SharedOptions & Pick<ConnectionSettings, 'timeouts'>): EndpointHostOptions {
   const { handlers = {}, highWaterMark, pull } = options;
+  const closing = options.timeouts?.closing;
   if (typeof handlers !== 'object' || handlers === null) throw new TypeError('options.handlers must be an object');
   if (highWaterMark !== undefined) checkNumber(highWaterMark, 'options.highWaterMark', 0, Number.POSITIVE_INFINITY);
   if (pull !== undefined && typeof pull !== 'boolean') throw new TypeError('options.pull must be a boolean');
@@ -48,6 +49,7 @@ export function hostOptions(runtime: Runtime, options: SharedOptions): EndpointH
     timers,
     handlers,
     ...(highWaterMark === undefined ? null : { highWaterMark }),
+    ...(closing === undefined ? null : { closing }),
     ...(pull === undefined ? null : { pull }),
   };
 }
@@ -57,7 +59,6 @@ export function serverSettings(runtime: Runtime, options: ServerOptions, input: 
   const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = options;
   const settings: ServerSettings = { ...kernelsOf(runtime), ...protocol, input };
   new ServerProtocol({ ...settings, clock: runtime.clock }).abort();
-  checkConnection(settings, 'server');
   return settings;
 }
 
@@ -65,11 +66,17 @@ export function kernelsOf({ kernels }: Runtime): { readonly kernels?: Kernels } 
   return kernels === undefined ? {} : { kernels };
 }
 
-/** The handshake leaves what is the connection's to the connection, which is made when it is done. */
+/** What is the connection's among the options of a client, before anything is dialled. Extensions are not yet those of a connection. */
 export function checkConnection(settings: ConnectionSettings, role: Role): void {
-  const { limits, timeouts, lenient, delivery } = settings;
-  const given = Object.entries({ limits, timeouts, lenient, delivery }).filter(([, value]) => value !== undefined);
-  new Connection({ ...Object.fromEntries(given), role, clock: () => 0 }).abort();
+  new Connection({ ...settings, extensions: [], subprotocol: null, role, clock: () => 0 });
+}
+
+/** All that a client's request and connection are made of, before anything is dialled. */
+export function checkClient(settings: Omit<ClientSettings, 'url'>, url: WebSocketUri): void {
+  checkConnection(settings, 'client');
+  resolveLimits(settings.http);
+  // The key is never sent, so the application's source is not asked for it.
+  createUpgrade({ ...settings, url, random: () => {} });
 }
 
 export function checkNumber(value: unknown, name: string, least: number, most: number): void {
@@ -79,6 +86,12 @@ export function checkNumber(value: unknown, name: string, least: number, most: n
 
 export function checkText(value: unknown, name: string): void {
   if (typeof value !== 'string' || value === '' || value.includes('\0')) throw new TypeError(`${name} must be a string that is not empty`);
+}
+
+/** An IPv6 address in brackets is one in a URL, and no address to listen on. */
+export function checkHost(value: string): void {
+  checkText(value, 'options.host');
+  if (value.startsWith('[')) throw new EndpointError('WS_LISTEN_HOST', 'options.host must be an IPv6 address without brackets');
 }
 
 export function checkObject(value: unknown, name: string): void {

@@ -6,6 +6,7 @@
  * whoever set it, which would pin the request that opened a connection.
  */
 import type { Clock, Millis } from '@ferrywire/core';
+import { MAX_DELAY } from '../platform.ts';
 import type { Timed, TimerHost } from '../types.ts';
 
 /** Two deadlines are not told apart below this; it also keeps the sum of clock and delay from rounding to "not yet due". */
@@ -34,7 +35,10 @@ export interface NativeTimers {
   nextTurn(callback: (entry: Entry) => void, entry: Entry): void;
 }
 
-/** A delay of 0 is the next turn of the event loop; the others fire at most a millisecond late, timer resolution apart. */
+/**
+ * A delay of 0 is the next turn of the event loop; the others fire at most a millisecond late, timer resolution apart. They may be longer than the
+ * runtime's own can be; Infinity never fires.
+ */
 export class SharedTimers implements TimerHost {
   readonly #clock: Clock;
   readonly #heap: Timed[] = [];
@@ -114,7 +118,8 @@ export class SharedTimers implements TimerHost {
       this.#native.cancel(this.#timeout);
     }
     this.#armedFor = first.due;
-    this.#timeout = this.#native.after(this.#fire, Math.max(GRAIN, first.due - now));
+    // What is due later than that is found not to be due, and armed again.
+    this.#timeout = this.#native.after(this.#fire, Math.min(Math.max(GRAIN, first.due - now), MAX_DELAY));
   }
 
   #insert(entry: Timed, now: Millis): void {
