@@ -8,6 +8,7 @@ import { resolveWebSocketUrl } from '@ferrywire/handshake';
 import type { AbortSignalLike, UrlLike } from './dom-types.ts';
 import { domError } from './errors.ts';
 import { platform } from './platform.ts';
+import { isObject, toText, toTexts } from './web-idl.ts';
 
 /** Beyond the standard, as the second argument of both constructors. */
 export interface WebSocketInit {
@@ -34,9 +35,9 @@ export interface ResolvedUrl {
 }
 
 /** Steps 1 to 7: parse, http to ws, nothing but ws and wss, no fragment, not even an empty one. */
-export function resolveUrl(input: string | UrlLike, base: string | undefined): ResolvedUrl {
+function resolveUrl(input: string, base: string | undefined): ResolvedUrl {
   try {
-    const { url, uri } = resolveWebSocketUrl(String(input), base);
+    const { url, uri } = resolveWebSocketUrl(input, base);
     const port = uri.port === (uri.secure ? 443 : 80) ? '' : `:${uri.port}`;
     return { url, origin: `${uri.secure ? 'wss' : 'ws'}://${uri.host}${port}` };
   } catch (error) {
@@ -46,8 +47,7 @@ export function resolveUrl(input: string | UrlLike, base: string | undefined): R
 }
 
 /** Steps 8 and 9. Unique without regard to case, as the web platform tests want it. */
-export function checkSubprotocols(values: Iterable<unknown>): readonly string[] {
-  const protocols = Array.from(values, String);
+function checkSubprotocols(protocols: readonly string[]): readonly string[] {
   const seen = new Set<string>();
   for (const protocol of protocols) {
     if (!token.test(protocol)) throw domError('SyntaxError', `protocols: '${protocol}' is not a token`);
@@ -79,18 +79,12 @@ export function checkArguments(
   second: string | readonly string[] | WebSocketInit | undefined,
   base: string | undefined,
 ): CheckedArguments {
-  const resolved = resolveUrl(url, base ?? platform.location?.href);
-  let init: WebSocketInit = {};
-  let protocols: Iterable<unknown> = [];
-  if (typeof second === 'object' && second !== null) {
-    if (Symbol.iterator in second) protocols = second as Iterable<unknown>;
-    else {
-      init = second as WebSocketInit;
-      protocols = typeof init.protocols === 'string' ? [init.protocols] : (init.protocols ?? []);
-    }
-  } else if (second !== undefined && second !== null) {
-    protocols = [second];
-  }
+  // Web IDL: everything is converted before anything is judged.
+  const location = toText(url, 'url');
+  const init: WebSocketInit = isObject(second) && !(Symbol.iterator in second) ? (second as WebSocketInit) : {};
+  const asked = init === second ? init.protocols : second;
+  const protocols = asked === undefined || asked === null ? [] : toTexts(asked, 'protocols');
+  const resolved = resolveUrl(location, base ?? platform.location?.href);
   const { maxBufferedAmount = Infinity } = init;
   if (typeof maxBufferedAmount !== 'number' || !(maxBufferedAmount >= 0)) {
     throw new RangeError(`maxBufferedAmount must be a number of bytes, 0 or more, not ${String(maxBufferedAmount)}`);

@@ -3,37 +3,38 @@
  */
 import { domError } from './errors.ts';
 import { utf8Length } from './utf8-length.ts';
+import { toClampedUint16, toDictionary, toEnforcedUint16, toScalarText } from './web-idl.ts';
 
 /** RFC 6455 section 5.5: a control frame carries 125 bytes, two of them are the code. */
 const maxReasonBytes = 123;
 
-/** Web IDL [Clamp] unsigned short: NaN is 0, the rest is clamped to 0..65535 and rounded, halves to even. */
-function clampToUint16(value: number): number {
-  if (Number.isNaN(value)) return 0;
-  const clamped = Math.min(Math.max(value, 0), 65535);
-  const floor = Math.floor(clamped);
-  const rest = clamped - floor;
-  if (rest < 0.5) return floor;
-  if (rest > 0.5) return floor + 1;
-  return floor % 2 === 0 ? floor : floor + 1;
+export interface CloseArguments {
+  readonly code: number | undefined;
+  readonly reason: string;
 }
 
 /**
  * Throws InvalidAccessError for a code that is neither 1000 nor 3000 to 4999, SyntaxError for a reason above 123 bytes of UTF-8 (a lone
  * surrogate counts 3, as the U+FFFD it is sent as).
  */
-export function closeArguments(code: unknown, reason: unknown): { readonly code: number | undefined; readonly reason: string } {
-  const text = reason === undefined ? '' : String(reason);
-  let clamped: number | undefined;
-  if (code !== undefined) {
-    clamped = clampToUint16(Number(code));
-    if (clamped !== 1000 && (clamped < 3000 || clamped > 4999)) {
-      throw domError('InvalidAccessError', `code must be 1000 or in the range 3000 to 4999, not ${clamped}`);
-    }
+export function closeArguments(code: unknown, reason: unknown): CloseArguments {
+  const clamped = code === undefined ? undefined : toClampedUint16(code, 'code');
+  return checked(clamped, reason === undefined ? '' : toScalarText(reason, 'reason'));
+}
+
+/** The same of a `WebSocketCloseInfo`, as streams and errors have it: there a code is not clamped, and one that does not fit throws TypeError. */
+export function closeInfoArguments(info: { readonly closeCode?: unknown; readonly reason?: unknown } | null | undefined): CloseArguments {
+  const { closeCode, reason } = toDictionary(info, 'info');
+  const code = closeCode === undefined ? undefined : toEnforcedUint16(closeCode, 'closeCode');
+  return checked(code, reason === undefined ? '' : toScalarText(reason, 'reason'));
+}
+
+function checked(code: number | undefined, reason: string): CloseArguments {
+  if (code !== undefined && code !== 1000 && (code < 3000 || code > 4999)) {
+    throw domError('InvalidAccessError', `code must be 1000 or in the range 3000 to 4999, not ${code}`);
   }
-  const size = utf8Length(text);
+  const size = utf8Length(reason);
   if (size > maxReasonBytes) throw domError('SyntaxError', `reason must be at most ${maxReasonBytes} bytes of UTF-8, not ${size}`);
   // "If reason is not empty but code is null, set code to 1000": a reason cannot be sent without a code.
-  if (clamped === undefined && text !== '') clamped = 1000;
-  return { code: clamped, reason: text };
+  return { code: code ?? (reason === '' ? undefined : 1000), reason };
 }

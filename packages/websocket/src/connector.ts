@@ -5,7 +5,8 @@
  */
 import type { ClientExtension, Connection } from '@ferrywire/core';
 import { clientDeflate } from '@ferrywire/deflate';
-import type { Driver } from '@ferrywire/driver';
+import type { Driver, PeerHandlers } from '@ferrywire/driver';
+import { getHeader } from '@ferrywire/handshake';
 import type { CheckedArguments } from './arguments.ts';
 import type { AbortSignalValue } from './dom-types.ts';
 import type { AbortControllerLike } from './platform.ts';
@@ -38,18 +39,25 @@ export interface Connector {
   readonly baseUrl?: string;
 }
 
-/** What an adapter's `connect` looks like from here. Resolves to a peer in pull mode. */
+/** What an adapter's `connect` looks like from here. Resolves to a peer in pull mode; `handlers.onOpen` gets the server's answer before that. */
 export type PeerConnect = (
   url: string,
-  options: Omit<ConnectRequest, 'url'> & { readonly pull: true },
+  options: Omit<ConnectRequest, 'url'> & { readonly pull: true; readonly handlers: PeerHandlers },
 ) => PromiseLike<{ readonly connection: Connection; readonly driver: Driver }>;
 
 /** The connector of an adapter. */
 export function connectorOver(connect: PeerConnect): Connector {
   return {
     async connect({ url, ...options }: ConnectRequest): Promise<Connected> {
-      const { connection, driver } = await connect(url, { ...options, pull: true });
-      return { connection, host: driver };
+      const inUse: { extensions?: string } = {};
+      const handlers: PeerHandlers = {
+        onOpen(_peer, { response }) {
+          // RFC 6455 section 4.1, "Extensions In Use": the value of the field, so with the parameters.
+          if (response !== null) inUse.extensions = getHeader(response.headers, 'sec-websocket-extensions') ?? '';
+        },
+      };
+      const { connection, driver } = await connect(url, { ...options, pull: true, handlers });
+      return { connection, host: driver, ...inUse };
     },
   };
 }

@@ -2,12 +2,13 @@
  * The classes bound to a platform: what adapters export.
  */
 import type { Connector } from './connector.ts';
+import { showMembersOf } from './web-idl.ts';
 import { WebSocket } from './websocket.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 /**
- * Subclasses of `WebSocket` and `WebSocketStream` that connect with `connector`. An adapter that wants them as classes of its own writes
- * `export class WebSocket extends Base { static override readonly connector = connector }` instead, which is the same.
+ * Subclasses of `WebSocket` and `WebSocketStream` that connect with `connector`. `class extends WebSocket { static override readonly connector
+ * = connector }` does too; these have all members as their own besides, as a browser's have.
  */
 export function defineWebSocket(connector: Connector): {
   readonly WebSocket: typeof WebSocket;
@@ -15,7 +16,7 @@ export function defineWebSocket(connector: Connector): {
 } {
   const Base = { WebSocket, WebSocketStream };
   // The names are what `constructor.name` and stack traces show.
-  return {
+  const bound = {
     WebSocket: class WebSocket extends Base.WebSocket {
       static override readonly connector: Connector = connector;
     },
@@ -23,4 +24,7 @@ export function defineWebSocket(connector: Connector): {
       static override readonly connector: Connector = connector;
     },
   };
+  showMembersOf(Base.WebSocket, bound.WebSocket);
+  showMembersOf(Base.WebSocketStream, bound.WebSocketStream);
+  return bound;
 }

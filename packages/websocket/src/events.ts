@@ -6,6 +6,7 @@
  */
 import type { CloseEventLike, EventConstructor, EventHandler, EventLike, EventTargetLike } from './dom-types.ts';
 import { platform } from './platform.ts';
+import { defineInterface, toDictionary, toNumber, toScalarText, toText } from './web-idl.ts';
 
 const EventBase: EventConstructor = platform.Event;
 
@@ -25,11 +26,15 @@ export class CloseEvent extends EventBase implements CloseEventLike {
   readonly #reason: string;
 
   constructor(type: string, init: CloseEventInit = {}) {
-    super(type, init);
-    this.#wasClean = Boolean(init.wasClean ?? false);
+    // biome-ignore lint/complexity/noArguments: Web IDL counts arguments, and undefined is one
+    if (arguments.length === 0) throw new TypeError('new CloseEvent(type): type is required');
+    const given: CloseEventInit = toDictionary(init, 'init');
+    super(toText(type, 'type'), given);
+    const { wasClean = false, code = 0, reason = '' } = given;
+    this.#wasClean = Boolean(wasClean);
     // Web IDL `unsigned short` without [Clamp]: modulo 2^16.
-    this.#code = Number(init.code ?? 0) & 0xffff;
-    this.#reason = String(init.reason ?? '');
+    this.#code = toNumber(code, 'code') & 0xffff;
+    this.#reason = toScalarText(reason, 'reason');
   }
 
   get wasClean(): boolean {
@@ -41,8 +46,9 @@ export class CloseEvent extends EventBase implements CloseEventLike {
   get reason(): string {
     return this.#reason;
   }
-  get [Symbol.toStringTag](): string {
-    return 'CloseEvent';
+
+  static {
+    defineInterface(CloseEvent, ['wasClean', 'code', 'reason']);
   }
 }
 

@@ -18,7 +18,11 @@ const eventsPerWrite = 32;
 interface MaybeHandle {
   readonly stalled?: boolean;
   readonly isClosed?: boolean;
+  readonly isLost?: boolean;
 }
+
+/** How a connection ends whose transport broke. */
+const LOST = { clean: false, code: 1006, reason: '' };
 
 export class Link {
   readonly connection: Connection;
@@ -36,7 +40,7 @@ export class Link {
   #pumpQueued = false;
   #held = 0;
   #settleQueued = false;
-  #waitingForRoom: { resolve(): void; reject(error: Error): void }[] = [];
+  readonly #waitingForRoom: { resolve(): void; reject(error: Error): void }[] = [];
 
   constructor(connection: Connection, host: Driver, tasks: TaskQueue) {
     this.connection = connection;
@@ -53,7 +57,10 @@ export class Link {
       connection.fail(1011);
       this.pump();
     };
-    host.onEvents = () => this.onInput();
+    host.onEvents = () => {
+      this.#roomMayBe();
+      this.onInput();
+    };
     host.onDrain = () => {
       this.outbox.settle();
       this.#roomMayBe();
@@ -111,6 +118,10 @@ export class Link {
     });
   }
 
+  /** Can nothing be written any more, though the end may still stand behind input that nobody has read? */
+  get isLost(): boolean {
+    return (this.host as MaybeHandle).isLost === true;
+  }
   get hasRoom(): boolean {
     const { stalled } = this.host as MaybeHandle;
     return !(stalled ?? this.connection.bufferedAmount > 0);
@@ -119,8 +130,8 @@ export class Link {
   /** Settles when the transport accepts more; rejects when the connection ends first. */
   room(): Promise<void> {
     this.pump();
-    if (this.hasRoom) return Promise.resolve();
-    if (this.ended !== null) return Promise.reject(endError(this.ended));
+    if (this.hasRoom && !this.isLost) return Promise.resolve();
+    if (this.ended !== null || this.isLost) return Promise.reject(endError(this.ended ?? LOST));
     return new Promise((resolve, reject) => this.#waitingForRoom.push({ resolve, reject }));
   }
 
@@ -131,22 +142,24 @@ export class Link {
     if (info.clean) this.outbox.settle();
     this.ended = info;
     this.outbox.stop();
-    const waiting = this.#waitingForRoom;
-    this.#waitingForRoom = [];
-    for (const { reject } of waiting) reject(endError(info));
+    this.#noRoom(info);
     this.onEnded();
   }
 
   #roomMayBe(): void {
-    if (this.#waitingForRoom.length === 0 || !this.hasRoom) return;
-    const waiting = this.#waitingForRoom;
-    this.#waitingForRoom = [];
-    for (const { resolve } of waiting) resolve();
+    if (this.#waitingForRoom.length === 0) return;
+    if (this.isLost) this.#noRoom(LOST);
+    else if (this.hasRoom) for (const { resolve } of this.#waitingForRoom.splice(0)) resolve();
+  }
+  #noRoom(info: EndsLike): void {
+    for (const { reject } of this.#waitingForRoom.splice(0)) reject(endError(info));
   }
 }
 
+type EndsLike = Pick<EndInfo, 'clean' | 'code' | 'reason'>;
+
 /** What streams and iterators fail with when a connection ended. */
-export function endError(info: { readonly clean: boolean; readonly code: number; readonly reason: string }): WebSocketError {
+export function endError(info: EndsLike): WebSocketError {
   const how = info.clean ? 'the WebSocket is closed' : 'the WebSocket connection failed';
   return closedError(`${how} (${info.code})`, info.code, info.reason);
 }

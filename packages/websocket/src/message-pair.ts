@@ -61,6 +61,7 @@ export function streamsOf(
       const data = outgoing(chunk);
       if (link.ended !== null) throw endError(link.ended);
       if (link.connection.state !== 'open') throw domError('InvalidStateError', 'write(): the socket is closing');
+      if (link.isLost) return link.room();
       link.outbox.send(data, typeof data === 'string' ? utf8Length(data) : data.byteLength);
       return link.room();
     },

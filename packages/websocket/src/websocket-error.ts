@@ -4,8 +4,9 @@
  * Beware: what a page may learn about a failed connection is the close code and reason, 1006 and '' for a failure (WHATWG WebSockets,
  * "feedback from the protocol"), so no cause of the core's goes into it.
  */
-import { closeArguments } from './close-arguments.ts';
+import { closeInfoArguments } from './close-arguments.ts';
 import { type DomExceptionLike, platform } from './platform.ts';
+import { defineInterface } from './web-idl.ts';
 
 const DomExceptionBase: { new (message?: string, name?: string): DomExceptionLike; readonly prototype: DomExceptionLike } =
   platform.DOMException;
@@ -23,7 +24,7 @@ export class WebSocketError extends DomExceptionBase {
    */
   constructor(message = '', info: { readonly closeCode?: number; readonly reason?: string } = {}) {
     super(message, 'WebSocketError');
-    const { code, reason } = closeArguments(info.closeCode, info.reason);
+    const { code, reason } = closeInfoArguments(info);
     this.#closeCode = code ?? null;
     this.#reason = reason;
   }
@@ -37,6 +38,7 @@ export class WebSocketError extends DomExceptionBase {
   }
 
   static {
+    defineInterface(WebSocketError, ['closeCode', 'reason']);
     closedError = (message, closeCode, reason) => {
       const error = new WebSocketError(message);
       error.#closeCode = closeCode;

@@ -5,7 +5,7 @@
  * `close()` to get at it.
  */
 import { checkArguments, type WebSocketInit } from './arguments.ts';
-import { closeArguments } from './close-arguments.ts';
+import { closeInfoArguments } from './close-arguments.ts';
 import { type Connected, type Connector, connectRequest, extensionsOf } from './connector.ts';
 import type { UrlLike } from './dom-types.ts';
 import { domError } from './errors.ts';
@@ -14,6 +14,7 @@ import { streamsOf, type WebSocketStreamInfo } from './message-pair.ts';
 import { type AbortControllerLike, platform } from './platform.ts';
 import { MessageReader } from './reader.ts';
 import { defaultScheduler, TaskQueue } from './task-queue.ts';
+import { defineInterface, isObject, toDictionary } from './web-idl.ts';
 
 export interface WebSocketCloseInfo {
   readonly closeCode?: number;
@@ -37,6 +38,11 @@ function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
+/** Of a getter whose type is a promise, the exception is one too. */
+function stranger(): Promise<never> {
+  return Promise.reject(new TypeError('not a WebSocketStream'));
+}
+
 export class WebSocketStream {
   /** What `new` connects with. Adapters set it in a subclass; null here, where the constructor throws NotSupportedError. */
   static readonly connector: Connector | null = null;
@@ -53,7 +59,7 @@ export class WebSocketStream {
     const { connector } = new.target;
     // biome-ignore lint/complexity/noArguments: Web IDL counts arguments, and undefined is one
     if (arguments.length === 0) throw new TypeError('new WebSocketStream(url): url is required');
-    const checked = checkArguments(url, options, connector?.baseUrl);
+    const checked = checkArguments(url, toDictionary(options, 'options'), connector?.baseUrl);
     if (connector === null) {
       throw domError(
         'NotSupportedError',
@@ -88,18 +94,22 @@ export class WebSocketStream {
   }
   /** The streams, once the socket is open. Rejects with WebSocketError when it could not be opened, and with the signal's reason. */
   get opened(): Promise<WebSocketStreamInfo> {
-    return this.#opened.promise;
+    return WebSocketStream.#is(this) ? this.#opened.promise : stranger();
   }
   /** The peer's close code and reason after a clean close (1005 when it gave none). Rejects with WebSocketError otherwise. */
   get closed(): Promise<{ closeCode: number; reason: string }> {
-    return this.#closed.promise;
+    return WebSocketStream.#is(this) ? this.#closed.promise : stranger();
   }
 
   /** As `WebSocket.close`: same checks, and a reason alone implies 1000. Before the socket is open, fails it. */
   close(info: WebSocketCloseInfo = {}): void {
-    const { code, reason } = closeArguments(info.closeCode, info.reason);
+    const { code, reason } = closeInfoArguments(info);
     if (this.#link !== null) this.#close(this.#link, code, reason);
     else this.#fail(endError({ clean: false, code: 1006, reason: '' }));
+  }
+
+  static #is(value: unknown): value is WebSocketStream {
+    return isObject(value) && #opened in value;
   }
 
   #connected(connected: Connected): void {
@@ -139,5 +149,10 @@ export class WebSocketStream {
     this.#opened.reject(error);
     this.#closed.reject(error);
     opening.abort(error);
+  }
+
+  static {
+    defineInterface(WebSocketStream, ['url', 'opened', 'closed', 'close']);
+    Object.defineProperty(WebSocketStream, 'connector', { enumerable: false });
   }
 }

@@ -30,6 +30,7 @@ import { MessageReader } from './reader.ts';
 import { defaultScheduler, TaskQueue } from './task-queue.ts';
 import { utf8Length } from './utf8-length.ts';
 import { bufferOf, bytesOf } from './views.ts';
+import { defineInterface, toText } from './web-idl.ts';
 
 export type ReadyState = 0 | 1 | 2 | 3;
 export type BinaryType = 'blob' | 'arraybuffer';
@@ -54,10 +55,10 @@ class Adoption {
 export let makeDisappear: (socket: WebSocket) => void;
 
 export class WebSocket extends EventTargetBase {
-  static readonly CONNECTING = 0;
-  static readonly OPEN = 1;
-  static readonly CLOSING = 2;
-  static readonly CLOSED = 3;
+  declare static readonly CONNECTING: 0;
+  declare static readonly OPEN: 1;
+  declare static readonly CLOSING: 2;
+  declare static readonly CLOSED: 3;
   declare readonly CONNECTING: 0;
   declare readonly OPEN: 1;
   declare readonly CLOSING: 2;
@@ -89,7 +90,7 @@ export class WebSocket extends EventTargetBase {
    * Starts connecting and returns at once. Throws SyntaxError for a URL that is not `ws:`, `wss:`, `http:` or `https:` or has a fragment, and
    * for subprotocols that are no tokens or come twice; TypeError for headers that must not be sent; NotSupportedError without a connector.
    */
-  constructor(url: string | UrlLike, protocolsOrOptions?: string | readonly string[] | WebSocketInit) {
+  constructor(url: string | UrlLike, protocolsOrOptions: string | readonly string[] | WebSocketInit = []) {
     super();
     const { connector } = new.target;
     this.#tasks = new TaskQueue(connector?.schedule ?? defaultScheduler());
@@ -161,7 +162,8 @@ export class WebSocket extends EventTargetBase {
   }
   /** Anything but the two values is ignored. */
   set binaryType(value: BinaryType) {
-    if (value === 'blob' || value === 'arraybuffer') this.#binaryType = value;
+    const type = toText(value, 'binaryType');
+    this.#binaryType = type === 'blob' || type === 'arraybuffer' ? type : this.#binaryType;
   }
   /** The connection beneath, null before `open`. After a call on it outside an event of this socket, pump its host. */
   get connection(): Connection | null {
@@ -212,7 +214,7 @@ export class WebSocket extends EventTargetBase {
       outgoing = data;
       size = data.size;
     } else {
-      outgoing = String(data);
+      outgoing = toText(data, 'data');
       size = utf8Length(outgoing);
     }
     if (this.#readyState === 0) throw domError('InvalidStateError', 'send(): the socket is still connecting');
@@ -237,7 +239,7 @@ export class WebSocket extends EventTargetBase {
    * Starts the closing handshake; what was sent before still goes out. Before the socket is open, fails it. Throws InvalidAccessError for a code
    * that is neither 1000 nor 3000 to 4999, SyntaxError for a reason above 123 bytes of UTF-8.
    */
-  close(code?: number, reason?: string): void {
+  close(code: number | undefined = undefined, reason?: string): void {
     const checked = closeArguments(code, reason);
     this.#close(checked.code, checked.reason);
   }
@@ -407,9 +409,10 @@ export class WebSocket extends EventTargetBase {
   }
 
   static {
-    for (const [name, value] of Object.entries({ CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 })) {
-      Object.defineProperty(WebSocket.prototype, name, { value, enumerable: true });
-    }
+    const members = ['url', 'readyState', 'bufferedAmount', 'onopen', 'onerror', 'onclose', 'extensions', 'protocol', 'close'];
+    members.push('onmessage', 'binaryType', 'send');
+    defineInterface(WebSocket, members, { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 });
+    Object.defineProperty(WebSocket, 'connector', { enumerable: false });
     makeDisappear = (socket) => {
       if (socket.#readyState === 1) socket.#close(1001, '');
       else socket.#close(undefined, '');

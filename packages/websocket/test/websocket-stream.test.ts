@@ -263,6 +263,27 @@ describe('back pressure', () => {
     made.transport.reset();
     expect(await write).toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
   });
+  it('a write fails once the transport has broken, though the end stands behind messages that nobody has read', async () => {
+    for (const waits of [false, true]) {
+      const { made, readable, writable } = await opened({}, waits ? { room: 0 } : {});
+      for (let index = 0; index < 3; index += 1) made.feed(2, new Uint8Array(40_000));
+      await settle();
+      const writer = writable.getWriter();
+      const early = outcome(writer.write(new Uint8Array(1000)));
+      await settle();
+      made.transport.reset();
+      await settle();
+      if (waits) expect(await early).toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
+      const late = outcome(writer.write(new Uint8Array(1000)));
+      expect(await late).toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
+      expect(made.driver.bufferedAmount).toBe(0);
+      const reader = readable.getReader();
+      expect((await reader.read()).value).toHaveLength(40_000);
+      // A stream that fails drops what it holds ready, so it is not said how many of the others come.
+      const rest = [await outcome(reader.read()), await outcome(reader.read()), await outcome(reader.read())];
+      expect(rest.at(-1)).toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
+    }
+  });
   it('pipes through, both ways', async () => {
     const { made, readable, writable } = await opened();
     const piped = readable

@@ -52,6 +52,41 @@ const thrown = (run) => {
   throw new Error('did not throw');
 };
 
+test('classes look and convert as Web IDL says', () => {
+  const { WebSocket: Bound, WebSocketStream: Stream } = defineWebSocket({ connect: () => new Promise(() => {}) });
+  assert.equal(
+    [Bound, Stream, CloseEvent, WebSocketError].map(({ prototype, length }) => [Object.prototype.toString.call(prototype), length]),
+    [
+      ['[object WebSocket]', 1],
+      ['[object WebSocketStream]', 1],
+      ['[object CloseEvent]', 1],
+      ['[object WebSocketError]', 0],
+    ],
+  );
+  assert.equal(Object.keys(Bound), ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED']);
+  for (const member of ['send', 'onmessage', 'OPEN']) {
+    assert.is(Object.getOwnPropertyDescriptor(Bound.prototype, member)?.enumerable, true, member);
+  }
+  assert.is(Object.keys(Stream.prototype).sort().join(), 'close,closed,opened,url');
+  const symbol = /** @type {any} */ (Symbol('no'));
+  const socket = new Bound('ws://h/');
+  for (const run of [
+    () => new Bound(symbol),
+    () => new Bound('ws://h/', [symbol]),
+    () => new Stream(symbol),
+    () => socket.send(symbol),
+    () => socket.close(1000, symbol),
+    () => socket.close(/** @type {any} */ (1000n)),
+    () => new CloseEvent(symbol),
+    () => Object.assign(Bound, { OPEN: 7 }),
+    () => Object.assign(socket, { OPEN: 7 }),
+    () => Bound.prototype.url,
+  ]) {
+    assert.instance(thrown(run), TypeError);
+  }
+  assert.is(new CloseEvent('close', { reason: '\ud800' }).reason, '\ufffd');
+});
+
 test('text, Blob, ArrayBuffer and views go both ways in call order', async () => {
   const { left, right, stop } = ends();
   const client = WebSocket.from(left.connection, left.driver);
