@@ -15,13 +15,14 @@ import type { Server as HttpsServer } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type CloseAllOptions, EndpointHost, type Peer, type ServerRequest, type ServerSettings } from '@ferrywire/driver';
+import { type CloseAll, closeOnce } from '@ferrywire/driver/adapter';
 import { decideUpgrade, isWebSocketRequest, type RequestHead } from '@ferrywire/handshake';
 import { type HubMember, isHttp2Server, joinHub } from './http2-hub.ts';
 import { Http2Requests } from './http2-request.ts';
-import { checkObject, hostOptions, type ServerOptions, serverSettings } from './options.ts';
-import { shareBuffer, sharing } from './shared-buffer.ts';
-import { timers } from './timers.ts';
-import { isTaken, UpgradedTransport } from './transport.ts';
+import { checkObject, hostOptions, type ServerOptions, serverSettings, withInput } from './options.ts';
+import { shareBuffer } from './shared-buffer.ts';
+import { UpgradedTransport } from './transport.ts';
+import { isHeard, isOurs, isTaken, keepForOthers, takeInTurn } from './upgrade-socket.ts';
 
 const OPENING = 10_000;
 
@@ -34,7 +35,10 @@ export interface Attached {
   readonly peers: ReadonlySet<Peer>;
   /** Takes no more upgrades; the connections go on. Idempotent. */
   detach(): void;
-  /** `detach()`, then closes every connection. Resolves when all are gone. The HTTP server is not closed. Idempotent. */
+  /**
+   * `detach()`, then closes every connection. Resolves when all are gone. The HTTP server is not closed. Idempotent. Rejects with a TypeError or
+   * RangeError that names the option for what no program should ask for, and then stays attached.
+   */
   close(options?: CloseAllOptions): Promise<void>;
   /** `close()`. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -49,6 +53,11 @@ class Attachment implements Attached, HubMember {
   readonly #settings: ServerSettings;
   readonly #requests: Http2Requests;
   readonly #leaveHub: () => void;
+  readonly #close: CloseAll = closeOnce((how) => {
+    this.detach();
+    this.#requests.close();
+    return this.#endpoints.close(how);
+  });
   readonly #listener = (incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void => this.#upgrade(incoming, socket, head);
 
   constructor(server: AttachableServer, options: AttachOptions) {
@@ -70,9 +79,7 @@ class Attachment implements Attached, HubMember {
     this.#leaveHub();
   }
   close(options?: CloseAllOptions): Promise<void> {
-    this.detach();
-    this.#requests.close();
-    return this.#endpoints.close(options);
+    return this.#close(options);
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
@@ -94,8 +101,9 @@ class Attachment implements Attached, HubMember {
   /* ---- HTTP/1.1 ---- */
 
   #upgrade(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
-    if (isTaken(socket)) return;
-    if (this.#server.listenerCount('upgrade') > 1 && !this.#isOurs(requestHead(incoming))) this.#decline(incoming, socket, head);
+    const others = this.#server.listenerCount('upgrade') > 1;
+    if (others ? isTaken(socket) : isOurs(socket)) return;
+    if (others && !this.#isOurs(requestHead(incoming))) this.#decline(incoming, socket, head);
     else this.#take(incoming, socket, head);
   }
 
@@ -117,13 +125,7 @@ class Attachment implements Attached, HubMember {
       this.#take(incoming, socket, head);
       return;
     }
-    if (count > 1) return;
-    const { opening } = this;
-    if (opening === 0) return;
-    const written = writtenTo(socket);
-    timers.set(() => {
-      if (!socket.destroyed && !isTaken(socket) && writtenTo(socket) === written) this.#take(incoming, socket, head);
-    }, opening);
+    if (count === 1) keepForOthers(incoming, socket, this.opening, () => this.#take(incoming, socket, head));
   }
 
   #take(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
@@ -131,8 +133,20 @@ class Attachment implements Attached, HubMember {
   }
 }
 
-/** Answers an upgrade, whatever it asks for: from here on the socket is the protocol's. */
+/** Answers an upgrade, whatever it asks for, when it is its turn. The socket is nobody else's any more. */
 export function takeUpgrade(
+  endpoints: EndpointHost,
+  settings: ServerSettings,
+  incoming: IncomingMessage,
+  socket: Duplex,
+  head: Uint8Array,
+): void {
+  const delay = settings.timeouts?.opening ?? OPENING;
+  takeInTurn(incoming, socket, delay, () => serveUpgrade(endpoints, settings, incoming, socket, head));
+}
+
+/** From here on the socket is the protocol's. */
+function serveUpgrade(
   endpoints: EndpointHost,
   settings: ServerSettings,
   incoming: IncomingMessage,
@@ -147,17 +161,15 @@ export function takeUpgrade(
   }
   socket.allowHalfOpen = true;
   const transport = new UpgradedTransport(socket, incoming);
-  const shares = shareBuffer(socket);
-  const driver = endpoints.serve(transport, shares ? sharing(settings) : settings);
-  transport.join(driver);
-  driver.receive(headBytes(incoming));
-  if (head.length > 0) driver.receive(head);
+  // Whoever listens too goes on being told what comes, and finds it as it came.
+  const heard = isHeard(socket);
+  const shares = !heard && shareBuffer(socket);
+  const input = heard ? withInput(settings, 'shared') : shares ? withInput(settings, 'reused') : settings;
+  transport.join(endpoints.serve(transport, input));
+  transport.received(headBytes(incoming));
+  if (head.length > 0) transport.received(head);
   if (shares) socket.resume();
   else transport.startReading();
-}
-
-function writtenTo(socket: Duplex): number {
-  return socket instanceof Socket ? socket.bytesWritten : 0;
 }
 
 function requestHead(incoming: IncomingMessage): RequestHead {
@@ -183,7 +195,7 @@ function headBytes(incoming: IncomingMessage): Uint8Array {
  * An `http2` server (`createServer`, or `createSecureServer`, with `allowHTTP1` for both versions on one port) has its setting
  * `enableConnectProtocol` turned on, for sessions that begin from now on.
  *
- * @throws {TypeError} or RangeError naming the option.
+ * @throws {TypeError}, RangeError or SyntaxError naming the option.
  */
 export function attach(server: AttachableServer, options: AttachOptions = {}): Attached {
   if (typeof server?.on !== 'function' || typeof server.listenerCount !== 'function') {

@@ -2,7 +2,9 @@
  * `connect`: a client over TCP, TLS, a unix socket or a stream of your own (RFC 6455 section 4.1), or over a stream of an HTTP/2 session
  * (RFC 8441).
  *
- * One deadline, `timeouts.opening`, covers name resolution, TCP, TLS and the handshake together.
+ * One deadline, `timeouts.opening`, covers name resolution, TCP, TLS and the handshake together. Beware: one timer at a time. Ours is for
+ * dialling; in the handshake over HTTP/1.1 what is left of the deadline is the protocol's, which alone knows whether the server has answered
+ * by then.
  */
 import type { ClientHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
@@ -10,12 +12,14 @@ import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@ferrywire/driver';
 import { createUpgrade, parseUri, resolveLimits, type WebSocketUri } from '@ferrywire/handshake';
 import { type ConnectHook, type DialOptions, dial } from './dial.ts';
-import { openStream, sessionOver } from './http2-client.ts';
+import { type OwnSession, openStream, sessionOver } from './http2-client.ts';
+import { CANCEL, dropSession, endSession, reset } from './http2-ends.ts';
 import { Http2Transport, SessionRefs } from './http2-transport.ts';
 import { kernels } from './kernels.ts';
-import { type ClientOptions, checkConnection, checkNumber, checkObject, checkText, hostOptions } from './options.ts';
+import { type ClientOptions, checkClient, checkNumber, checkObject, checkText, hostOptions } from './options.ts';
 import { canShare, SharedRead } from './shared-buffer.ts';
 import { clock, timers } from './timers.ts';
+import { checkClientTls } from './tls.ts';
 import { SocketTransport } from './transport.ts';
 
 const OPENING = 10_000;
@@ -43,23 +47,23 @@ export type ConnectOptions = ClientOptions & {
  * Connects, and resolves once the WebSocket is open. Messages that came right behind the server's answer reach `options.handlers` first.
  *
  * Rejects with an `EndpointError`: `WS_URL`, `WS_CONNECT_REFUSED`, `WS_CONNECT_HOST`, `WS_CONNECT_TLS`, `WS_CONNECT_TIMEOUT`,
- * `WS_CONNECT_ABORTED`, `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`), `WS_PERMISSION`, `WS_TRANSPORT`; with a TypeError
- * or RangeError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
+ * `WS_CONNECT_ABORTED`, `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`), `WS_PERMISSION`, `WS_TRANSPORT`; with a TypeError,
+ * RangeError or SyntaxError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Peer> {
   checkObject(options, 'options');
   const { signal, tls, servername, socketPath, connect: hook, http2 = false, ...rest } = options;
   const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = rest;
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') throw new TypeError('options.signal must be an AbortSignal');
-  if (tls !== undefined) checkObject(tls, 'options.tls');
-  if (servername !== undefined && typeof servername !== 'string') throw new TypeError('options.servername must be a string');
+  if (tls !== undefined) checkClientTls(tls);
+  if (servername !== undefined) checkText(servername, 'options.servername');
   if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
   if (hook !== undefined && typeof hook !== 'function') throw new TypeError('options.connect must be a function');
   checkHttp2(http2, { tls, servername, socketPath, connect: hook });
   const opening = protocol.timeouts?.opening ?? OPENING;
   checkNumber(opening, 'options.timeouts.opening', 0, Number.POSITIVE_INFINITY);
   const uri = parse(url);
-  checkConnection(protocol, 'client');
+  checkClient(protocol, uri);
   const endpoints = new EndpointHost(hostOptions(options));
   if (signal !== undefined && isAborted(signal)) throw aborted(signal);
 
@@ -83,11 +87,15 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
       const settings: ClientSettings = { kernels, ...protocol, url: uri, input: 'transferred' };
       return await openHttp2(endpoints, http2 === true ? target : http2, settings, uri, controller.signal);
     }
-    const left = (): number => (opening === 0 ? 0 : Math.max(1, opening - (clock() - began)));
-    return await openHttp1(endpoints, target, { kernels, ...protocol, url: uri }, left);
+    const handOver = (): number => {
+      if (timer !== null) timers.clear(timer);
+      return opening === 0 ? 0 : Math.max(1, opening - (clock() - began));
+    };
+    return await openHttp1(endpoints, target, { kernels, ...protocol, url: uri }, handOver);
   } catch (error) {
     if (signal !== undefined && isAborted(signal)) throw aborted(signal);
-    if (controller.signal.aborted) throw new EndpointError('WS_CONNECT_TIMEOUT', 'no connection within timeouts.opening');
+    if (controller.signal.aborted && error === controller.signal.reason)
+      throw new EndpointError('WS_CONNECT_TIMEOUT', 'no connection within timeouts.opening');
     throw error;
   } finally {
     signal?.removeEventListener('abort', onAbort);
@@ -95,26 +103,36 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   }
 }
 
+/** @param handOver Called once there is a socket: leaves the deadline to the protocol, and says what is left of it. */
 async function openHttp1(
   endpoints: EndpointHost,
   target: Omit<DialOptions, 'onread'>,
   options: ClientSettings,
-  left: () => number,
+  handOver: () => number,
 ): Promise<Peer> {
   const buffered = canShare ? new SharedRead() : null;
   const { socket, onread } = await dial({ ...target, onread: buffered });
+  orDestroy(socket, () => checkBytes(socket));
   const settings: ClientSettings = {
     ...options,
-    timeouts: { ...options.timeouts, opening: left() },
+    timeouts: { ...options.timeouts, opening: handOver() },
     input: onread ? 'reused' : 'transferred',
   };
   const transport = new SocketTransport(socket);
   const dialled = orDestroy(socket, () => endpoints.dial(transport, settings));
-  target.signal.addEventListener('abort', () => dialled.abort(), { once: true });
   transport.join(dialled.driver);
   if (onread && buffered !== null) buffered.transport = transport;
   else transport.startReading();
+  if (target.signal.aborted) dialled.abort();
+  else target.signal.addEventListener('abort', () => dialled.abort(), { once: true });
   return await dialled.opened;
+}
+
+/** Only a hook's stream can have one. TLS reads from beneath it, so it is the stream that we read from that counts. */
+function checkBytes(socket: Duplex): void {
+  // Streams of other libraries need not have the property.
+  if (typeof socket.readableEncoding !== 'string') return;
+  throw new TypeError('options.connect: the stream must give bytes, and setEncoding has made it give strings');
 }
 
 /** What `make` throws is a mistake in the options, found late. */
@@ -139,11 +157,16 @@ async function openHttp2(
   const { authority = '', scheme = '' } = upgrade.request;
   const { maxBodySize } = resolveLimits(settings.http);
   const made = 'request' in over ? null : await newSession(over, `${scheme}://${authority}`);
-  const session = made ?? (over as ClientHttp2Session); // not made, so it was given
+  const session = made?.session ?? (over as ClientHttp2Session); // not made, so it was given
   try {
     const { stream, response, negotiated } = await openStream(session, upgrade, maxBodySize, `${uri.host}:${uri.port}`, signal);
-    const transport = new Http2Transport(stream, made === null ? null : new SessionRefs(made));
-    if (made !== null) stream.once('close', () => made.close());
+    // It may have been aborted in the turn of the answer.
+    if (signal.aborted) {
+      reset(stream, CANCEL);
+      throw signal.reason;
+    }
+    const transport = new Http2Transport(stream, made === null ? null : new SessionRefs(made.session));
+    if (made !== null) stream.once('close', () => endSession(made.session, made.socket));
     const { url: _url, http: _http, ...connection } = settings;
     const heads = { request: null, response };
     try {
@@ -154,12 +177,12 @@ async function openHttp2(
       transport.startReading();
     }
   } catch (error) {
-    made?.destroy();
+    if (made !== null) dropSession(made.session, made.socket);
     throw error;
   }
 }
 
-async function newSession(target: Omit<DialOptions, 'onread'>, authority: string): Promise<ClientHttp2Session> {
+async function newSession(target: Omit<DialOptions, 'onread'>, authority: string): Promise<OwnSession> {
   const tls = { ALPNProtocols: ['h2'], ...target.tls };
   const { socket } = await dial({ ...target, tls, onread: null });
   return sessionOver(socket, authority);

@@ -8,9 +8,9 @@
 import { lookup } from 'node:dns';
 import { connect as connectNet, isIP, type LookupFunction, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls, TLSSocket, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
+import { connect as connectTls, createSecureContext, TLSSocket, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { EndpointError } from '@ferrywire/driver';
-import { connectError } from './errors.ts';
+import { connectError, orTlsError } from './errors.ts';
 
 export interface Address {
   readonly address: string;
@@ -33,7 +33,7 @@ export interface ConnectTarget {
 
 /**
  * Called before anything is dialled. To refuse a target (an address inside your network, say) throw; to go another way (a proxy, a pipe)
- * return a connected stream; to go on return nothing.
+ * return a connected stream of bytes (no `setEncoding`); to go on return nothing.
  */
 export type ConnectHook = (target: ConnectTarget) => Duplex | undefined | Promise<Duplex | undefined>;
 
@@ -49,10 +49,14 @@ export interface DialOptions {
   readonly onread: OnReadOpts | null;
 }
 
-/** Connected, and with TLS where it is asked for. Rejects with an `EndpointError`, or with the signal's reason. */
+/**
+ * Connected, and with TLS where it is asked for. Rejects with an `EndpointError`, or with the signal's reason; with a TypeError for options of TLS
+ * that cannot be used, before anything is dialled.
+ */
 export async function dial(options: DialOptions): Promise<{ readonly socket: Duplex; readonly onread: boolean }> {
-  const { host, port, secure, socketPath, connect, signal, onread } = options;
+  const { host, port, secure, socketPath, tls, connect, signal, onread } = options;
   const where = socketPath ?? (isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`);
+  const context = secure && tls !== undefined ? orTlsError(() => tls.secureContext ?? createSecureContext(tls)) : null;
   let pinned: readonly Address[] | null = null;
   let supplied: Duplex | undefined;
   if (connect !== undefined) {
@@ -69,7 +73,8 @@ export async function dial(options: DialOptions): Promise<{ readonly socket: Dup
   }
   const plain = supplied ?? (await connectPlain(options, pinned, secure ? null : onread, where));
   if (!secure || plain instanceof TLSSocket) return { socket: plain, onread: supplied === undefined && onread !== null && !secure };
-  return { socket: await startTls(plain, options, where), onread: false };
+  const named = context === null ? options : { ...options, tls: { ...tls, secureContext: context } };
+  return { socket: await startTls(plain, named, where), onread: false };
 }
 
 async function resolve(
@@ -126,17 +131,25 @@ function lookupAmong(addresses: readonly Address[]): LookupFunction {
   };
 }
 
-function startTls(plain: Duplex, options: DialOptions, where: string): Promise<TLSSocket> {
+async function startTls(plain: Duplex, options: DialOptions, where: string): Promise<TLSSocket> {
   const { host, servername, tls, signal } = options;
-  const socket = connectTls({
-    // Offered so that a server that also speaks HTTP/2 does not choose it (RFC 7301).
-    ALPNProtocols: ['http/1.1'],
-    ...tls,
-    // The identity to check, and the name to ask for (RFC 6066 section 3: never an address).
-    host,
-    servername: servername ?? tls?.servername ?? (isIP(host) === 0 ? host : ''),
-    socket: plain,
-  });
+  let socket: TLSSocket;
+  try {
+    socket = orTlsError(() =>
+      connectTls({
+        // Offered so that a server that also speaks HTTP/2 does not choose it (RFC 7301).
+        ALPNProtocols: ['http/1.1'],
+        ...tls,
+        // The identity to check, and the name to ask for (RFC 6066 section 3: never an address).
+        host,
+        servername: servername ?? tls?.servername ?? (isIP(host) === 0 ? host : ''),
+        socket: plain,
+      }),
+    );
+  } catch (mistake) {
+    plain.destroy();
+    throw mistake;
+  }
   socket.allowHalfOpen = true;
   return whenConnected(socket, 'secureConnect', signal, (cause) => connectError(cause, where, true));
 }

@@ -11,10 +11,9 @@ import { EndpointError } from '@ferrywire/driver';
 import type { ClientUpgrade, ResponseHead, UpgradeVerdict } from '@ferrywire/handshake';
 import { untilAborted } from './dial.ts';
 import { connectError } from './errors.ts';
+import { CANCEL, reset } from './http2-ends.ts';
 import { fieldsOf, outgoing } from './http2-heads.ts';
 
-/** NGHTTP2_CANCEL. */
-const CANCEL = 8;
 /** What Node calls sessions that take no more requests. */
 const closing: ReadonlySet<unknown> = new Set(['ERR_HTTP2_GOAWAY_SESSION', 'ERR_HTTP2_INVALID_SESSION', 'ERR_HTTP2_OUT_OF_STREAMS']);
 
@@ -24,8 +23,14 @@ export interface OpenedStream {
   readonly negotiated: (UpgradeVerdict & { readonly ok: true })['negotiated'];
 }
 
-/** A session over a connected socket, for one WebSocket: it closes with its last stream. */
-export async function sessionOver(socket: Duplex, authority: string): Promise<ClientHttp2Session> {
+/** A session for one WebSocket. */
+export interface OwnSession {
+  readonly session: ClientHttp2Session;
+  readonly socket: Duplex;
+}
+
+/** A session over a connected socket. */
+export async function sessionOver(socket: Duplex, authority: string): Promise<OwnSession> {
   if (socket instanceof TLSSocket && socket.alpnProtocol !== 'h2') {
     socket.on('error', () => {}).destroy();
     throw new EndpointError('WS_CONNECT_TLS', 'the server does not speak HTTP/2 (ALPN)');
@@ -36,11 +41,12 @@ export async function sessionOver(socket: Duplex, authority: string): Promise<Cl
   const session = connect(authority, { createConnection: () => socket });
   // Its streams tell.
   session.on('error', () => {});
-  return session;
+  return { session, socket };
 }
 
 /**
- * Opens a stream and does the handshake on it. Rejects with an `EndpointError`, or with the signal's reason.
+ * Opens a stream and does the handshake on it. Rejects with an `EndpointError`, or with the signal's reason; the stream is gone then, even one
+ * that waited for its turn. Once a refusal has begun to come, the signal only ends the wait for the rest of its body.
  *
  * @param maxBodySize Bytes of a refusal's body that are kept.
  */
@@ -52,22 +58,20 @@ export async function openStream(
   signal: AbortSignal,
 ): Promise<OpenedStream> {
   await allowed(session, where, signal);
+  signal.throwIfAborted();
   const stream = request(session, upgrade, where);
   // A reset before the answer is told by 'close'.
   stream.on('error', () => {});
-  const onAbort = (): void => stream.close(CANCEL);
+  const onAbort = (): void => reset(stream, CANCEL);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const response = await answer(stream, where);
+    const response = await answer(stream, where, signal);
     const verdict = upgrade.verify(response);
     if (verdict.ok) return { stream, response, negotiated: verdict.negotiated };
     const body = verdict.error === 'WS_HS_STATUS' ? await bodyOf(stream, maxBodySize) : new Uint8Array(0);
-    if (!stream.destroyed) stream.close(CANCEL);
+    reset(stream, CANCEL);
     const details = { handshake: verdict.error, response, body };
     throw new EndpointError('WS_CONNECT_HANDSHAKE', `the server refused the upgrade: ${verdict.error}, status ${response.status}`, details);
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    throw error;
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
@@ -75,7 +79,7 @@ export async function openStream(
 
 /** Resolves when the server allows extended CONNECT. */
 async function allowed(session: ClientHttp2Session, where: string, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) throw signal.reason;
+  signal.throwIfAborted();
   refuseClosed(session, where);
   if (!allows(session)) await untilAborted(settingsOf(session, where), signal, () => {});
   refuseClosed(session, where);
@@ -157,7 +161,7 @@ function request(session: ClientHttp2Session, { request: head }: ClientUpgrade, 
   }
 }
 
-function answer(stream: ClientHttp2Stream, where: string): Promise<ResponseHead> {
+function answer(stream: ClientHttp2Stream, where: string, signal: AbortSignal): Promise<ResponseHead> {
   return new Promise((resolve, reject) => {
     const onResponse = (headers: IncomingHttpHeaders & IncomingHttpStatusHeader, _flags: number, raw?: string[]): void => {
       stream.off('close', onClose);
@@ -166,7 +170,7 @@ function answer(stream: ClientHttp2Stream, where: string): Promise<ResponseHead>
     };
     const onClose = (): void => {
       stream.off('response', onResponse);
-      reject(refused(where, `the stream was reset with code ${stream.rstCode} before an answer`));
+      reject(signal.aborted ? signal.reason : refused(where, `the stream was reset with code ${stream.rstCode} before an answer`));
     };
     stream.once('response', onResponse).once('close', onClose);
   });
@@ -187,5 +191,7 @@ function bodyOf(stream: ClientHttp2Stream, most: number): Promise<Uint8Array> {
       if (size >= most) finish();
     };
     stream.on('data', onData).on('end', finish).on('close', finish);
+    // It may have closed in the turn of the answer.
+    if (stream.destroyed) finish();
   });
 }

@@ -2,11 +2,14 @@
  * One request over HTTP/2, from its head to the answer: extended CONNECT becomes a WebSocket, everything else is refused (RFC 8441).
  *
  * The same two steps and the same answers as `ServerProtocol` over HTTP/1.1; only the head is Node's already. Beware: an answered stream is
- * not gone before its client has ended it too, so that a refusal has a deadline of its own.
+ * not gone before its client has ended it too, so that a refusal has a deadline of its own, which only what the client takes puts off.
  */
 import type { ServerHttp2Stream } from 'node:http2';
 import type { ConnectionSettings, EndpointHost, PendingRequest, ServerRequest, ServerSettings } from '@ferrywire/driver';
+import { apart } from '@ferrywire/driver/adapter';
 import {
+  bytesOfBody,
+  checkPiece,
   decideUpgrade,
   type HandshakeErrorCode,
   type HeaderList,
@@ -17,15 +20,14 @@ import {
   resolveLimits,
   type ServerPolicy,
 } from '@ferrywire/handshake';
+import { RefusalBody } from './http2-body.ts';
+import { CANCEL, INTERNAL_ERROR, REFUSED_STREAM, reset } from './http2-ends.ts';
 import { outgoing } from './http2-heads.ts';
 import { Http2Transport, type SessionRefs } from './http2-transport.ts';
 import { clock, timers } from './timers.ts';
 
 const DEFAULT_TIMEOUT = 10_000;
-/** NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_CANCEL. */
-const INTERNAL_ERROR = 2;
-const REFUSED = 7;
-const CANCEL = 8;
+const NO_BYTES = new Uint8Array(0);
 
 /** The requests of one listener or one attachment. */
 export class Http2Requests {
@@ -42,7 +44,7 @@ export class Http2Requests {
   /** Asks the application, or the policy. */
   take(stream: ServerHttp2Stream, request: ServerRequest, refs: SessionRefs | null): void {
     if (this.#closed) {
-      stream.on('error', ignore).close(REFUSED);
+      reset(stream.on('error', ignore), REFUSED_STREAM);
       return;
     }
     const pending = new Http2Request(this, stream, request, refs);
@@ -55,7 +57,7 @@ export class Http2Requests {
   /** Takes no more, and resets what has not been answered. */
   close(): void {
     this.#closed = true;
-    for (const pending of [...this.#pending]) pending.giveUp();
+    for (const pending of [...this.#pending]) apart(() => pending.giveUp());
   }
 }
 
@@ -68,6 +70,7 @@ class Http2Request implements PendingRequest {
   #phase: 'deciding' | 'responding' | 'over' = 'deciding';
   /** What a streamed refusal has said. */
   #status = 0;
+  #body: RefusalBody | null = null;
   #timer: unknown = null;
   readonly #onClose = (): void => this.#closed();
 
@@ -108,10 +111,10 @@ class Http2Request implements PendingRequest {
     const { negotiated } = decision;
     const stream = this.#stream;
     try {
-      this.#respond(decision.status, decision.headers, false);
+      this.#begin(decision.status, decision.headers, false);
     } catch (mistake) {
       for (const extension of negotiated.extensions) extension.dispose?.();
-      stream.close(INTERNAL_ERROR);
+      reset(stream, INTERNAL_ERROR);
       throw mistake;
     }
     this.#over();
@@ -129,7 +132,7 @@ class Http2Request implements PendingRequest {
   }
 
   reject(status: number, body: string | Uint8Array = '', headers: HeaderList = []): void {
-    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const bytes = bytesOfBody(body);
     const { fields } = rejectionHead(status, headers, { kind: 'whole', size: bytes.length, text: typeof body === 'string' && body !== '' });
     if (!this.#isOpen()) return;
     this.#answer(status, fields, bytes);
@@ -140,24 +143,26 @@ class Http2Request implements PendingRequest {
     const { fields, framing } = rejectionHead(status, headers, { kind: 'streamed', chunked: false });
     if (!this.#isOpen()) return { write: () => false, end: () => {} };
     const silent = this.request.method === 'HEAD' || framing.remaining === 0;
-    this.#respond(status, fields, silent);
+    const out = this.#respond(status, fields, silent);
     this.#phase = 'responding';
     this.#status = status;
     this.#startClosing();
     let { remaining } = framing;
     return {
       write: (chunk) => {
+        checkPiece(chunk);
         if (this.#phase !== 'responding') return false;
         if (chunk.length > remaining) throw new RangeError('write: more than the Content-Length in headers');
         remaining -= chunk.length;
-        if (chunk.length > 0 && !silent) this.#stream.write(chunk);
-        this.#startClosing();
+        // What the application does is no progress of a client that has something to take.
+        if (out === null || out.isAllTaken) this.#startClosing();
+        out?.write(chunk);
         return true;
       },
       end: () => {
         if (this.#phase !== 'responding') return;
         if (remaining > 0 && remaining !== Number.POSITIVE_INFINITY) throw new RangeError('end: less than the Content-Length in headers');
-        if (!silent) this.#stream.end();
+        out?.end(NO_BYTES);
         this.#refused(status, 'WS_HS_STATUS');
         this.#discard();
       },
@@ -167,8 +172,9 @@ class Http2Request implements PendingRequest {
   /** The server is closing. */
   giveUp(): void {
     if (this.#phase === 'over') return;
+    // First, since `onRefused` may throw.
+    reset(this.#stream, REFUSED_STREAM);
     this.#refused(this.#status, 'WS_HS_EOF');
-    if (!this.#stream.destroyed) this.#stream.close(REFUSED);
   }
 
   #isOpen(): boolean {
@@ -185,13 +191,17 @@ class Http2Request implements PendingRequest {
   }
 
   #answer(status: number, headers: HeaderList, body: Uint8Array): void {
-    const silent = this.request.method === 'HEAD' || body.length === 0;
-    this.#respond(status, headers, silent);
-    if (!silent) this.#stream.end(body);
+    this.#respond(status, headers, this.request.method === 'HEAD' || body.length === 0)?.end(body);
     this.#discard();
   }
 
-  #respond(status: number, headers: HeaderList, endStream: boolean): void {
+  /** Where to write the body. A `silent` answer has none. */
+  #respond(status: number, headers: HeaderList, silent: boolean): RefusalBody | null {
+    this.#begin(status, headers, silent);
+    if (!silent) this.#body = new RefusalBody(this.#stream, () => this.#startClosing());
+    return this.#body;
+  }
+  #begin(status: number, headers: HeaderList, endStream: boolean): void {
     this.#stream.respond(outgoing({ ':status': status }, headers), { endStream });
     this.#trace('out', `HTTP/2 ${status}`);
   }
@@ -206,7 +216,12 @@ class Http2Request implements PendingRequest {
     if (this.#timer !== null) timers.clear(this.#timer);
     this.#timer = null;
     const closing = this.#owner.settings.timeouts?.closing ?? DEFAULT_TIMEOUT;
-    if (closing > 0 && !this.#stream.destroyed) this.#timer = timers.set(() => this.#stream.close(CANCEL), closing);
+    if (closing > 0 && !this.#stream.destroyed) this.#timer = timers.set(() => this.#expired(), closing);
+  }
+
+  #expired(): void {
+    reset(this.#stream, CANCEL);
+    if (this.#phase === 'responding') this.#refused(this.#status, 'WS_HS_TIMEOUT');
   }
 
   #refused(status: number, error: HandshakeErrorCode): void {
@@ -220,6 +235,7 @@ class Http2Request implements PendingRequest {
     this.#phase = 'over';
     if (this.#timer !== null) timers.clear(this.#timer);
     this.#timer = null;
+    this.#body?.drop();
     this.#owner.answered(this);
   }
 

@@ -4,13 +4,14 @@
  */
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream, ServerOptions } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { Millis } from '@ferrywire/core';
+import { endSession } from './http2-ends.ts';
 import { fieldsOf, requestOf } from './http2-heads.ts';
 import type { Http2Requests } from './http2-request.ts';
 import { SessionRefs } from './http2-transport.ts';
-import { timers } from './timers.ts';
+import { clock, timers } from './timers.ts';
 
 const DEFAULT_OPENING = 10_000;
-const LONGEST = 2_147_483_647;
 /** Streams that a client may have open in one session, unless the options say otherwise. */
 const MAX_STREAMS = 100;
 const PREFACE = Buffer.from('PRI');
@@ -21,14 +22,15 @@ const MOST_SESSION_MEMORY = 4096;
 
 export class Http2Sessions {
   readonly #server: Http2Server;
+  readonly #requests: Http2Requests;
   readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #opening: number;
+  readonly #opening: Millis;
 
   private constructor(server: Http2Server, requests: Http2Requests) {
     const { opening = DEFAULT_OPENING } = requests.settings.timeouts ?? {};
     this.#server = server;
     this.#opening = opening;
-    server.on('session', (session) => this.#add(session, requests));
+    this.#requests = requests;
     // A session that its peer broke takes its streams with it, and each of them says so.
     server.on('sessionError', () => {});
   }
@@ -40,15 +42,27 @@ export class Http2Sessions {
     return new Http2Sessions(createServer({ maxSessionMemory, ...options, settings }), requests);
   }
 
-  /** The socket speaks HTTP/2. Nothing has been read from it, or it has been put back. */
-  accept(socket: Socket): void {
+  /**
+   * The socket speaks HTTP/2. Nothing has been read from it, or it has been put back.
+   *
+   * @param left Of `timeouts.opening`.
+   */
+  accept(socket: Socket, left: Millis = this.#opening): void {
     // A session has no half: without this it would outlive its peer's FIN.
     socket.allowHalfOpen = false;
-    this.#server.emit('connection', socket);
+    const add = (session: ServerHttp2Session): void => this.#add(session, socket, left);
+    // 'session' is raised inside.
+    this.#server.once('session', add).emit('connection', socket);
+    this.#server.off('session', add);
   }
 
-  /** Reads until it is clear what the socket speaks; `plain` gets what was read. Gives up after `timeouts.opening`. */
-  tell(socket: Socket, plain: (bytes: Uint8Array) => void): void {
+  /**
+   * Reads until it is clear what the socket speaks; `plain` gets what was read, and what is left of `timeouts.opening`: the deadline is one,
+   * whatever the socket speaks.
+   */
+  tell(socket: Socket, plain: (bytes: Uint8Array, left: Millis) => void): void {
+    const began = clock();
+    const left = (): Millis => (this.#opening === 0 ? 0 : Math.max(1, this.#opening - (clock() - began)));
     let seen = Buffer.alloc(0);
     const timer = this.#opening > 0 ? timers.set(() => socket.destroy(), this.#opening) : null;
     const leave = (): void => {
@@ -66,11 +80,11 @@ export class Http2Sessions {
       if (alike && size < PREFACE.length) return;
       leave();
       if (!alike) {
-        plain(seen);
+        plain(seen, left());
         return;
       }
       socket.unshift(seen);
-      this.accept(socket);
+      this.accept(socket, left());
     };
     socket.on('readable', read).on('end', drop).on('close', leave).on('error', drop);
   }
@@ -79,27 +93,34 @@ export class Http2Sessions {
   close(): void {
     for (const session of this.#sessions) session.close();
   }
-  destroy(): void {
+  /** The end of all. What streams have just been reset with is written in the turn that this waits for. */
+  async destroy(): Promise<void> {
+    if (this.#sessions.size > 0) await new Promise((resolve) => setImmediate(resolve));
     for (const session of this.#sessions) session.destroy();
   }
 
   /** A session that nobody uses is closed after `timeouts.opening`. */
-  #add(session: ServerHttp2Session, requests: Http2Requests): void {
+  #add(session: ServerHttp2Session, socket: Socket, left: Millis): void {
     let streams = 0;
+    let timer: unknown = null;
+    const idle = (period: Millis): void => {
+      if (period > 0) timer = timers.set(() => endSession(session, socket), period);
+    };
     const refs = new SessionRefs(session);
     this.#sessions.add(session);
-    session.once('close', () => this.#sessions.delete(session));
+    session.once('close', () => {
+      timers.clear(timer);
+      this.#sessions.delete(session);
+    });
     session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
       streams++;
+      timers.clear(timer);
       stream.once('close', () => {
-        streams--;
+        if (--streams === 0 && !session.destroyed) idle(this.#opening);
       });
-      requests.take(stream, requestOf(fieldsOf(raw, headers)), refs);
+      this.#requests.take(stream, requestOf(fieldsOf(raw, headers)), refs);
     });
-    if (this.#opening === 0) return;
-    session.setTimeout(Math.min(this.#opening, LONGEST), () => {
-      if (streams === 0) session.close();
-    });
+    idle(left);
   }
 }
 

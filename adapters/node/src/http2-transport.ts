@@ -7,16 +7,13 @@
  */
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
+import { deliver, tell } from '@ferrywire/driver/adapter';
+import { CANCEL, LINGER, NO_ERROR, reset } from './http2-ends.ts';
 import { timers } from './timers.ts';
 import type { NodeTransport } from './transport.ts';
 
-/** NGHTTP2_NO_ERROR and NGHTTP2_CANCEL. Written out, since `node:http2` is loaded only where it is asked for. */
-const NO_ERROR = 0;
-const CANCEL = 8;
 /** Milliseconds within which a reset that belongs to an end has come. */
 const GRACE = 50;
-/** Milliseconds that a client has to end its side once both close frames have been seen and ours has ended (RFC 9113 section 8.1). */
-const LINGER = 500;
 
 const owner: unique symbol = Symbol('ferrywire http2 transport');
 type Owned = Http2Stream & { [owner]?: Http2Transport };
@@ -87,13 +84,13 @@ export class Http2Transport implements Transport, NodeTransport {
     stream.end();
     const connection = this.peer?.connection;
     if (connection?.role !== 'server' || connection.closeSent === null || connection.closeReceived === null) return;
-    // Over TCP a server that closes takes the client's half with it. Some clients of HTTP/2 count on that.
+    // Over TCP a server that closes takes the client's half with it. Some clients of HTTP/2 count on that (RFC 9113 section 8.1).
     stream.once('finish', () => {
       if (!this.#gone && !this.#ended) this.#timer = timers.set(() => this.#letGo(), LINGER);
     });
   }
   abort(): void {
-    if (!this.socket.destroyed) this.socket.close(CANCEL);
+    reset(this.socket, CANCEL);
   }
   pauseReading(): void {
     this.socket.pause();
@@ -128,13 +125,13 @@ export class Http2Transport implements Transport, NodeTransport {
   /* ---- the stream's events ---- */
 
   received(chunk: Uint8Array): void {
-    this.#driver?.receive(chunk);
+    deliver(this.#driver, chunk);
   }
   failed(error: unknown): void {
-    this.#driver?.receiveError(error);
+    tell(this.#driver, (driver) => driver.receiveError(error));
   }
   drained(): void {
-    this.#driver?.drained();
+    tell(this.#driver, (driver) => driver.drained());
   }
   ended(): void {
     this.#ended = true;
@@ -143,25 +140,28 @@ export class Http2Transport implements Transport, NodeTransport {
   /** The turn after 'end': a reset that came in the same read is known by now. */
   believeEnd(): void {
     if (this.#gone) return;
-    if (isReset(this.socket)) this.#driver?.receiveError(resetError(this.socket));
+    if (isReset(this.socket)) this.failed(resetError(this.socket));
     else if (this.peer !== null && this.peer.connection.closeReceived === null) {
-      this.#timer = timers.set(() => this.#driver?.receiveEof(), GRACE);
-    } else this.#driver?.receiveEof();
+      this.#timer = timers.set(() => this.#tellEnd(), GRACE);
+    } else this.#tellEnd();
   }
   closed(): void {
     if (this.#gone) return;
     this.#gone = true;
     this.unref();
     if (this.#timer !== null) timers.clear(this.#timer);
-    if (!this.#ended || isReset(this.socket)) this.#driver?.receiveError(resetError(this.socket));
-    this.#driver?.gone();
+    if (!this.#ended || isReset(this.socket)) this.failed(resetError(this.socket));
+    tell(this.#driver, (driver) => driver.gone());
   }
 
   #letGo(): void {
     if (this.#gone || this.#ended) return;
     this.#ended = true;
-    this.#driver?.receiveEof();
-    this.socket.close(NO_ERROR);
+    this.#tellEnd();
+    reset(this.socket, NO_ERROR);
+  }
+  #tellEnd(): void {
+    tell(this.#driver, (driver) => driver.receiveEof());
   }
 
   static of(stream: Owned): Http2Transport | undefined {

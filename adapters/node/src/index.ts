@@ -15,6 +15,7 @@ export { kernels } from './kernels.ts';
 export { type ListenOptions, listen, type NodeListening } from './listen.ts';
 export { clock, timers } from './timers.ts';
 export { type NodeTransport, SocketTransport, transportOf } from './transport.ts';
+export { afterEarlierResponses } from './upgrade-socket.ts';
 export {
   CloseEvent,
   messageStreams,

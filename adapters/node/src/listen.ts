@@ -5,12 +5,25 @@
 import type { ServerOptions as Http2Options } from 'node:http2';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket, type TlsOptions } from 'node:tls';
+import type { Millis } from '@ferrywire/core';
 import { type CloseAllOptions, EndpointHost, type Listening, type Peer } from '@ferrywire/driver';
-import { checkPermission, listenError } from './errors.ts';
+import { type CloseAll, type Closing, closeOnce } from '@ferrywire/driver/adapter';
+import { checkPermission, listenError, orTlsError } from './errors.ts';
 import { Http2Requests } from './http2-request.ts';
 import { Http2Sessions } from './http2-sessions.ts';
-import { checkNumber, checkObject, checkPort, checkText, hostOptions, type ServerOptions, serverSettings } from './options.ts';
-import { shareBuffer, sharing } from './shared-buffer.ts';
+import {
+  checkHost,
+  checkNumber,
+  checkObject,
+  checkPort,
+  checkText,
+  hostOptions,
+  type ServerOptions,
+  serverSettings,
+  withInput,
+} from './options.ts';
+import { shareBuffer } from './shared-buffer.ts';
+import { checkServerTls, LONGEST } from './tls.ts';
 import { SocketTransport } from './transport.ts';
 
 const OPENING = 10_000;
@@ -58,7 +71,7 @@ class Listener implements NodeListening {
   readonly #accepted: ReadonlySet<Socket>;
   readonly #http2: Http2Sessions | null;
   readonly #requests: Http2Requests;
-  #closed: Promise<void> | null = null;
+  readonly #close: CloseAll = closeOnce((how) => this.#closeAll(how));
 
   constructor(server: Server, serving: Serving, host: string, secure: boolean) {
     this.server = server;
@@ -89,22 +102,21 @@ class Listener implements NodeListening {
     this.server.unref();
   }
   close(options?: CloseAllOptions): Promise<void> {
-    this.#closed ??= this.#close(options);
-    return this.#closed;
+    return this.#close(options);
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #close(options?: CloseAllOptions): Promise<void> {
+  async #closeAll(how: Closing): Promise<void> {
     const stopped = new Promise<void>((resolve) => {
       // The only failure is that it was not listening any more.
       this.server.close(() => resolve());
     });
     this.#requests.close();
     this.#http2?.close();
-    await this.#endpoints.close(options);
-    this.#http2?.destroy();
+    await this.#endpoints.close(how);
+    await this.#http2?.destroy();
     for (const socket of this.#accepted) socket.destroy();
     await stopped;
   }
@@ -122,19 +134,19 @@ interface Serving {
  * Listens, and resolves once connections can come in.
  *
  * Rejects with an `EndpointError`: `WS_LISTEN_IN_USE`, `WS_LISTEN_HOST`, `WS_LISTEN_PORT`, `WS_PERMISSION`, `WS_TRANSPORT`; with a
- * TypeError or RangeError that names the option for what no program should ask for.
+ * TypeError, RangeError or SyntaxError that names the option for what no program should ask for.
  */
 export async function listen(options: ListenOptions = {}): Promise<NodeListening> {
   checkObject(options, 'options');
   const { port = 0, host = '127.0.0.1', socketPath, tls, http2 = false, maxConnections, backlog, onListenerError, ...rest } = options;
   const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = rest;
   checkPort(port, 'options.port');
-  checkText(host, 'options.host');
+  checkHost(host);
   if (socketPath !== undefined) checkText(socketPath, 'options.socketPath');
-  if (tls !== undefined) checkObject(tls, 'options.tls');
+  if (tls !== undefined) checkServerTls(tls);
   if (typeof http2 !== 'boolean') checkObject(http2, 'options.http2');
   if (maxConnections !== undefined) checkNumber(maxConnections, 'options.maxConnections', 1, Number.POSITIVE_INFINITY);
-  if (backlog !== undefined) checkNumber(backlog, 'options.backlog', 1, 2_147_483_647);
+  if (backlog !== undefined) checkNumber(backlog, 'options.backlog', 1, LONGEST);
   if (onListenerError !== undefined && typeof onListenerError !== 'function') {
     throw new TypeError('options.onListenerError must be a function');
   }
@@ -145,29 +157,30 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
   const sessions = http2 === false ? null : await Http2Sessions.create(requests, http2 === true ? {} : http2);
   const serving: Serving = { endpoints, accepted: new Set(), requests, http2: sessions };
 
-  const serve = (socket: Socket, early: Uint8Array | null): void => {
+  /** @param left Of `timeouts.opening`, where some of it has passed. */
+  const serve = (socket: Socket, early: Uint8Array | null, left?: Millis): void => {
     const transport = new SocketTransport(socket);
     const shares = shareBuffer(socket);
-    const driver = endpoints.serve(transport, shares ? sharing(settings) : settings);
-    transport.join(driver);
-    if (early !== null) driver.receive(early);
+    const own = shares ? withInput(settings, 'reused') : settings;
+    transport.join(endpoints.serve(transport, left === undefined ? own : { ...own, timeouts: { ...own.timeouts, opening: left } }));
+    if (early !== null) transport.received(early);
     if (!shares) transport.startReading();
   };
   const accept = (socket: Socket): void => {
     // TLS was agreed on after close().
     if (!server.listening) socket.destroy();
     else if (sessions === null) serve(socket, null);
-    else if (!(socket instanceof TLSSocket)) sessions.tell(socket, (early) => serve(socket, early));
+    else if (!(socket instanceof TLSSocket)) sessions.tell(socket, (early, left) => serve(socket, early, left));
     else if (socket.alpnProtocol === 'h2') sessions.accept(socket);
     else serve(socket, null);
   };
-  const server: Server = createListener(tls, settings.timeouts?.opening, accept, serving);
+  const server: Server = createListener(tls, settings.timeouts?.opening ?? OPENING, accept, serving);
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
 
   const where = socketPath ?? `${host}:${port}`;
   if (socketPath === undefined) checkPermission(host, port);
   await new Promise<void>((resolve, reject) => {
-    const failed = (cause: unknown): void => reject(listenError(cause, where));
+    const failed = (cause: unknown): void => reject(listenError(cause, where, socketPath));
     server.once('error', failed);
     const size = backlog === undefined ? {} : { backlog };
     server.listen(socketPath === undefined ? { port, host, ...size } : { path: socketPath, ...size }, () => {
@@ -181,7 +194,7 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
 
 function createListener(
   tls: TlsOptions | undefined,
-  opening: number | undefined,
+  opening: number,
   accept: (socket: Socket) => void,
   { accepted, http2 }: Serving,
 ): Server {
@@ -194,9 +207,11 @@ function createListener(
     const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
     return http2 === null ? server : server.prependListener('connection', keep);
   }
-  const handshakeTimeout = opening === undefined ? OPENING : opening === 0 ? 2_147_483_647 : opening;
+  const handshakeTimeout = opening === undefined ? OPENING : opening === 0 ? LONGEST : Math.min(opening, LONGEST);
   const protocols = http2 === null ? null : { ALPNProtocols: ['h2', 'http/1.1'] };
-  const server = createTlsServer({ handshakeTimeout, noDelay: true, ...protocols, ...tls, allowHalfOpen: true }, accept);
+  const server = orTlsError(() => createTlsServer({ handshakeTimeout, noDelay: true, ...protocols, ...tls, allowHalfOpen: true }, accept));
   server.on('connection', keep);
+  // Node only tells: a client that does not finish TLS in time would keep its socket for ever.
+  server.on('tlsClientError', (_error, socket) => socket.destroy());
   return server;
 }

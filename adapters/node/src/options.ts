@@ -7,7 +7,8 @@ import { runtime } from './timers.ts';
 
 export {
   type ClientOptions,
-  checkConnection,
+  checkClient,
+  checkHost,
   checkNumber,
   checkObject,
   checkPort,
@@ -17,7 +18,7 @@ export {
 } from '@ferrywire/driver/adapter';
 
 /** Called by all entry points first: throws `WS_RUNTIME` where the runtime is too old. */
-export function hostOptions(options: shared.SharedOptions): EndpointHostOptions {
+export function hostOptions(options: Parameters<typeof shared.hostOptions>[1]): EndpointHostOptions {
   const { bun, deno, node } = process.versions;
   if (bun !== undefined) shared.checkRuntime('Bun', bun, [1, 4]);
   else if (deno !== undefined) shared.checkRuntime('Deno', deno, [2, 9]);
@@ -28,4 +29,21 @@ export function hostOptions(options: shared.SharedOptions): EndpointHostOptions 
 /** Throws what the protocol throws for its own options, before anybody has connected. */
 export function serverSettings(options: Omit<ServerSettings, 'input'>): ServerSettings {
   return shared.serverSettings(runtime, options, 'transferred');
+}
+
+type Input = NonNullable<ServerSettings['input']>;
+const variants = new WeakMap<ServerSettings, Map<Input, ServerSettings>>();
+/** The same for connections whose input is owned otherwise: one object for all of them. */
+export function withInput(settings: ServerSettings, input: Input): ServerSettings {
+  let known = variants.get(settings);
+  if (known === undefined) {
+    known = new Map();
+    variants.set(settings, known);
+  }
+  let found = known.get(input);
+  if (found === undefined) {
+    found = { ...settings, input };
+    known.set(input, found);
+  }
+  return found;
 }

@@ -10,7 +10,6 @@
 import { type OnReadOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import type { ServerSettings } from '@ferrywire/driver';
 import { SocketTransport } from './transport.ts';
 
 const SIZE = 65_536;
@@ -73,17 +72,6 @@ export function shareBuffer(socket: Duplex): boolean {
 function dropOwnEnd(socket: Socket): void {
   const [own, another] = socket.listeners('end') as ((() => void) | undefined)[];
   if (own?.name === 'onReadableStreamEnd' && another === undefined) socket.off('end', own);
-}
-
-const shared = new WeakMap<ServerSettings, ServerSettings>();
-/** The settings of connections that read that way. */
-export function sharing(settings: ServerSettings): ServerSettings {
-  let found = shared.get(settings);
-  if (found === undefined) {
-    found = { ...settings, input: 'reused' };
-    shared.set(settings, found);
-  }
-  return found;
 }
 
 /** Node calls it as a method of the socket, hence one function for all of them. */

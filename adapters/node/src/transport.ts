@@ -4,13 +4,14 @@
  * One object and no closure per connection: the five listeners are functions of this file, and the socket leads to its transport.
  *
  * Beware: the socket must allow half-open connections. A peer that has sent its FIN may still read, and RFC 6455 section 7.1.1 has the
- * server end first.
+ * server end first. And no listener may throw: Node closes a socket, and lets go of its file descriptor, after 'end' has returned.
  */
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
+import { deliver, tell } from '@ferrywire/driver/adapter';
 import { Http2Transport } from './http2-transport.ts';
 
 const owner: unique symbol = Symbol('ferrywire transport');
@@ -50,15 +51,15 @@ export class SocketTransport implements Transport, NodeTransport {
     socket[owner] = this;
     socket.on('error', onError).on('close', onClose).on('drain', onDrain).on('end', onEnd);
     // What happened before this was called raises no event any more.
-    if (socket.closed) driver.gone();
-    else if (socket.readableEnded) driver.receiveEof();
+    if (socket.closed) tell(driver, (to) => to.gone());
+    else if (socket.readableEnded) tell(driver, (to) => to.receiveEof());
   }
   /** Reads by 'data' events. Not for a socket that reads into the shared buffer. */
   startReading(): void {
     this.socket.on('data', onData);
   }
   received(chunk: Uint8Array): void {
-    this.#driver?.receive(chunk);
+    deliver(this.#driver, chunk);
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
@@ -82,9 +83,9 @@ export class SocketTransport implements Transport, NodeTransport {
   abort(): void {
     const { socket } = this;
     // A reset tells the peer that this was no orderly end, and leaves nothing behind in the kernel. TLS and unix sockets have none.
-    if (socket instanceof Socket && !(socket instanceof TLSSocket) && !socket.connecting && socket.remoteFamily !== undefined) {
-      socket.resetAndDestroy();
-    } else socket.destroy();
+    const canReset = socket instanceof Socket && !(socket instanceof TLSSocket) && !socket.connecting && socket.remoteFamily !== undefined;
+    if (canReset && !isShutting(socket)) socket.resetAndDestroy();
+    else socket.destroy();
   }
   pauseReading(): void {
     this.socket.pause();
@@ -141,25 +142,25 @@ export class UpgradedTransport extends SocketTransport {
   }
 }
 
-/** Whether somebody reads from the socket or has joined it: then it is not ours to answer on. */
-export function isTaken(socket: Duplex): boolean {
-  return owner in socket || socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0;
+/** While its FIN is on the way to the kernel libuv resets no socket: Node tells of it as an error, and never closes the handle. */
+function isShutting(socket: Socket): boolean {
+  return socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
 }
 
 function onData(this: Duplex, chunk: Uint8Array): void {
-  SocketTransport.driverOf(this)?.receive(chunk);
+  deliver(SocketTransport.driverOf(this), chunk);
 }
 function onEnd(this: Duplex): void {
-  SocketTransport.driverOf(this)?.receiveEof();
+  tell(SocketTransport.driverOf(this), (driver) => driver.receiveEof());
 }
 function onError(this: Duplex, error: unknown): void {
-  SocketTransport.driverOf(this)?.receiveError(error);
+  tell(SocketTransport.driverOf(this), (driver) => driver.receiveError(error));
 }
 function onDrain(this: Duplex): void {
-  SocketTransport.driverOf(this)?.drained();
+  tell(SocketTransport.driverOf(this), (driver) => driver.drained());
 }
 function onClose(this: Duplex): void {
-  SocketTransport.driverOf(this)?.gone();
+  tell(SocketTransport.driverOf(this), (driver) => driver.gone());
 }
 
 /** What the adapter knows about a peer's connection. Throws TypeError for a peer of another adapter. */

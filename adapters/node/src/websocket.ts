@@ -1,32 +1,18 @@
 /**
  * The WHATWG classes of `@ferrywire/websocket`, bound to this adapter's `connect`.
  */
-import {
-  WebSocket as BaseWebSocket,
-  WebSocketStream as BaseWebSocketStream,
-  type Connected,
-  type Connector,
-  type ConnectRequest,
-} from '@ferrywire/websocket';
+import { type WebSocket as BaseSocket, type WebSocketStream as BaseStream, connectorOver, defineWebSocket } from '@ferrywire/websocket';
 import { connect } from './connect.ts';
 
-const connector: Connector = {
-  async connect(request: ConnectRequest): Promise<Connected> {
-    const { url, ...options } = request;
-    const peer = await connect(url, { ...options, pull: true });
-    return { connection: peer.connection, host: peer.driver };
-  },
-};
+const bound = defineWebSocket(connectorOver(connect));
 
 /** As browsers have it, over this adapter. */
-export class WebSocket extends BaseWebSocket {
-  static override readonly connector: Connector = connector;
-}
+export const WebSocket: typeof BaseSocket = bound.WebSocket;
+export type WebSocket = BaseSocket;
 
 /** As the WebSocketStream proposal has it, over this adapter. */
-export class WebSocketStream extends BaseWebSocketStream {
-  static override readonly connector: Connector = connector;
-}
+export const WebSocketStream: typeof BaseStream = bound.WebSocketStream;
+export type WebSocketStream = BaseStream;
 
 export {
   CloseEvent,

@@ -1,4 +1,5 @@
 /** `attach`: upgrades of somebody else's HTTP server, alone and beside other listeners. */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -6,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { type Attached, type AttachOptions, attach, connect, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
-import { closeFrame, deferred, RawClient, requestFor, text } from './helpers.ts';
+import { closeFrame, deferred, failureOf, RawClient, requestFor, text, uncaughtDuring } from './helpers.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -144,6 +145,38 @@ describe('alone on a server', () => {
     }
   });
 
+  it('keeps nothing of a connection whose handlers throw', async () => {
+    const { server, port } = await serve();
+    const sockets: Socket[] = [];
+    server.on('connection', (socket) => void sockets.push(socket));
+    const attached = attachTo(server, {
+      handlers: {
+        onOpen(peer, { request }) {
+          if (request?.target === '/open') throw new Error('at open');
+          peer.send('hello');
+        },
+        onEnd() {
+          throw new Error('at the end');
+        },
+      },
+    });
+    const thrown = await uncaughtDuring(async () => {
+      const opening = await RawClient.upgrade(port, { path: '/open' });
+      expect(await opening.closeCode()).toBe(1011);
+      opening.socket.end(closeFrame(1011));
+      await opening.closed;
+      const ending = await RawClient.upgrade(port);
+      expect(await ending.text()).toBe('hello');
+      ending.socket.end(closeFrame(1000));
+      await ending.closed;
+      await Promise.all(sockets.filter(({ closed }) => !closed).map((socket) => once(socket, 'close')));
+      // One that says it is closed may still have to tell of it.
+      await new Promise((resolve) => setImmediate(resolve));
+    });
+    expect(thrown).toEqual(['Error: at open', 'Error: at the end', 'Error: at the end']);
+    expect([sockets.length, attached.peers.size]).toEqual([2, 0]);
+  });
+
   it('works on https', async () => {
     const { key, cert } = await certificate();
     const { server, port } = await serve(createHttpsServer({ key, cert }));
@@ -216,6 +249,39 @@ describe('beside other listeners', () => {
     expect((await ask(port, requestFor('/nobody'))).head).toContain(' 404 ');
   });
 
+  it('what nobody has taken yet may be reset', async () => {
+    const { server, port } = await serve();
+    attachTo(server, { policy: { path: '/chat' } });
+    const closed = deferred<boolean>();
+    const shown = deferred();
+    server.on('upgrade', (_request, socket) => {
+      socket.on('close', closed.resolve);
+      shown.resolve();
+    });
+    const client = await RawClient.open(port);
+    client.write(requestFor('/nobody'));
+    await shown.promise;
+    client.socket.resetAndDestroy();
+    expect(await closed.promise).toBe(true);
+  });
+
+  it.each(['error', 'data', 'readable'])("whoever takes it has it alone from his first listener of '%s' on", async (event) => {
+    const { server, port } = await serve();
+    const names = ['error', 'data', 'readable', 'end', 'close', 'drain', 'newListener'];
+    const shown = deferred<{ readonly socket: Duplex; readonly before: number[] }>();
+    const counts = (socket: Duplex): number[] => names.map((name) => socket.listenerCount(name));
+    server.on('upgrade', (_request, socket) => shown.resolve({ socket, before: counts(socket) }));
+    attachTo(server, { policy: { path: '/chat' } });
+    const client = await RawClient.open(port);
+    cleanups.push(() => client.socket.destroy());
+    client.write(requestFor('/other'));
+    const { socket, before } = await shown.promise;
+    const listener = (): void => {};
+    socket.on(event, listener).removeListener(event, listener);
+    cleanups.push(() => socket.destroy());
+    expect(counts(socket)).toEqual(before);
+  });
+
   it('does not disturb whoever took it, even without an answer yet', async () => {
     const { server, port } = await serve();
     const taken = deferred<Duplex>();
@@ -253,8 +319,21 @@ describe('detach and close', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('over http');
   });
 
+  it('stays attached when the options of close make no sense', async () => {
+    const { server, port } = await serve();
+    const attached = attachTo(server);
+    expect(await failureOf(attached.close({ code: 1006 }))).toBeInstanceOf(RangeError);
+    const client = await RawClient.upgrade(port);
+    cleanups.push(() => client.socket.destroy());
+    client.write(text('still here'));
+    expect(await client.text()).toBe('still here');
+    await attached.close({ code: 1012, deadline: 0 });
+    expect(await client.closeCode()).toBe(1012);
+  });
+
   it('says what is wrong with its arguments', () => {
     expect(() => attach({} as Server)).toThrow(/^server /);
     expect(() => attach(createServer(), { limits: { maxMessageSize: Number.NaN } })).toThrow(/maxMessageSize/);
+    expect(() => attach(createServer(), { autoClose: 0 as unknown as boolean })).toThrow(/options\.autoClose/);
   });
 });

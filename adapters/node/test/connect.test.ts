@@ -227,6 +227,22 @@ describe('unix sockets, hooks and TLS', () => {
     await ended.promise;
   });
 
+  it('names what a stream from the hook gives instead of bytes', async () => {
+    const { port } = await echoServer();
+    const closed = deferred();
+    const error = await failureOf(
+      connect('ws://127.0.0.1:1/', {
+        connect: () =>
+          connectNet({ port, host: '127.0.0.1' })
+            .setEncoding('utf8')
+            .on('close', () => closed.resolve()),
+      }),
+    );
+    expect(error).toBeInstanceOf(TypeError);
+    expect((error as Error).message).toBe('options.connect: the stream must give bytes, and setEncoding has made it give strings');
+    await closed.promise;
+  });
+
   it('checks the certificate and the name before it writes', async () => {
     const { key, cert } = await certificate();
     let written = 0;
@@ -240,6 +256,19 @@ describe('unix sockets, hooks and TLS', () => {
     const wrong = await failureOf(connect(`wss://localhost:${port}/`, { tls: { ca: cert }, servername: 'example.com' }));
     expect(wrong).toMatchObject({ code: 'WS_CONNECT_TLS' });
     expect(written).toBe(0);
+  });
+
+  it('finds what TLS cannot use before it dials, and lets go of what was dialled where it is found late', async () => {
+    for (const tls of [{ ciphers: 'nonsense' }, { pfx: 'nonsense' }, { minVersion: 'TLSv9' }]) {
+      const error = await failureOf(connect('wss://127.0.0.1:1/', { tls } as ConnectOptions));
+      expect(error).toBeInstanceOf(TypeError);
+      expect((error as Error).message).toMatch(/^options\.tls cannot be used: /);
+    }
+    const left = deferred();
+    const port = await listenOn(createServer((socket) => socket.on('close', () => left.resolve()).resume()));
+    const late = await failureOf(connect(`wss://127.0.0.1:${port}/`, { tls: { minDHSize: 'x' } } as unknown as ConnectOptions));
+    expect((late as Error).message).toMatch(/^options\.tls cannot be used: /);
+    await left.promise;
   });
 
   it('speaks TLS over a stream from the hook', async () => {
@@ -290,6 +319,26 @@ describe('failures', () => {
     const error = await failureOf(connect(`ws://127.0.0.1:${port}/`));
     expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_STATUS', response: { status: 401 } });
     expect(Buffer.from((error as EndpointError).body ?? []).toString()).toBe('not so');
+  });
+
+  it('a refusal whose body is not complete in time', async () => {
+    const answer = 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 100\r\n\r\nnot so';
+    // Answers inside the write of the request, so that the answer is there before the deadline on the slowest machine.
+    const answering = (): Duplex => {
+      const stream: Duplex = new Duplex({
+        read() {},
+        write(_chunk, _encoding, done) {
+          stream.push(answer);
+          done();
+        },
+      });
+      return stream;
+    };
+    for (const opening of [20, 21, 22]) {
+      const error = await failureOf(connect('ws://127.0.0.1:1/', { timeouts: { opening }, connect: answering }));
+      expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_STATUS', response: { status: 401 } });
+      expect(Buffer.from((error as EndpointError).body ?? []).toString()).toBe('not so');
+    }
   });
 
   it('a wrong Sec-WebSocket-Accept', async () => {
@@ -357,6 +406,26 @@ describe('the signal', () => {
     });
     await gone.promise;
   });
+  it('aborted between the connection and the handshake, at any step', async () => {
+    const { url, port } = await echoServer();
+    for (let steps = 0; steps < 20; steps++) {
+      const controller = new AbortController();
+      const connecting = connect(url, {
+        signal: controller.signal,
+        connect: () =>
+          new Promise((resolve) => {
+            const socket = connectNet({ port, host: '127.0.0.1', allowHalfOpen: true }, () => {
+              resolve(socket);
+              let after = Promise.resolve();
+              for (let step = 0; step < steps; step++) after = after.then(() => {});
+              void after.then(() => controller.abort(reason));
+            });
+            cleanups.push(() => socket.destroy());
+          }),
+      });
+      expect(await failureOf(connecting)).toMatchObject({ code: 'WS_CONNECT_ABORTED', cause: reason });
+    }
+  });
   it('aborted once open: nothing happens', async () => {
     const controller = new AbortController();
     const { url } = await echoServer();
@@ -372,12 +441,15 @@ describe('mistakes in options, by name', () => {
   it.each([
     ['options.signal', { signal: {} }],
     ['options.tls', { tls: 1 }],
+    ['options.tls.key', { tls: { cert: 'x' } }],
     ['options.servername', { servername: 1 }],
+    ['options.servername', { servername: '' }],
     ['options.socketPath', { socketPath: '' }],
     ['options.connect', { connect: true }],
     ['options.timeouts.opening', { timeouts: { opening: -1 } }],
     ['options.handlers', { handlers: null }],
     ['maxMessageSize', { limits: { maxMessageSize: -1 } }],
+    ['options.kernels.applyMask', { kernels: { applyMask: 3 } }],
     ['headers', { headers: [['X', 'a\r\nb']] }],
     ['subprotocols', { subprotocols: ['a b'] }],
   ])('%s', async (name, options) => {

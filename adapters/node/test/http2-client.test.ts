@@ -20,7 +20,7 @@ import { attach, connect, EndpointError, type Peer, type PeerHandlers, transport
 import { afterEach, describe, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
 import { deferred, failureOf } from './helpers.ts';
-import { cleanUp, cleanups } from './http2-helpers.ts';
+import { cleanUp, cleanups, FLOOD, relayTo, WIDE } from './http2-helpers.ts';
 
 afterEach(cleanUp);
 
@@ -251,6 +251,32 @@ describe('a session of its own', () => {
   });
 });
 
+describe('a server that reads nothing', () => {
+  it('is let go by abort(), and so is the socket of a session of its own', async () => {
+    const settings = { enableConnectProtocol: true, initialWindowSize: WIDE };
+    const { port } = await scripted(
+      (stream, _headers, session) => {
+        session.setLocalWindowSize(WIDE);
+        stream.respond({ ':status': 200 });
+        stream.resume();
+      },
+      { settings },
+    );
+    const relay = await relayTo(port);
+    const socket = connectTcp({ port: relay.port, host: '127.0.0.1' });
+    const { handlers, ended } = receiver();
+    const peer = await connect('ws://example.com/', { http2: true, connect: () => socket, handlers });
+    relay.stop();
+    peer.send(new Uint8Array(FLOOD));
+    peer.driver.pump();
+    const closed = once(socket, 'close');
+    peer.abort();
+    expect(await ended).toMatchObject({ clean: false, cause: { code: 'WS_ABORTED' } });
+    await closed;
+    expect(peer.driver.isClosed).toBe(true);
+  });
+});
+
 describe('an existing session', () => {
   it('carries many, asked for before its settings came, and stays open', async () => {
     const { port, sessions } = await echoing();
@@ -340,13 +366,71 @@ describe('refusals', () => {
     expect(Buffer.from(error.body ?? []).toString()).toBe('no entry no entry ');
   });
 
-  it('a body that does not end', async () => {
+  it('a status, with the part of its body that has come by the deadline', async () => {
     const { port } = await scripted((stream) => {
-      stream.respond({ ':status': 500 });
-      stream.write('x'.repeat(100));
+      stream.respond({ ':status': 401, 'content-length': '100' });
+      stream.write('who are');
     });
-    const error = await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2: true, timeouts: { opening: 60 } }));
-    expect(error.code).toBe('WS_CONNECT_TIMEOUT');
+    const error = await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2: true, timeouts: { opening: 1000 } }));
+    expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_STATUS', response: { status: 401 } });
+    expect(Buffer.from(error.body ?? []).toString()).toBe('who are');
+  });
+
+  it('an abort amid the body of a refusal', async () => {
+    const controller = new AbortController();
+    const reset = deferred<number | undefined>();
+    const { port } = await scripted((stream) => {
+      stream.respond({ ':status': 401 });
+      stream.write('who are', () => setImmediate(() => controller.abort()));
+      stream.once('close', () => reset.resolve(stream.rstCode));
+    });
+    const error = await refusalOf(connect('ws://example.com/', { http2: sessionOf(port), signal: controller.signal }));
+    expect(error.code).toBe('WS_CONNECT_ABORTED');
+    expect(await reset.promise).toBe(8);
+  });
+
+  it('a status and a reset that come at once', async () => {
+    const { port } = await scripted((stream) => {
+      stream.respond({ ':status': 401 });
+      stream.close(8);
+    });
+    const error = await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2: true }));
+    expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_STATUS', response: { status: 401 } });
+  });
+
+  it('a server that never has a stream free, by deadline and by signal', async () => {
+    const { port, sessions } = await scripted(() => {}, { settings: { enableConnectProtocol: true, maxConcurrentStreams: 0 } });
+    const url = `ws://127.0.0.1:${port}/`;
+    expect((await refusalOf(connect(url, { http2: true, timeouts: { opening: 60 } }))).code).toBe('WS_CONNECT_TIMEOUT');
+    const controller = new AbortController();
+    const attempt = connect(url, {
+      http2: true,
+      signal: controller.signal,
+      connect: () => connectTcp({ port, host: '127.0.0.1' }).once('ready', () => setImmediate(() => controller.abort())),
+    });
+    expect((await refusalOf(attempt)).code).toBe('WS_CONNECT_ABORTED');
+    await Promise.all(sessions.filter(({ destroyed }) => !destroyed).map((session) => once(session, 'close')));
+  });
+
+  it('a session that has no stream free: nothing of the attempt stays in it', async () => {
+    const server = createServer({ settings: { maxConcurrentStreams: 1 } });
+    const opened: Peer[] = [];
+    attach(server, { handlers: { onOpen: (peer) => void opened.push(peer) } });
+    const session = sessionOf((await listening(server)).port);
+    const peer = await connect('ws://example.com/', { http2: session });
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const error = await refusalOf(connect('ws://example.com/', { http2: session, timeouts: { opening: 30 } }));
+      expect(error.code).toBe('WS_CONNECT_TIMEOUT');
+    }
+    const free = once(transportOf(opened[0] as Peer).socket, 'close'); // the only one
+    peer.abort();
+    await free;
+    const next = await connect('ws://example.com/', { http2: session });
+    expect(opened).toHaveLength(2);
+    const closed = once(session, 'close');
+    next.abort();
+    session.close();
+    await closed;
   });
 
   const answers: readonly (readonly [what: string, fields: Record<string, string>, handshake: string])[] = [

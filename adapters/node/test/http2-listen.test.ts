@@ -1,14 +1,15 @@
 /** `listen` with HTTP/2: both versions on one port, with TLS and without, sessions and what bounds them. */
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
+import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
-import { connect, type ListenOptions, listen, type NodeListening, type PeerHandlers } from '@ferrywire/node';
+import { connect, type ListenOptions, listen, type NodeListening, type Peer, type PeerHandlers } from '@ferrywire/node';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
 import { closeFrame, deferred, failureOf, RawClient, requestFor, text } from './helpers.ts';
-import { ask, bodyOf, cleanUp, cleanups, connectHead, RawStream, sessionTo } from './http2-helpers.ts';
+import { ask, bodyOf, cleanUp, cleanups, connectHead, FLOOD, RawStream, relayTo, sessionTo, WIDE } from './http2-helpers.ts';
 
 afterEach(cleanUp);
 
@@ -84,6 +85,44 @@ describe('without TLS', () => {
     const session = connectHttp2(`http://127.0.0.1:${port}`);
     session.on('error', () => {});
     await once(session, 'close');
+  });
+
+  it('has one opening deadline for what tells the versions apart and what comes after it', async () => {
+    // Somebody who says nothing is a clock that ticks once.
+    const clock = await start({ timeouts: { opening: 150 } });
+    const tick = async (): Promise<string | null> => (await RawClient.open(clock.port)).closed;
+    for (const rest of ['OST / HTTP/1.1\r\n', 'RI * HTTP/2.0\r\n\r\nSM\r\n\r\n']) {
+      const { port } = await start({ timeouts: { opening: 500 } });
+      const order: string[] = [];
+      const open = async (name: string, first: string): Promise<RawClient> => {
+        const client = await RawClient.open(port);
+        client.write(first);
+        void client.closed.then(() => order.push(name));
+        return client;
+      };
+      const slow = await open('slow', 'P');
+      await tick();
+      const later = await open('later', 'GET / HTTP/1.1\r\n');
+      await tick();
+      slow.write(rest);
+      // HTTP/1.1 is answered with 408, and dropped when it does not end.
+      slow.socket.once('end', () => slow.socket.end());
+      later.socket.once('end', () => later.socket.end());
+      await Promise.all([slow.closed, later.closed]);
+      expect(order).toEqual(['slow', 'later']);
+    }
+  });
+
+  it('closes a session again that is no longer used', async () => {
+    const listening = await start({ timeouts: { opening: 200 } });
+    const session = await sessionTo(target(listening));
+    const client = await RawStream.open(session);
+    const unused = await sessionTo(target(listening));
+    await once(unused, 'close');
+    expect(session.destroyed).toBe(false);
+    const closed = once(session, 'close');
+    client.stream.close(8);
+    await closed;
   });
 
   it('keeps a session that is used beyond the opening deadline', async () => {
@@ -194,6 +233,43 @@ describe('closing', () => {
     expect(await answer).toContain('no answer');
     expect(await client.closed).not.toBe(0);
     await silent.closed;
+  });
+});
+
+describe('a client that reads nothing', () => {
+  /** A connection whose client takes nothing more of what has been sent. */
+  async function stopped(options: ListenOptions) {
+    const ends: EndInfo[] = [];
+    const opened = deferred<Peer>();
+    const listening = await start({ ...options, handlers: { onOpen: opened.resolve, onEnd: (_peer, info) => void ends.push(info) } });
+    const accepted = deferred<Socket>();
+    listening.server.once('connection', accepted.resolve);
+    const relay = await relayTo(listening.port);
+    const session = await sessionTo(`http://127.0.0.1:${relay.port}`, { settings: { initialWindowSize: WIDE } });
+    session.setLocalWindowSize(WIDE);
+    await RawStream.open(session);
+    const peer = await opened.promise;
+    relay.stop();
+    peer.send(new Uint8Array(FLOOD));
+    peer.driver.pump();
+    expect(peer.writable).toBe(false);
+    return { listening, peer, ends, socket: await accepted.promise };
+  }
+
+  it('does not hold up close()', async () => {
+    const { listening, ends, socket } = await stopped({});
+    await listening.close({ deadline: 20 });
+    expect([listening.peers.size, socket.destroyed]).toEqual([0, true]);
+    expect(ends).toMatchObject([{ clean: false, code: 1006, cause: { code: 'WS_ABORTED' } }]);
+  });
+
+  it('is let go by abort(), and its socket once the session has had the opening deadline without a stream', async () => {
+    const { listening, peer, ends, socket } = await stopped({ timeouts: { opening: 500 } });
+    const closed = once(socket, 'close');
+    peer.abort();
+    await closed;
+    expect(listening.peers.size).toBe(0);
+    expect(ends).toMatchObject([{ clean: false, code: 1006, cause: { code: 'WS_ABORTED' } }]);
   });
 });
 

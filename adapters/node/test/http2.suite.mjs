@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { connect as connectHttp2, createSecureServer, createServer } from 'node:http2';
+import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
 import { attach, connect, listen, transportOf } from '@ferrywire/node';
 import { generate } from 'selfsigned';
@@ -84,12 +85,57 @@ async function started(server) {
   assert.ok(address !== null && typeof address === 'object');
   return { port: address.port, sessions };
 }
-/** @param {number} port */
-function sessionTo(port) {
-  const session = connectHttp2(`http://127.0.0.1:${port}`);
+/**
+ * @param {number} port
+ * @param {import('node:http2').ClientSessionOptions} [options]
+ */
+function sessionTo(port, options) {
+  const session = connectHttp2(`http://127.0.0.1:${port}`, options);
   session.on('error', () => {});
   cleanups.push(() => session.destroy());
   return session;
+}
+/** More than any buffer of the system takes, and windows that let all of it go to the socket. */
+const FLOOD = 32_000_000;
+const WIDE = 2_147_483_647;
+/**
+ * A way to a server on which `stop()` makes both sides look as if they read nothing.
+ *
+ * @param {number} port
+ */
+async function relayTo(port) {
+  /** @type {Set<import('node:net').Socket>} */
+  const sockets = new Set();
+  /** @type {(from: import('node:net').Socket, to: import('node:net').Socket) => void} */
+  const join = (from, to) => {
+    sockets.add(from);
+    from
+      .on('data', (chunk) => void to.write(chunk))
+      .on('end', () => to.end())
+      .on('error', () => {})
+      .on('close', () => to.destroy());
+  };
+  const server = createTcpServer((socket) => {
+    const further = connectTcp({ port, host: '127.0.0.1' });
+    join(socket, further);
+    join(further, socket);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return {
+    port: address.port,
+    stop() {
+      for (const socket of sockets) socket.pause();
+    },
+    go() {
+      for (const socket of sockets) socket.resume();
+    },
+  };
 }
 /** @param {Promise<unknown>} attempt */
 async function refusal(attempt) {
@@ -279,6 +325,116 @@ http2('a peer that does not take its messages holds up the sender, and nobody el
   paused.resume();
   const back = await blocked.next();
   assert.deepEqual([back?.length, back?.[2_999_999], sender.bufferedAmount], [3_000_000, 9, 0]);
+});
+
+http2('a client that reads nothing holds up neither abort() nor close(), and its other stream lives on', async () => {
+  const server = createServer({ maxSessionMemory: 100 });
+  /** @type {import('@ferrywire/node').Peer[]} */
+  const peers = [];
+  const ended = deferred();
+  const attached = attach(server, {
+    handlers: { ...echo, onOpen: (peer) => void peers.push(peer), onEnd: (_peer, info) => ended.resolve(info) },
+  });
+  const relay = await relayTo((await started(server)).port);
+  const session = sessionTo(relay.port, { settings: { initialWindowSize: WIDE } });
+  session.once('connect', () => session.setLocalWindowSize?.(WIDE));
+  const first = watch();
+  const second = watch();
+  await connect('ws://example.com/', { http2: session, handlers: first.handlers });
+  const other = await connect('ws://example.com/', { http2: session, handlers: second.handlers });
+  const [peer] = peers;
+  assert.ok(peer !== undefined);
+  relay.stop();
+  peer.send(new Uint8Array(FLOOD));
+  peer.driver.pump();
+  assert.equal(peer.writable, false);
+  const gone = deferred();
+  transportOf(peer).socket.once('close', gone.resolve);
+  peer.abort();
+  await gone.promise;
+  assert.deepEqual([(await ended.promise).cause.code, attached.peers.size], ['WS_ABORTED', 1]);
+  other.send('still here');
+  relay.go();
+  assert.equal(await second.next(), 'still here');
+  assert.equal((await first.ended).clean, false);
+
+  const own = await listen({ http2: true, handlers: { onOpen: (opened) => void peers.push(opened) } });
+  const again = await relayTo(own.port);
+  const client = sessionTo(again.port, { settings: { initialWindowSize: WIDE } });
+  client.once('connect', () => client.setLocalWindowSize?.(WIDE));
+  await connect('ws://example.com/', { http2: client });
+  again.stop();
+  peers.at(-1)?.send(new Uint8Array(FLOOD));
+  await own.close({ deadline: 100 });
+  assert.equal(own.peers.size, 0);
+});
+
+http2('a server that reads nothing does not hold up abort() of a client', async () => {
+  const server = createServer({ settings: { enableConnectProtocol: true, initialWindowSize: WIDE } });
+  server.on('session', (session) => session.setLocalWindowSize?.(WIDE));
+  server.on('stream', (/** @type {import('node:http2').ServerHttp2Stream} */ stream) => {
+    stream.on('error', () => {});
+    stream.resume();
+    stream.respond({ ':status': 200 });
+  });
+  const relay = await relayTo((await started(server)).port);
+  const { handlers, ended } = watch();
+  const socket = connectTcp({ port: relay.port, host: '127.0.0.1' });
+  const closed = deferred();
+  socket.once('close', closed.resolve);
+  const peer = await connect('ws://example.com/', { http2: true, connect: () => socket, handlers });
+  relay.stop();
+  peer.send(new Uint8Array(FLOOD));
+  peer.driver.pump();
+  peer.abort();
+  assert.equal((await ended).cause.code, 'WS_ABORTED');
+  await closed.promise;
+  assert.equal(peer.driver.isClosed, true);
+});
+
+http2('no stream free: the deadline and the signal hold all the same', async () => {
+  const full = createServer({ settings: { enableConnectProtocol: true, maxConcurrentStreams: 0 } });
+  const { port } = await started(full);
+  const url = `ws://127.0.0.1:${port}/`;
+  assert.equal((await refusal(connect(url, { http2: true, timeouts: { opening: 100 } }))).code, 'WS_CONNECT_TIMEOUT');
+  const session = sessionTo(port);
+  assert.equal((await refusal(connect(url, { http2: session, timeouts: { opening: 100 } }))).code, 'WS_CONNECT_TIMEOUT');
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 50);
+  assert.equal((await refusal(connect(url, { http2: session, signal: controller.signal }))).code, 'WS_CONNECT_ABORTED');
+  assert.equal(session.destroyed, false);
+});
+
+http2('a refusal whose body the server does not end', async () => {
+  const stalling = createServer({ settings: { enableConnectProtocol: true } });
+  stalling.on('stream', (/** @type {import('node:http2').ServerHttp2Stream} */ stream) => {
+    stream.on('error', () => {});
+    stream.respond({ ':status': 401 });
+    stream.write('who are');
+  });
+  const { port } = await started(stalling);
+  const late = await refusal(connect(`ws://127.0.0.1:${port}/`, { http2: true, timeouts: { opening: 1000 } }));
+  assert.deepEqual([late.code, late.response?.status, new TextDecoder().decode(late.body)], ['WS_CONNECT_HANDSHAKE', 401, 'who are']);
+});
+
+http2('a refusal of which the client takes nothing, however much is written', async () => {
+  const refused = deferred();
+  const server = await listen({
+    http2: true,
+    timeouts: { closing: 200 },
+    handlers: {
+      onRequest(pending) {
+        const writer = pending.startRejection(403);
+        const timer = setInterval(() => writer.write(new Uint8Array(20_000)), 10);
+        cleanups.push(() => clearInterval(timer));
+      },
+      onRefused: (...what) => refused.resolve(what),
+    },
+  });
+  cleanups.push(() => server.close({ deadline: 0 }));
+  const stream = sessionTo(server.port).request({ ':path': '/' });
+  stream.on('error', () => {}).pause();
+  assert.deepEqual(await refused.promise, [403, 'WS_HS_TIMEOUT']);
 });
 
 http2('closing a listener: close frames, GOAWAY, and nothing is left', async () => {

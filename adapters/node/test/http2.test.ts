@@ -25,8 +25,8 @@ import {
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
-import { ACCEPT, closeFrame, deferred, KEY, masked, text } from './helpers.ts';
-import { ask, bodyOf, cleanUp, cleanups, connectHead, RawStream, sessionTo } from './http2-helpers.ts';
+import { ACCEPT, closeFrame, deferred, KEY, masked, text, uncaughtDuring } from './helpers.ts';
+import { ask, bodyOf, cleanUp, cleanups, connectHead, FLOOD, RawStream, relayTo, sessionTo, WIDE } from './http2-helpers.ts';
 
 afterEach(cleanUp);
 
@@ -259,6 +259,78 @@ describe('deciding', () => {
     expect([answer.status, answer.fields['content-length'], await bodyOf(answer.stream)]).toEqual([503, '6', 'abcdef']);
   });
 
+  it('drops a client that takes nothing of a rejection, however much is written', async () => {
+    const refused = deferred<readonly unknown[]>();
+    const stopped = deferred();
+    const { session } = await start({
+      timeouts: { closing: 100 },
+      handlers: {
+        onRequest(pending) {
+          const writer = pending.startRejection(403);
+          writer.write(new Uint8Array(100_000));
+          const timer = setInterval(() => {
+            if (!writer.write(new Uint8Array(100))) stopped.resolve();
+          }, 10);
+          cleanups.push(() => clearInterval(timer));
+        },
+        onRefused: (...what) => refused.resolve(what),
+      },
+    });
+    const { stream } = await ask(session, connectHead());
+    const closed = once(stream, 'close');
+    expect(await refused.promise).toEqual([403, 'WS_HS_TIMEOUT']);
+    await stopped.promise;
+    stream.resume();
+    await closed;
+    expect(stream.rstCode).toBe(8);
+  });
+
+  for (const way of ['reject', 'startRejection'] as const) {
+    it(`keeps a client that takes the body of a refusal slowly (${way})`, async () => {
+      const body = new Uint8Array(600_000);
+      const { session } = await start({
+        timeouts: { closing: 500 },
+        handlers: {
+          onRequest(pending) {
+            if (way === 'reject') pending.reject(403, body);
+            else {
+              const writer = pending.startRejection(403);
+              writer.write(body);
+              writer.end();
+            }
+          },
+        },
+      });
+      const { stream } = await ask(session, connectHead());
+      let taken = 0;
+      stream.on('data', (chunk: Uint8Array) => {
+        taken += chunk.length;
+        stream.pause();
+      });
+      // A read of at most 16 KiB at a time: the whole takes longer than the deadline, no part of it does.
+      const timer = setInterval(() => stream.resume(), 20);
+      cleanups.push(() => clearInterval(timer));
+      await once(stream, 'end');
+      expect(taken).toBe(body.length);
+    });
+  }
+
+  it('resets when the body of a refusal was transferred before it was taken', async () => {
+    const { session } = await start({
+      handlers: {
+        onRequest(pending) {
+          const body = new Uint8Array(500_000);
+          pending.reject(403, body);
+          structuredClone(body.buffer, { transfer: [body.buffer] });
+        },
+      },
+    });
+    const { stream } = await ask(session, connectHead());
+    stream.resume();
+    await new Promise((resolve) => stream.once('close', resolve));
+    expect(stream.rstCode).toBe(2);
+  });
+
   it('checks what it is given to say', async () => {
     const thrown: unknown[] = [];
     const { session } = await start({
@@ -268,6 +340,7 @@ describe('deciding', () => {
             () => pending.reject(99),
             () => pending.reject(204, 'body'),
             () => pending.reject(400, '', [['a b', 'c']]),
+            () => pending.reject(400, [1] as unknown as Uint8Array),
           ]) {
             try {
               mistake();
@@ -280,7 +353,7 @@ describe('deciding', () => {
       },
     });
     expect((await ask(session, connectHead())).status).toBe(400);
-    expect(thrown).toEqual(['RangeError', 'TypeError', 'TypeError']);
+    expect(thrown).toEqual(['RangeError', 'TypeError', 'TypeError', 'TypeError']);
   });
 
   it('is told when the client resets before the answer', async () => {
@@ -507,6 +580,66 @@ describe('flow control', () => {
   });
 });
 
+describe('a client that reads nothing', () => {
+  /** Two connections on a session whose client takes nothing more of what has been sent on the first. */
+  async function stopped(options: AttachOptions = {}) {
+    const ends: EndInfo[] = [];
+    const ended = deferred();
+    const opened: Peer[] = [];
+    const served = await serve();
+    const attached = attachTo(served.server, {
+      ...options,
+      handlers: {
+        ...echo,
+        onOpen: (peer) => void opened.push(peer),
+        onEnd(_peer, info) {
+          ends.push(info);
+          ended.resolve();
+        },
+      },
+    });
+    const relay = await relayTo(served.port);
+    const session = await sessionTo(`http://127.0.0.1:${relay.port}`, { settings: { initialWindowSize: WIDE } });
+    session.setLocalWindowSize(WIDE);
+    const first = await RawStream.open(session);
+    const second = await RawStream.open(session);
+    const peer = opened[0] as Peer; // both are open
+    relay.stop();
+    peer.send(new Uint8Array(FLOOD));
+    peer.driver.pump();
+    expect(peer.writable).toBe(false);
+    const gone = once(transportOf(peer).socket, 'close');
+    return { attached, relay, first, second, peer, ends, ended: ended.promise, gone };
+  }
+
+  it('does not hold up close()', async () => {
+    const { attached, ends } = await stopped();
+    await attached.close({ deadline: 20 });
+    expect(attached.peers.size).toBe(0);
+    expect(ends.map(({ cause }) => cause?.code)).toEqual(['WS_ABORTED', 'WS_ABORTED']);
+  });
+
+  it('is let go by abort(); once it reads again it finds the reset, and its other stream as it was', async () => {
+    const { attached, relay, first, second, peer, ends, gone } = await stopped();
+    second.write(text('still here'));
+    peer.abort();
+    await gone;
+    expect(attached.peers.size).toBe(1);
+    relay.go();
+    expect(await first.closed).toBe(8);
+    expect(await second.text()).toBe('still here');
+    expect(ends).toMatchObject([{ clean: false, code: 1006, cause: { code: 'WS_ABORTED' } }]);
+  });
+
+  it('is let go at the closing deadline', async () => {
+    const { attached, peer, ends, gone } = await stopped({ timeouts: { closing: 30 } });
+    peer.close(1000);
+    await gone;
+    expect(attached.peers.size).toBe(1);
+    expect(ends).toMatchObject([{ clean: false, cause: { code: 'WS_TIMEOUT_CLOSING' } }]);
+  });
+});
+
 describe('many on one session', () => {
   it('serves a hundred, each its own', async () => {
     let left = 100;
@@ -635,6 +768,28 @@ describe('closing', () => {
     expect(await answer).toBe('closed with code 7 and no answer');
     await closed;
     expect(attached.peers.size).toBe(0);
+  });
+
+  it('resets every request that waits, whatever onRefused throws', async () => {
+    const both = deferred();
+    let waiting = 0;
+    const { session, attached } = await start({
+      handlers: {
+        onRequest() {
+          if (++waiting === 2) both.resolve();
+        },
+        onRefused() {
+          throw new Error('mistake');
+        },
+      },
+    });
+    const answers = ['/a', '/b'].map((path) => ask(session, connectHead(path)).catch((error: Error) => error.message));
+    await both.promise;
+    const thrown = await uncaughtDuring(async () => {
+      await attached.close();
+      expect(await Promise.all(answers)).toEqual(Array(2).fill('closed with code 7 and no answer'));
+    });
+    expect(thrown).toEqual(Array(2).fill('Error: mistake'));
   });
 
   it('aborts at the deadline what does not answer', async () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createSecureContext } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import type { Transport } from '@ferrywire/driver';
 import { EndpointError, type ListenOptions, listen, type NodeListening, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
@@ -244,6 +244,46 @@ describe('TLS', () => {
     client.socket.end();
     await Promise.all([done, client.closed, stuck.closed]);
   });
+
+  it.each([undefined, true])('keeps no socket of a client that does not finish the handshake (http2: %s)', async (http2) => {
+    const { key, cert } = await certificate();
+    const { port, server } = await start({ tls: { key, cert }, timeouts: { opening: 50 }, ...(http2 === undefined ? {} : { http2 }) });
+    const silent = await RawClient.open({ port, host: '127.0.0.1', allowHalfOpen: true });
+    cleanups.push(() => silent.socket.destroy());
+    const half = await RawClient.open({ port, host: '127.0.0.1', allowHalfOpen: true });
+    cleanups.push(() => half.socket.destroy());
+    half.write(Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0));
+    expect(await Promise.all([silent.rest(), half.rest()])).toEqual(['', '']);
+    const held = deferred<number>();
+    server.getConnections((_error, count) => held.resolve(count));
+    expect(await held.promise).toBe(0);
+  });
+
+  it('takes a certificate from wherever Node does', async () => {
+    const { key, cert } = await certificate();
+    const context = createSecureContext({ key, cert });
+    for (const tls of [
+      { SNICallback: (_: string, done: (error: null, found: typeof context) => void) => done(null, context) },
+      { key: [key], cert: [cert] },
+    ]) {
+      const { port } = await start({ tls });
+      const client = new RawClient(connectTls({ port, host: '127.0.0.1', servername: 'localhost', ca: cert }));
+      cleanups.push(() => client.socket.destroy());
+      client.socket.once('secureConnect', () => client.write(requestFor()));
+      expect(await client.head()).toMatch(/^HTTP\/1\.1 101 /);
+    }
+  });
+
+  it('waits for the handshake as long as it is told to, without end too', async () => {
+    const { key, cert } = await certificate();
+    for (const opening of [0, 2_147_483_648, Number.POSITIVE_INFINITY]) {
+      const listening = await start({ tls: { key, cert }, timeouts: { opening } });
+      const client = new RawClient(connectTls({ port: listening.port, host: '127.0.0.1', servername: 'localhost', ca: cert }));
+      cleanups.push(() => client.socket.destroy());
+      client.socket.once('secureConnect', () => client.write(requestFor()));
+      expect(await client.head()).toMatch(/^HTTP\/1\.1 101 /);
+    }
+  });
 });
 
 describe('a unix socket', () => {
@@ -289,6 +329,10 @@ describe('mistakes in options are found before anybody connects, by name', () =>
     ['options.host', { host: '' }],
     ['options.handlers', { handlers: 1 }],
     ['options.tls', { tls: true }],
+    ['options.tls', { tls: { SNICallback: 7 } }],
+    ['options.tls', { tls: { pfx: 'x' } }],
+    ['options.tls.handshakeTimeout', { tls: { SNICallback: () => {}, handshakeTimeout: Number.POSITIVE_INFINITY } }],
+    ['options.tls.handshakeTimeout', { tls: { SNICallback: () => {}, handshakeTimeout: '1' } }],
     ['options.socketPath', { socketPath: 7 }],
     ['options.highWaterMark', { highWaterMark: -1 }],
     ['options.pull', { pull: 'yes' }],
@@ -297,7 +341,14 @@ describe('mistakes in options are found before anybody connects, by name', () =>
     ['options.onListenerError', { onListenerError: true }],
     ['maxMessageSize', { limits: { maxMessageSize: -1 } }],
     ['keepalive', { timeouts: { keepalive: -1 } }],
+    ['options.delivery', { delivery: 'whole' }],
+    ['options.autoPong', { autoPong: 1 }],
+    ['options.kernels.applyMask', { kernels: { applyMask: 3 } }],
+    ['options.onTrace', { onTrace: {} }],
+    ['options.lenient.nope', { lenient: { nope: true } }],
     ['policy.path', { policy: { path: 'chat' } }],
+    ['policy.path', { policy: { path: async () => false } }],
+    ['policy.origins', { policy: { origins: 'null' } }],
   ];
   it.each(wrong)('%s', async (name, options) => {
     const error = await failureOf(listen(options as ListenOptions));

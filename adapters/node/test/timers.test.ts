@@ -3,12 +3,17 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type NativeTimers, SharedTimers } from '../dist/timers.js';
 
+/** What `setTimeout` can count to. */
+const LONGEST = 2_147_483_647;
+
 let now = 0;
 let turns: (() => void)[] = [];
 let alarms: { readonly due: number; readonly callback: () => void }[] = [];
 const time = (): number => now;
 const native: NativeTimers = {
   after(callback, delay) {
+    // What Node, Bun and Deno do: a delay that does not fit becomes 1.
+    if (delay > LONGEST) throw new RangeError(`${delay} fires at once`);
     const alarm = { due: now + delay, callback };
     alarms.push(alarm);
     return alarm;
@@ -68,6 +73,32 @@ describe('SharedTimers', () => {
     expect(fired).toEqual([]);
     runTurns();
     expect(fired).toEqual(['kept']);
+  });
+  it('keeps deadlines further away than a timer of Node can be, and for ever', () => {
+    const timers = new SharedTimers(time, native);
+    const fired: string[] = [];
+    const pass = (): void => {
+      const [alarm] = alarms.splice(0);
+      now = alarm?.due ?? now;
+      alarm?.callback();
+    };
+    const never = timers.set(() => fired.push('never'), Number.POSITIVE_INFINITY);
+    timers.set(() => fired.push('far'), LONGEST + 10);
+    const timed = { due: 0, index: -1, fired: () => void fired.push('farther') };
+    timers.add(timed, 2 * LONGEST + 10);
+    const start = now;
+    pass();
+    expect([fired, now - start]).toEqual([[], LONGEST]);
+    pass();
+    expect(fired).toEqual(['far']);
+    expect(now - start).toBeLessThan(LONGEST + 12);
+    pass();
+    expect(fired).toEqual(['far', 'farther']);
+    expect(now - start).toBeLessThan(2 * LONGEST + 12);
+    pass();
+    expect([fired, alarms.length]).toEqual([['far', 'farther'], 1]);
+    timers.clear(never);
+    expect(alarms).toEqual([]);
   });
   it('leaves no timer behind when the last deadline is cleared', () => {
     const timers = new SharedTimers(time, native);

@@ -154,6 +154,31 @@ describe('SocketTransport', () => {
     expect(driver.isClosed).toBe(true);
   });
 
+  it.each(['under way', 'done'])('aborts when its end is %s', async (how) => {
+    const finished = once(accepted, 'finish').catch(() => {});
+    protocol.transport = 'end';
+    driver.pump();
+    if (how === 'done') await finished;
+    expect(accepted.writableFinished).toBe(how === 'done');
+    protocol.transport = 'abort';
+    driver.pump();
+    await released;
+    expect(driver.isClosed).toBe(true);
+  });
+
+  it('aborts with a reset while its end waits behind what is written', async () => {
+    client.socket.pause();
+    accepted.write(new Uint8Array(64 * 1024 * 1024));
+    protocol.transport = 'end';
+    driver.pump();
+    expect(accepted.writableLength).toBeGreaterThan(0);
+    protocol.transport = 'abort';
+    driver.pump();
+    await released;
+    client.socket.resume();
+    expect(await client.closed).toBe('ECONNRESET');
+  });
+
   it('reports a reset of the other side', async () => {
     client.socket.resetAndDestroy();
     await released;

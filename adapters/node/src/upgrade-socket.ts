@@ -1,0 +1,108 @@
+/**
+ * The socket of an upgrade before it is somebody's. Node has taken its own listeners off it, shows it to every listener of 'upgrade', and looks
+ * after it no more: an error that nobody listens for ends the process.
+ *
+ * Beware: Node shows it at once, even when requests that came before (pipelined) are not answered yet. Responses go out in the order of the
+ * requests (RFC 9112 section 9.3.2), so nothing may be written until those are; else a page ends up between frames.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { timers } from './timers.ts';
+import { SocketTransport } from './transport.ts';
+
+/** A socket on which a request is answered. */
+type Answering = Socket & { readonly _httpMessage?: ServerResponse | null };
+
+/** Ours, though it is not its turn yet. */
+const waiting = new WeakSet<Duplex>();
+
+/** Whether one of us has it. */
+export function isOurs(socket: Duplex): boolean {
+  return SocketTransport.of(socket) !== null || waiting.has(socket);
+}
+
+/** Whether somebody listens to what comes, be it that he takes it or that he counts bytes. */
+export function isHeard(socket: Duplex): boolean {
+  return socket.listenerCount('data') > 0 || socket.listenerCount('readable') > 0;
+}
+
+/**
+ * Whether one of us has it, or another listener of the upgrade reads from it. Node, Bun and Deno all make `readableFlowing` null before they
+ * show the socket around, so that listeners of the time before are told from those that have come for the upgrade.
+ */
+export function isTaken(socket: Duplex): boolean {
+  return isOurs(socket) || (socket.readableFlowing !== null && isHeard(socket));
+}
+
+/**
+ * Keeps a socket that was declined alive for another listener, which has it alone from the moment it listens to it. `abandoned` is called when
+ * nobody has touched it for `delay` (0: never).
+ */
+export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: number, abandoned: () => void): void {
+  // What is written while another request is being answered tells nothing.
+  const written = earlierResponse(incoming) === null ? writtenTo(socket) : null;
+  const ignore = (): void => {};
+  const leave = (): void => {
+    socket.off('error', ignore).off('newListener', listened).off('close', over);
+  };
+  const over = (): void => {
+    leave();
+    timers.clear(timer);
+  };
+  const listened = (event: string | symbol): void => {
+    if (event === 'data' || event === 'readable') over();
+    // Who only looks after its errors may still have nothing to say: many do so before they ask whose it is.
+    else if (event === 'error') leave();
+  };
+  const expired = (): void => {
+    leave();
+    if (socket.writable && !isTaken(socket) && (written === null || writtenTo(socket) === written)) abandoned();
+  };
+  const timer = delay === 0 ? null : timers.set(expired, delay);
+  socket.on('error', ignore).on('newListener', listened).on('close', over);
+}
+
+/** Calls `take` when it is the request's turn to be answered, as a rule at once. A connection on which it is not within `delay` (0: no limit) is dropped. */
+export function takeInTurn(incoming: IncomingMessage, socket: Duplex, delay: number, take: () => void): void {
+  if (earlierResponse(incoming) === null) {
+    take();
+    return;
+  }
+  waiting.add(socket);
+  const ignore = (): void => {};
+  const over = (): void => timers.clear(timer);
+  const timer = delay === 0 ? null : timers.set(() => socket.destroy(), delay);
+  socket.on('error', ignore).on('close', over);
+  afterEarlierResponses(incoming, () => {
+    over();
+    socket.off('error', ignore).off('close', over);
+    take();
+  });
+}
+
+/** Calls `call` when the responses to requests that came before are written; never when the connection has ended with them or before. */
+export function afterEarlierResponses(incoming: IncomingMessage, call: () => void): void {
+  const { socket } = incoming;
+  const earlier = earlierResponse(incoming);
+  if (earlier === null) {
+    call();
+    return;
+  }
+  earlier.once('close', () => {
+    if (socket.writable) afterEarlierResponses(incoming, call);
+  });
+}
+
+/**
+ * The response whose turn it is, unless it is that to the upgrade itself. Node, and Deno with it, have no public name for it: 'request' is not
+ * raised for those that Node answers by itself or that go to 'checkContinue'. Where the field is missing, nothing is waited for.
+ */
+function earlierResponse(incoming: IncomingMessage): ServerResponse | null {
+  const response = (incoming.socket as Answering | undefined)?._httpMessage ?? null;
+  return response?.req === incoming ? null : response;
+}
+
+function writtenTo(socket: Duplex): number {
+  return socket instanceof Socket ? socket.bytesWritten : 0;
+}

@@ -1,0 +1,290 @@
+/**
+ * `attach` on Node, Bun and Deno alike: `node attach.suite.mjs`. What leans on the runtime's `node:http`: whose the socket of an upgrade is, who
+ * else listens to it, and when it is its turn to be answered.
+ */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { serializeFrame } from '@ferrywire/core/frame';
+import { attach } from '@ferrywire/node';
+import { suite } from 'uvu';
+
+const LIMIT = 10_000;
+const PAGE = 'GET /page HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
+
+/** @type {(() => unknown)[]} */
+const cleanups = [];
+const attached = suite('attach');
+attached.after.each(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/**
+ * @template Value
+ * @returns {{ promise: Promise<Value>, resolve: (value: Value) => void }}
+ */
+function deferred() {
+  /** @type {(value: Value) => void} */
+  let resolve = () => {};
+  /** @type {Promise<Value>} */
+  const promise = new Promise((settle, reject) => {
+    const timer = setTimeout(() => reject(new Error(`nothing came within ${LIMIT} ms`)), LIMIT);
+    // What a case does not wait for keeps nobody waiting.
+    timer.unref?.();
+    resolve = (value) => {
+      clearTimeout(timer);
+      settle(value);
+    };
+  });
+  promise.catch(() => {});
+  return { promise, resolve };
+}
+
+/**
+ * An HTTP server, an attachment and what else is to listen.
+ *
+ * @param {object} options
+ * @param {import('@ferrywire/node').AttachOptions} [options.attach]
+ * @param {import('node:http').RequestListener} [options.request]
+ * @param {(server: import('node:http').Server) => void} [options.before] Listens before the attachment does.
+ * @returns {Promise<number>} The port.
+ */
+async function serving({ attach: options = {}, request = (_request, response) => response.end('a page'), before = () => {} }) {
+  const server = createServer(request);
+  /** @type {Set<import('node:net').Socket>} */
+  const sockets = new Set();
+  server.on('connection', (socket) => sockets.add(socket));
+  before(server);
+  const live = attach(server, { handlers: { onMessage: (peer, data) => void peer.send(data) }, ...options });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  cleanups.push(async () => {
+    await live.close({ deadline: 0 });
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const address = server.address();
+  assert(address !== null && typeof address === 'object');
+  return address.port;
+}
+
+/** @param {string} [path] */
+const upgradeFor = (path = '/live') =>
+  `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+  'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+
+/** @param {string} payload */
+const textFrame = (payload) => Buffer.from(serializeFrame({ opcode: 1, maskKey: 0x1b2d3f4a, payload: Buffer.from(payload) }));
+
+/** A client that keeps all it is sent. */
+class Client {
+  text = '';
+  closed = false;
+  /** @type {() => void} */
+  #told = () => {};
+
+  /** @param {number} port */
+  constructor(port) {
+    this.socket = connect(port, '127.0.0.1');
+    cleanups.push(() => this.socket.destroy());
+    this.socket.on('error', () => {});
+    this.socket.on('data', (chunk) => {
+      this.text += Buffer.from(chunk).toString('latin1');
+      this.#told();
+    });
+    this.socket.on('close', () => {
+      this.closed = true;
+      this.#told();
+    });
+  }
+  /** @param {...(string | Uint8Array)} parts They leave in one write. */
+  write(...parts) {
+    this.socket.write(Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part))));
+  }
+  /** @param {() => boolean} isDone */
+  async until(isDone) {
+    while (!isDone()) {
+      const told = deferred();
+      this.#told = () => told.resolve(undefined);
+      await told.promise.catch(() => assert.fail(`still waiting after ${JSON.stringify(this.text)}`));
+    }
+  }
+  /** @param {string} text */
+  has(text) {
+    return this.until(() => this.text.includes(text));
+  }
+}
+
+attached('survives an error of a socket that it has declined and nobody has taken', async () => {
+  /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
+  const shown = deferred();
+  const port = await serving({
+    attach: { policy: { path: '/live' } },
+    before: (server) => server.on('upgrade', (_request, socket) => shown.resolve(socket)),
+  });
+  new Client(port).write(upgradeFor('/nobody'));
+  const socket = await shown.promise;
+  const gone = deferred();
+  socket.on('close', gone.resolve);
+  socket.destroy(new Error('as of a reset'));
+  await gone.promise;
+  const next = new Client(port);
+  next.write(upgradeFor());
+  await next.has(' 101 ');
+});
+
+/** @type {Readonly<Record<string, (socket: import('node:net').Socket, count: (chunk: Uint8Array) => void) => void>>} */
+const counters = {
+  data: (socket, count) => socket.on('data', count),
+  readable: (socket, count) =>
+    socket.on('readable', () => {
+      for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) count(chunk);
+    }),
+};
+for (const [event, listen] of Object.entries(counters)) {
+  for (const company of ['alone', 'beside another listener']) {
+    attached(`takes an upgrade whose bytes somebody counts by '${event}', ${company}`, async () => {
+      /** @type {Uint8Array[]} */
+      const counted = [];
+      const port = await serving({
+        before(server) {
+          server.on('connection', (socket) => listen(socket, (chunk) => counted.push(chunk)));
+          if (company !== 'alone') server.on('upgrade', () => {});
+        },
+      });
+      const client = new Client(port);
+      client.write(upgradeFor(), textFrame('glued'));
+      await client.has('glued');
+      const large = textFrame(`${'x'.repeat(100_000)} and all`);
+      client.write(large);
+      await client.has(`${'x'.repeat(100_000)} and all`);
+      // As they came: they are unmasked elsewhere.
+      assert(Buffer.concat(counted).includes(large));
+    });
+  }
+}
+
+attached('leaves an upgrade that another listener reads, though it has not answered', async () => {
+  const taken = deferred();
+  const port = await serving({
+    before(server) {
+      server.on('connection', (socket) => socket.on('data', () => {}));
+      server.on('upgrade', (_request, socket) => {
+        if (_request.url === '/other')
+          taken.resolve(socket.on('error', () => {}).on('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\nother')));
+      });
+    },
+  });
+  const client = new Client(port);
+  client.write(upgradeFor('/other'));
+  await taken.promise;
+  client.write('go on');
+  await client.until(() => client.closed);
+  assert.equal(client.text, 'HTTP/1.1 200 OK\r\n\r\nother');
+});
+
+attached('takes an upgrade on a connection that has had answers', async () => {
+  const client = new Client(await serving({}));
+  client.write(PAGE);
+  await client.has('a page');
+  client.write(upgradeFor(), textFrame('glued'));
+  await client.has('\x81\x05glued');
+});
+
+/**
+ * A server that is asked for pages and a WebSocket in one write.
+ *
+ * @param {number} pages
+ * @param {import('@ferrywire/node').AttachOptions} options
+ * @param {string} [path]
+ */
+async function pipelined(pages, options, path = '/live') {
+  /** @type {import('node:http').ServerResponse[]} */
+  const responses = [];
+  /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
+  const shown = deferred();
+  const port = await serving({
+    attach: { policy: { path: '/live' }, ...options },
+    request: (_request, response) => responses.push(response),
+    before: (server) => server.on('upgrade', (_request, socket) => shown.resolve(socket)),
+  });
+  const client = new Client(port);
+  client.write(PAGE.repeat(pages), upgradeFor(path), textFrame('glued'));
+  const socket = await shown.promise;
+  assert.equal(responses.length, pages);
+  return { port, client, responses, socket };
+}
+
+// Bun raises 'request' for an upgrade that comes behind an unanswered request, and so answers it as one.
+if (process.versions.bun === undefined) {
+  attached('answers an upgrade behind the answers to what was asked before', async () => {
+    const { client, responses } = await pipelined(3, { handlers: { onOpen: (peer) => void peer.send('hello') } });
+    const [first, second, third] = responses;
+    third?.end('third page');
+    second?.end('second page');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(client.text, '');
+    first?.end('first page');
+    await client.has('hello');
+    assert.deepEqual(client.text.match(/HTTP\/1\.1 \d+|\w+ page|hello/g), [
+      'HTTP/1.1 200',
+      'first page',
+      'HTTP/1.1 200',
+      'second page',
+      'HTTP/1.1 200',
+      'third page',
+      'HTTP/1.1 101',
+      'hello',
+    ]);
+  });
+
+  attached('takes what came behind such an upgrade', async () => {
+    const { client, responses } = await pipelined(1, {});
+    client.write(textFrame('and later'));
+    responses[0]?.end('a page');
+    await client.has('\x81\x05glued\x81\x09and later');
+  });
+
+  attached('ends the connection when those answers do not come in time', async () => {
+    const { client } = await pipelined(1, { timeouts: { opening: 30 } });
+    await client.until(() => client.closed);
+    assert.equal(client.text, '');
+  });
+
+  attached('says nothing behind an answer that is the last of its connection', async () => {
+    let asked = 0;
+    const { client, responses } = await pipelined(1, { handlers: { onRequest: () => void asked++ } });
+    responses[0]?.setHeader('Connection', 'close').end('a page');
+    await client.until(() => client.closed);
+    assert.match(client.text, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\na page$/s);
+    assert.equal(asked, 0);
+  });
+
+  attached('survives an error of a socket that waits for them', async () => {
+    let asked = 0;
+    const { port, socket } = await pipelined(1, {
+      handlers: {
+        onRequest(pending) {
+          asked++;
+          pending.accept();
+        },
+      },
+    });
+    const gone = deferred();
+    socket.on('close', gone.resolve);
+    socket.destroy(new Error('as of a reset'));
+    await gone.promise;
+    assert.equal(asked, 0);
+    const next = new Client(port);
+    next.write(upgradeFor());
+    await next.has(' 101 ');
+  });
+
+  attached('refuses behind them what nobody takes', async () => {
+    const { client, responses } = await pipelined(1, { timeouts: { opening: 30 } }, '/nobody');
+    responses[0]?.end('a page');
+    await client.has(' 404 ');
+    assert.match(client.text, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\na pageHTTP\/1\.1 404 /s);
+  });
+}
+
+attached.run();
