@@ -17,7 +17,7 @@ export interface ConnectOptions extends kit.DialOptions, kit.DialPlace {
  *
  * Rejects with an `EndpointError`: `WS_URL`, `WS_CONNECT_REFUSED`, `WS_CONNECT_HOST`, `WS_CONNECT_TLS`, `WS_CONNECT_TIMEOUT`,
  * `WS_CONNECT_ABORTED`, `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`), `WS_PERMISSION`, `WS_RUNTIME`, `WS_TRANSPORT`; with
- * a TypeError or RangeError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
+ * a TypeError, RangeError or SyntaxError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Peer> {
   kit.checkObject(options, 'options');
@@ -33,7 +33,9 @@ async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }
   const { promise: agreed, resolve: settle } = Promise.withResolvers<Error | null>();
   const socket = {
     ...socketHandlers,
-    handshake: (_: Socket, success: boolean, error: Error | null): void => settle(success ? null : (error ?? new Error('TLS failed'))),
+    // A certificate with another name is no success to Bun, whatever `rejectUnauthorized` says.
+    handshake: (_: Socket, success: boolean, error: Error | null): void =>
+      settle(success || (tls.rejectUnauthorized === false && kit.isVerdict(error)) ? null : (error ?? new Error('TLS failed'))),
     close(closing: Socket, error?: Error): void {
       settle(error ?? new Error('closed before TLS was agreed on'));
       socketHandlers.close(closing, error);
@@ -42,12 +44,13 @@ async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }
   };
   const secured = secure ? { tls: bunTls(tls, { serverName: servername ?? host }) as Bun.TLSOptions } : {};
   const shared = { socket, data: undefined, allowHalfOpen: true, ...secured };
-  const connecting =
+  // It throws at once where it cannot read what is in `tls`.
+  const connecting = async (): Promise<Socket> =>
     socketPath === undefined ? Bun.connect({ ...shared, hostname: host, port }) : Bun.connect({ ...shared, unix: socketPath });
   const connected = await target
-    .race<Socket>(connecting, (late) => late.terminate())
+    .race<Socket>(connecting(), (late) => late.terminate())
     .catch((cause) => {
-      throw target.isOver() ? cause : kit.connectError(cause, where, false);
+      throw target.isOver() ? cause : ((secure ? kit.keyError(cause) : null) ?? kit.connectError(cause, where, false));
     });
   if (secure) {
     try {

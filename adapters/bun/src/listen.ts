@@ -16,7 +16,7 @@ export interface ListenOptions extends kit.ServerOptions, kit.PlaceOptions {
  * Listens, and resolves once connections can come in.
  *
  * Rejects with an `EndpointError`: `WS_LISTEN_IN_USE`, `WS_LISTEN_HOST`, `WS_LISTEN_PORT`, `WS_PERMISSION`, `WS_RUNTIME`, `WS_TRANSPORT`;
- * with a TypeError or RangeError that names the option.
+ * with a TypeError, RangeError or SyntaxError that names the option.
  */
 export async function listen(options: ListenOptions = {}): Promise<kit.RefListening> {
   kit.checkObject(options, 'options');

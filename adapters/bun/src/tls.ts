@@ -1,7 +1,4 @@
-/**
- * TLS options as `Bun.listen` and `Bun.connect` take them, written down without Bun's types, so that programs on other runtimes compile
- * against this package.
- */
+/** TLS options as `Bun.listen` and `Bun.connect` take them, without Bun's types, so that programs on other runtimes compile against this. */
 type Pem = string | Uint8Array;
 
 export interface TlsOptions {

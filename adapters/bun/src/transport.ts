@@ -8,7 +8,7 @@
  * peer's FIN and our `shutdown()` Bun closes the socket by itself, in whichever order they come.
  */
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
-import { bufferGone, type SocketInfo, throwOutside, transportIn } from '@ferrywire/driver/adapter';
+import { bufferGone, deliver, type SocketInfo, tell, transportIn } from '@ferrywire/driver/adapter';
 
 /** A `Bun.Socket`, as far as used: its own type would need Bun's types wherever this package is imported. */
 export interface Socket {
@@ -144,11 +144,7 @@ export class BunTransport implements Transport, SocketInfo {
   /* The socket's events, called by the handlers that all sockets share. */
 
   received(chunk: Uint8Array): void {
-    try {
-      this.#driver?.receive(chunk);
-    } catch (thrown) {
-      throwOutside(thrown);
-    }
+    deliver(this.#driver, chunk);
   }
   drained(): void {
     if (this.#waitingBytes === 0) return;
@@ -167,12 +163,7 @@ export class BunTransport implements Transport, SocketInfo {
   }
   /** What a handler of the application throws would reach Bun's 'error', as if the socket had failed. */
   tell(event: (driver: DriverHandle) => void): void {
-    if (this.#driver === null) return;
-    try {
-      event(this.#driver);
-    } catch (thrown) {
-      throwOutside(thrown);
-    }
+    tell(this.#driver, event);
   }
 }
 

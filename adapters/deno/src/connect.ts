@@ -4,7 +4,7 @@
 import type { Peer } from '@ferrywire/driver';
 import * as kit from '@ferrywire/driver/adapter';
 import { type DenoConn, requireDeno, runtime } from './runtime.ts';
-import { keysOf, type TlsOptions, trustOf } from './tls.ts';
+import { checkReadable, keysOf, type TlsOptions, trustOf } from './tls.ts';
 import { ConnTransport } from './transport.ts';
 
 export type ConnectOptions = kit.DialOptions &
@@ -18,7 +18,7 @@ export type ConnectOptions = kit.DialOptions &
  *
  * Rejects with an `EndpointError`: `WS_URL`, `WS_CONNECT_REFUSED`, `WS_CONNECT_HOST`, `WS_CONNECT_TLS`, `WS_CONNECT_TIMEOUT`,
  * `WS_CONNECT_ABORTED`, `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`), `WS_PERMISSION`, `WS_RUNTIME`, `WS_TRANSPORT`; with
- * a TypeError or RangeError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
+ * a TypeError, RangeError or SyntaxError that names the option for what no program should ask for. Redirects and 401s are yours to follow.
  */
 export async function connect(url: string | URL, options: ConnectOptions = {}): Promise<Peer> {
   kit.checkObject(options, 'options');
@@ -28,6 +28,7 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
   if (tls?.cert !== undefined && (servername ?? socketPath) !== undefined) {
     throw new TypeError('options.tls.cert: Deno sends no certificate together with options.servername or options.socketPath');
   }
+  checkReadable(tls);
   return kit.openClient(runtime, url, rest, (target) => dial(target, options));
 }
 

@@ -5,7 +5,7 @@ import process from 'node:process';
 import { EndpointHost } from '@ferrywire/driver';
 import * as kit from '@ferrywire/driver/adapter';
 import { type DenoListener, requireDeno, runtime } from './runtime.ts';
-import { keysOf, type TlsOptions } from './tls.ts';
+import { checkReadable, keysOf, type TlsOptions } from './tls.ts';
 import { ConnTransport } from './transport.ts';
 
 export type ListenOptions = kit.ServerOptions &
@@ -23,7 +23,7 @@ const RETRY = 100;
  * Listens, and resolves once connections can come in.
  *
  * Rejects with an `EndpointError`: `WS_LISTEN_IN_USE`, `WS_LISTEN_HOST`, `WS_LISTEN_PORT`, `WS_PERMISSION`, `WS_RUNTIME`, `WS_TRANSPORT`;
- * with a TypeError or RangeError that names the option.
+ * with a TypeError, RangeError or SyntaxError that names the option.
  */
 export async function listen(options: ListenOptions = {}): Promise<kit.RefListening> {
   kit.checkObject(options, 'options');
@@ -33,6 +33,7 @@ export async function listen(options: ListenOptions = {}): Promise<kit.RefListen
   if (tls !== undefined && socketPath !== undefined) throw new TypeError('options.tls: Deno has no TLS on unix sockets');
   if (onListenerError !== undefined && typeof onListenerError !== 'function')
     throw new TypeError('options.onListenerError must be a function');
+  checkReadable(tls);
   const endpoints = new EndpointHost(kit.hostOptions(runtime, rest));
   const settings = kit.serverSettings(runtime, rest, 'reused');
   const secure = tls !== undefined;

@@ -1,3 +1,6 @@
+import * as crypto from 'node:crypto';
+import { checkCertificates } from '@ferrywire/driver/adapter';
+
 /** TLS options under the names that the other adapters use too. */
 export interface TlsOptions {
   /** PEM. */
@@ -9,6 +12,11 @@ export interface TlsOptions {
 
 // Offered so that a peer that also speaks HTTP/2 does not choose it (RFC 7301).
 const alpn = { alpnProtocols: ['http/1.1'] } as const;
+
+/** Throws TypeError naming the option. What is wrong with the key of a client would end the process (`Deno.connectTls`). */
+export function checkReadable(tls: TlsOptions | undefined): void {
+  if (tls !== undefined) checkCertificates(tls, crypto);
+}
 
 type Keys = typeof alpn & { readonly key?: string; readonly cert?: string };
 

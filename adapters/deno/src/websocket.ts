@@ -1,16 +1,15 @@
 /**
  * The WHATWG classes of `@ferrywire/websocket`, bound to this adapter's `connect`.
  */
-import { WebSocket as BaseSocket, WebSocketStream as BaseStream, type Connector, connectorOver } from '@ferrywire/websocket';
+import { type WebSocket as BaseSocket, type WebSocketStream as BaseStream, connectorOver, defineWebSocket } from '@ferrywire/websocket';
 import { connect } from './connect.ts';
 
-const connector = connectorOver(connect);
+const bound = defineWebSocket(connectorOver(connect));
 
 /** As browsers have it, over this adapter. */
-export class WebSocket extends BaseSocket {
-  static override readonly connector: Connector = connector;
-}
+export const WebSocket: typeof BaseSocket = bound.WebSocket;
+export type WebSocket = BaseSocket;
+
 /** As the WebSocketStream proposal has it, over this adapter. */
-export class WebSocketStream extends BaseStream {
-  static override readonly connector: Connector = connector;
-}
+export const WebSocketStream: typeof BaseStream = bound.WebSocketStream;
+export type WebSocketStream = BaseStream;

@@ -2,7 +2,7 @@
  * .NET's `ClientWebSocket`: options, then one `connect(uri)` (RFC 6455 section 4.1).
  */
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { connect } from '@ferrywire/node';
+import { connect, transportOf } from '@ferrywire/node';
 import {
   ArgumentException,
   ArgumentNullException,
@@ -127,7 +127,10 @@ export class ClientWebSocket extends WebSocket {
         signal: controller.signal,
         ...(tls === null ? null : { tls }),
       });
-      openWebSocket(this, peer.connection, peer.driver);
+      // It may have opened in the very turn in which this socket was aborted.
+      if (controller.signal.aborted) peer.abort();
+      controller.signal.throwIfAborted();
+      openWebSocket(this, peer.connection, peer.driver, transportOf(peer).socket);
     } catch (cause) {
       if (!controller.signal.aborted) {
         setConnecting(this, 'Closed');

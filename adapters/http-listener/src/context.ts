@@ -88,7 +88,10 @@ export class HttpListenerContext {
     this.#done = () => done(this);
     this.request = new HttpListenerRequest(incoming);
     this.response = new HttpListenerResponse(incoming, this.#done);
-    ('socket' in incoming ? incoming.socket : incoming.response).once('close', this.#done);
+    ('socket' in incoming ? incoming.socket : incoming.response).once('close', () => {
+      this.response.disconnected();
+      this.#done();
+    });
   }
 
   /** Beyond .NET: the client has left, or has ended its side without having been answered. */
@@ -140,7 +143,7 @@ export class HttpListenerContext {
     socket.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`, 'latin1'));
     const { connection, driver } = connectionOver(socket, decision.negotiated, keepAlive, 0, head);
     const webSocket = new WebSocket();
-    openWebSocket(webSocket, connection, driver);
+    openWebSocket(webSocket, connection, driver, socket);
     this.#done();
     return new HttpListenerWebSocketContext(webSocket, this.request);
   }

@@ -10,6 +10,8 @@ import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
+import { afterEarlierResponses } from '@ferrywire/node';
+import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
 import { matchPrefix, prefixKey, type UrlPrefix } from './prefixes.ts';
 
@@ -40,16 +42,20 @@ class EndPoint {
   readonly registrations: Set<Registration> = new Set();
   /** The port that was bound. */
   readonly ready: Promise<number>;
+  readonly #connections: Connections;
   #key: string;
+  #isBound = false;
 
   constructor(key: string, host: string | undefined, port: number, tls: TlsSettings | null) {
     this.#key = key;
     const secure = tls !== null;
     this.server = secure ? createSecureServer(tls) : createServer();
+    this.#connections = new Connections(this.server);
     const route = (request: IncomingMessage): Registration | null => {
       const authority = request.headers.host ?? '';
       const target = request.url ?? '';
-      return matchPrefix(this.registrations, {
+      // A connection may outlive its server: HTTP.sys gives its requests to who listens now.
+      return matchPrefix((endPoints.get(this.#key) ?? this).registrations, {
         secure,
         host: authority.replace(/:[0-9]*$/, ''),
         port: request.socket.localPort ?? 0,
@@ -63,29 +69,44 @@ class EndPoint {
     });
     this.server.on('upgrade', (request, socket, head) => {
       watch(socket);
-      const registration = route(request);
-      if (registration === null) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-      else registration.receive({ request, socket, head });
+      afterEarlierResponses(request, () => {
+        const registration = route(request);
+        if (registration === null) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+        else registration.receive({ request, socket, head });
+      });
     });
     this.ready = new Promise((resolve, reject) => {
-      this.server.once('error', (cause) => reject(listenError(cause, `${host ?? '*'}:${port}`)));
+      this.server.once('error', (cause) => {
+        this.#forget();
+        reject(listenError(cause, `${host ?? '*'}:${port}`));
+      });
       this.server.listen({ port, ...(host === undefined ? null : { host }) }, () => {
         const { port: bound } = this.server.address() as AddressInfo;
         // Known by the port it got, so that it can be shared.
-        endPoints.delete(this.#key);
+        this.#forget();
         this.#key = endPointKey(secure, host, bound);
-        if (this.registrations.size > 0) endPoints.set(this.#key, this);
+        endPoints.set(this.#key, this);
+        this.#isBound = true;
+        if (this.registrations.size === 0) this.#close(true);
         resolve(bound);
       });
     });
   }
 
-  /** Stops listening when nothing is served here any more. */
-  release(registration: Registration): void {
+  /** Stops listening when nothing is served here any more. `atOnce`: connections without a request in progress are dropped. */
+  release(registration: Registration, atOnce: boolean): void {
     if (!this.registrations.delete(registration) || this.registrations.size > 0) return;
-    if (endPoints.get(this.#key) === this) endPoints.delete(this.#key);
+    // Closed earlier, a server of Node would be bound nevertheless.
+    if (this.#isBound) this.#close(atOnce);
+  }
+  #close(atOnce: boolean): void {
+    this.#forget();
     this.server.close();
     this.server.closeIdleConnections();
+    this.#connections.end(atOnce);
+  }
+  #forget(): void {
+    if (endPoints.get(this.#key) === this) endPoints.delete(this.#key);
   }
 }
 
@@ -147,48 +168,82 @@ async function addressOf({ host, text }: UrlPrefix): Promise<string | undefined>
   }
 }
 
-/** Serves the prefixes: all of them or, when one cannot be, none. */
-export async function register(
-  prefixes: readonly UrlPrefix[],
-  receive: Receiver,
-  tls: TlsSettings | null,
-): Promise<readonly Registration[]> {
-  for (const prefix of prefixes) {
-    checkFree(prefix);
-    if (prefix.secure && tls === null) {
-      throw new InvalidOperationException(`'${prefix.text}' needs a certificate: new HttpListener({ tls: { key, cert } })`);
+/**
+ * Prefixes of one listener, from the moment they are asked for until they are released: all of them are served or, when one cannot be, none.
+ * Throws HttpListenerException 183 for one that is registered already, InvalidOperationException for one that needs a certificate.
+ */
+export class Binding {
+  /** Settles once all that are still wanted can be reached. */
+  readonly ready: Promise<void>;
+  /** Those that are wanted, each with what serves it as soon as its address is known. */
+  readonly #wanted = new Map<UrlPrefix, Registration | null>();
+  readonly #receive: Receiver;
+  readonly #tls: TlsSettings | null;
+
+  constructor(prefixes: readonly UrlPrefix[], receive: Receiver, tls: TlsSettings | null) {
+    for (const prefix of prefixes) {
+      checkFree(prefix);
+      if (prefix.secure && tls === null) {
+        throw new InvalidOperationException(`'${prefix.text}' needs a certificate: new HttpListener({ tls: { key, cert } })`);
+      }
+    }
+    this.#receive = receive;
+    this.#tls = tls;
+    // Reserved before anything is awaited, so that two listeners cannot both take a prefix.
+    for (const prefix of prefixes) {
+      this.#wanted.set(prefix, null);
+      if (prefix.port !== 0) registered.add(prefix.key);
+    }
+    const wildcardPorts = new Set(prefixes.filter(({ host }) => isWildcard(host)).map(({ port }) => port));
+    this.ready = Promise.all(prefixes.map((prefix) => this.#bind(prefix, wildcardPorts.has(prefix.port)))).then(
+      () => {},
+      (error: unknown) => {
+        this.release();
+        throw error;
+      },
+    );
+  }
+
+  /** The servers. */
+  get servers(): readonly Server[] {
+    return [...this.#wanted.values()].flatMap((registration) => (registration === null ? [] : [registration.endPoint.server]));
+  }
+
+  /** Gives one prefix free, or all of them, be they bound or about to be. `atOnce` is for the connections, see `EndPoint`. */
+  release(prefix?: UrlPrefix, atOnce = false): void {
+    for (const one of prefix === undefined ? [...this.#wanted.keys()] : [prefix]) {
+      const registration = this.#wanted.get(one);
+      if (registration === undefined) continue;
+      this.#wanted.delete(one);
+      registered.delete(registration?.key ?? one.key);
+      registration?.endPoint.release(registration, atOnce);
     }
   }
-  // Reserved before anything is awaited, so that two listeners cannot both take a prefix.
-  const reserved = prefixes.filter(({ port }) => port !== 0);
-  for (const { key } of reserved) registered.add(key);
-  const wildcardPorts = new Set(prefixes.filter(({ host }) => isWildcard(host)).map(({ port }) => port));
-  const made: Registration[] = [];
-  try {
-    const addresses = await Promise.all(prefixes.map(addressOf));
-    for (const [index, prefix] of prefixes.entries()) {
+
+  async #bind(prefix: UrlPrefix, isBesideWildcard: boolean): Promise<void> {
+    try {
+      const own = await addressOf(prefix);
+      // One that was released while it was being bound holds its port until it is, and is closed then.
+      for (let left = released(); left !== undefined; left = released()) await left.ready.catch(() => {});
+      if (!this.#wanted.has(prefix)) return;
       const { port, secure } = prefix;
-      const any = wildcardPorts.has(port) || endPoints.has(endPointKey(secure, undefined, port));
-      const address = any ? undefined : addresses[index];
+      const isShared = isBesideWildcard || endPoints.has(endPointKey(secure, undefined, port));
+      const address = isShared ? undefined : own;
       const key = endPointKey(secure, address, port);
       let endPoint = endPoints.get(key);
       if (endPoint === undefined) {
-        endPoint = new EndPoint(key, address, port, secure ? tls : null);
+        endPoint = new EndPoint(key, address, port, secure ? this.#tls : null);
         endPoints.set(key, endPoint);
       }
-      const registration: Registration = { ...prefix, prefix, receive, endPoint };
+      const registration: Registration = { ...prefix, prefix, receive: this.#receive, endPoint };
       endPoint.registrations.add(registration);
-      made.push(registration);
+      this.#wanted.set(prefix, registration);
+      const boundPort = await endPoint.ready;
+      if (registration.port === 0 && this.#wanted.has(prefix)) bound(registration, boundPort);
+    } catch (error) {
+      // When it was released meanwhile nobody asks any more.
+      if (this.#wanted.has(prefix)) throw error;
     }
-    for (const registration of made) {
-      const port = await registration.endPoint.ready;
-      if (registration.port === 0) bound(registration, port);
-    }
-    return made;
-  } catch (error) {
-    for (const { key } of reserved) registered.delete(key);
-    unregister(made);
-    throw error;
   }
 }
 
@@ -198,14 +253,12 @@ function bound(registration: { -readonly [Key in keyof Registration]: Registrati
   registered.add(registration.key);
 }
 
+function released(): EndPoint | undefined {
+  return [...endPoints.values()].find(({ registrations }) => registrations.size === 0);
+}
+
 function endPointKey(secure: boolean, address: string | undefined, port: number): string {
   return `${secure ? 'https' : 'http'} ${address ?? '*'} ${port}`;
 }
 
-export function unregister(registrations: Iterable<Registration>): void {
-  for (const registration of registrations) {
-    registered.delete(registration.key);
-    registration.endPoint.release(registration);
-  }
-}
 export type { EndPoint };

@@ -5,16 +5,7 @@
  * answered 503.
  */
 import { HttpListenerContext } from './context.ts';
-import {
-  alreadyRegistered,
-  checkFree,
-  type Incoming,
-  type ListenEndPoint,
-  type Registration,
-  register,
-  type TlsSettings,
-  unregister,
-} from './endpoints.ts';
+import { alreadyRegistered, Binding, checkFree, type Incoming, type ListenEndPoint, type TlsSettings } from './endpoints.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
 import { parsePrefix, type UrlPrefix } from './prefixes.ts';
 
@@ -25,7 +16,13 @@ export interface HttpListenerOptions {
   readonly tls?: TlsSettings;
 }
 
-/** A set of prefixes. Changes take effect at once while the listener is listening. */
+/**
+ * A set of prefixes. While the listener is listening, one that is removed is not served from then on, and one that is added is served as soon
+ * as it is bound.
+ *
+ * .NET's `Add` binds before it returns, and throws. Here binding takes its time: an added prefix that cannot be bound is taken out again, and
+ * the error goes to `start()`, where that was called to wait for it, or else to the next `getContext()`.
+ */
 export class HttpListenerPrefixCollection implements Iterable<string> {
   readonly #prefixes = new Map<string, UrlPrefix>();
   readonly #check: () => void;
@@ -39,15 +36,16 @@ export class HttpListenerPrefixCollection implements Iterable<string> {
 
   /**
    * Throws ArgumentNullException or ArgumentException for what is no prefix (it must end with '/'), HttpListenerException 183 for one that is
-   * registered already, ObjectDisposedException after `close()`.
+   * registered already, ObjectDisposedException after `close()`, and while the listener is listening InvalidOperationException for one that
+   * needs a certificate.
    */
   add(uriPrefix: string): void {
     this.#check();
     const prefix = parsePrefix(uriPrefix);
     if (this.#prefixes.has(prefix.key)) throw alreadyRegistered(prefix);
     checkFree(prefix);
-    this.#prefixes.set(prefix.key, prefix);
     this.#changed({ added: prefix });
+    this.#prefixes.set(prefix.key, prefix);
   }
   /** False when it was not there. */
   remove(uriPrefix: string): boolean {
@@ -75,8 +73,18 @@ export class HttpListenerPrefixCollection implements Iterable<string> {
   get parsed(): readonly UrlPrefix[] {
     return [...this.#prefixes.values()];
   }
+  /** @internal It could not be bound. */
+  drop(prefix: UrlPrefix): void {
+    if (this.#prefixes.get(prefix.key) === prefix) this.#prefixes.delete(prefix.key);
+  }
 }
 
+interface Pending {
+  /** Never rejects unless somebody waits for it. */
+  readonly bound: Promise<void>;
+  /** By a caller of `start()`, who is told what becomes of it. */
+  isAwaited: boolean;
+}
 interface Waiter {
   resolve(context: HttpListenerContext): void;
   reject(error: unknown): void;
@@ -86,12 +94,15 @@ export class HttpListener implements AsyncIterable<HttpListenerContext> {
   readonly prefixes: HttpListenerPrefixCollection;
   readonly #tls: TlsSettings | null;
   #state: 'stopped' | 'started' | 'closed' = 'stopped';
-  #registrations: Registration[] = [];
+  readonly #bindings = new Set<Binding>();
+  /** Bindings that are not ready. */
+  readonly #pending = new Set<Pending>();
+  /** What became of added prefixes, and nobody has been told. */
+  #failures: unknown[] = [];
   #queue: HttpListenerContext[] = [];
   #waiting: Waiter[] = [];
   /** Contexts that were handed out and are not answered. */
   readonly #open = new Set<HttpListenerContext>();
-  #starting: Promise<void> = Promise.resolve();
 
   constructor(options: HttpListenerOptions = {}) {
     this.#tls = options.tls ?? null;
@@ -99,8 +110,8 @@ export class HttpListener implements AsyncIterable<HttpListenerContext> {
       () => this.#check(),
       ({ added, removed }) => {
         if (this.#state !== 'started') return;
-        if (added !== undefined) this.#serve([added]);
-        if (removed !== undefined) this.#leave(removed);
+        if (added !== undefined) this.#bind([added], () => this.prefixes.drop(added));
+        if (removed !== undefined) for (const binding of this.#bindings) binding.release(removed);
       },
     );
   }
@@ -110,23 +121,33 @@ export class HttpListener implements AsyncIterable<HttpListenerContext> {
   }
   /** Beyond .NET: the addresses that are bound, once `start()` has settled; for prefixes with port 0. */
   get endPoints(): readonly ListenEndPoint[] {
-    const addresses = new Set(this.#registrations.map(({ endPoint }) => endPoint.server.address()));
-    return [...addresses].flatMap((bound) =>
-      bound === null || typeof bound === 'string' ? [] : [{ address: bound.address, port: bound.port }],
-    );
+    const servers = new Set([...this.#bindings].flatMap((binding) => binding.servers));
+    return [...servers]
+      .map((server) => server.address())
+      .flatMap((bound) => (bound === null || typeof bound === 'string' ? [] : [{ address: bound.address, port: bound.port }]));
   }
 
   /**
    * Starts listening. Requests are accepted once the promise has settled, and `getContext` may be called at once. Rejects with
-   * HttpListenerException when an address cannot be bound (32 in use, 5 access denied) or a prefix is registered elsewhere (183). Throws
-   * ObjectDisposedException after `close()`. Does nothing when started.
+   * HttpListenerException when an address cannot be bound (32 in use, 5 access denied) or a prefix is registered elsewhere (183), with
+   * InvalidOperationException when a prefix needs a certificate. Throws ObjectDisposedException after `close()`.
+   *
+   * When started, it waits for the prefixes that were added meanwhile, and rejects when one of them could not be bound.
    */
   start(): Promise<void> {
     this.#check();
-    if (this.#state === 'started') return this.#starting;
-    this.#state = 'started';
-    this.#serve(this.prefixes.parsed);
-    return this.#starting;
+    if (this.#state !== 'started') {
+      try {
+        this.#bind(this.prefixes.parsed, () => this.#end('stopped'));
+      } catch (error) {
+        return Promise.reject(error);
+      }
+      this.#state = 'started';
+    }
+    const [failure] = this.#failures.splice(0, 1);
+    if (failure !== undefined) return Promise.reject(failure);
+    for (const pending of this.#pending) pending.isAwaited = true;
+    return Promise.all([...this.#pending].map(({ bound }) => bound)).then(() => {});
   }
 
   /** Stops listening. Requests that nobody has asked for are answered 503, open ones go on; `start()` begins anew. */
@@ -137,15 +158,18 @@ export class HttpListener implements AsyncIterable<HttpListenerContext> {
     for (const context of this.#queue.splice(0)) context.refuse();
   }
 
-  /** Stops for good, at once: every request that is queued or open is dropped. */
+  /** Stops for good, at once: every request that is queued or open is dropped, and every connection on which nobody else's is. */
   abort(): void {
     if (this.#state === 'closed') return;
-    this.#end('closed');
+    this.#end('closed', true);
     for (const context of [...this.#queue.splice(0), ...this.#open]) context.response.abort();
     this.#open.clear();
   }
 
-  /** Stops for good. Requests in the queue are answered 503, open ones go on. */
+  /**
+   * Stops for good. Requests in the queue are answered 503, open ones go on; a connection on which no request is open is dropped, after a
+   * second for what is on its way. So it is after `stop()`.
+   */
   close(): void {
     if (this.#state === 'closed') return;
     if (this.#state === 'started') this.stop();
@@ -158,26 +182,37 @@ export class HttpListener implements AsyncIterable<HttpListenerContext> {
 
   /**
    * The next request. Rejects with InvalidOperationException when not started or without prefixes, with ObjectDisposedException after
-   * `close()`, with HttpListenerException 995 when the listener is stopped meanwhile, with the signal's reason.
+   * `close()`, with HttpListenerException 995 when the listener is stopped meanwhile, with the signal's reason; with what became of a prefix
+   * that was added and could not be bound, after which the listener goes on.
    */
   async getContext(signal?: AbortSignal): Promise<HttpListenerContext> {
     this.#check();
     if (this.#state !== 'started') throw new InvalidOperationException('start() must be called first');
+    const [failure] = this.#failures.splice(0, 1);
+    if (failure !== undefined) throw failure;
     if (this.prefixes.count === 0) throw new InvalidOperationException('there is no prefix: add one to prefixes');
     signal?.throwIfAborted();
     const queued = this.#queue.shift();
     if (queued !== undefined) return this.#hand(queued);
-    const promise = new Promise<HttpListenerContext>((resolve, reject) => {
+    let onAbort = (): void => {};
+    const context = new Promise<HttpListenerContext>((resolve, reject) => {
       const waiter: Waiter = { resolve, reject };
       this.#waiting.push(waiter);
-      signal?.addEventListener('abort', () => {
+      onAbort = () => {
         const index = this.#waiting.indexOf(waiter);
         if (index < 0) return;
         this.#waiting.splice(index, 1);
-        reject(signal.reason);
-      });
+        reject(signal?.reason);
+      };
     });
-    return promise;
+    if (signal === undefined) return context;
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await context;
+    } finally {
+      // A signal that lives as long as the listener would keep every context.
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
   /** Every request until the listener is stopped. Leaving the loop stops nothing. */
@@ -196,35 +231,34 @@ export class HttpListener implements AsyncIterable<HttpListenerContext> {
     if (this.#state === 'closed') throw new ObjectDisposedException('HttpListener');
   }
 
-  #serve(prefixes: readonly UrlPrefix[]): void {
-    const before = this.#starting;
-    const served = register(prefixes, (incoming) => this.#received(incoming), this.#tls);
-    this.#starting = (async () => {
-      await before.catch(() => {});
-      let made: readonly Registration[];
-      try {
-        made = await served;
-      } catch (error) {
-        if (this.#registrations.length === 0 && this.#state === 'started') this.#end('stopped');
-        throw error;
-      }
-      // Stopped or removed while it was being bound.
-      const wanted = this.prefixes.parsed;
-      const kept = this.#state === 'started' ? made.filter(({ prefix }) => wanted.includes(prefix)) : [];
-      unregister(made.filter((registration) => !kept.includes(registration)));
-      this.#registrations.push(...kept);
-    })();
+  /** `undo`: what a failure calls for before somebody is told. */
+  #bind(prefixes: readonly UrlPrefix[], undo: () => void): void {
+    const binding = new Binding(prefixes, (incoming) => this.#received(incoming), this.#tls);
+    this.#bindings.add(binding);
+    const settled = (): boolean => this.#pending.delete(pending);
+    const pending: Pending = {
+      isAwaited: false,
+      bound: binding.ready.then(
+        () => void settled(),
+        (error: unknown) => {
+          settled();
+          this.#bindings.delete(binding);
+          undo();
+          if (pending.isAwaited) throw error;
+          const waiter = this.#waiting.shift();
+          if (waiter === undefined) this.#failures.push(error);
+          else waiter.reject(error);
+        },
+      ),
+    };
+    this.#pending.add(pending);
   }
 
-  #leave(prefix: UrlPrefix): void {
-    const left = this.#registrations.filter((registration) => registration.prefix === prefix);
-    this.#registrations = this.#registrations.filter((registration) => registration.prefix !== prefix);
-    unregister(left);
-  }
-
-  #end(state: 'stopped' | 'closed'): void {
+  #end(state: 'stopped' | 'closed', atOnce = false): void {
     this.#state = state;
-    unregister(this.#registrations.splice(0));
+    for (const binding of this.#bindings) binding.release(undefined, atOnce);
+    this.#bindings.clear();
+    this.#failures = [];
     for (const { reject } of this.#waiting.splice(0)) {
       reject(new HttpListenerException(HttpListenerErrorCode.OperationAborted, 'the listener was stopped'));
     }

@@ -6,10 +6,13 @@
  */
 import { type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
-import { Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import type { Incoming } from './endpoints.ts';
 import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
+import { ResponseBody } from './response-body.ts';
+import { checkBuffer } from './websocket-checks.ts';
 
+const nothing = new Uint8Array(0);
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -21,7 +24,7 @@ export class HttpListenerResponse {
   #statusCode = 200;
   #statusDescription: string | null = null;
   #response: ServerResponse | null = null;
-  #output: Writable | null = null;
+  #output: ResponseBody | null = null;
   #state: 'new' | 'begun' | 'closed' | 'handed over' = 'new';
 
   /** @internal */
@@ -91,16 +94,16 @@ export class HttpListenerResponse {
     this.statusCode = 302;
   }
 
-  /** The body. The first byte sends status and headers; ending it ends the response. */
+  /**
+   * The body. The first byte sends status and headers; ending it ends the response. When the connection is gone first, it is destroyed with
+   * an HttpListenerException 995, as are its writes; without a listener of 'error' nothing is thrown.
+   */
   get outputStream(): Writable {
     if (this.#state === 'closed') throw new ObjectDisposedException('HttpListenerResponse');
-    this.#output ??= new Writable({
-      write: (chunk: Uint8Array, _encoding, done) => void this.#begin().write(chunk, (error) => done(error)),
-      final: (done) => {
-        this.#finish();
-        done();
-      },
-    });
+    this.#output ??= new ResponseBody(
+      () => this.#begin(),
+      () => this.#finish(),
+    );
     return this.#output;
   }
 
@@ -108,15 +111,14 @@ export class HttpListenerResponse {
   close(body?: string | Uint8Array): void {
     if (this.#state === 'closed') return;
     if (this.#state === 'handed over') throw new InvalidOperationException('the request was accepted as a WebSocket');
+    const bytes = body === undefined ? nothing : typeof body === 'string' ? Buffer.from(body) : checkBuffer(body, 'body');
     if (body === undefined && this.#output !== null) {
       this.#output.end();
       return;
     }
-    if (this.#state === 'new') {
-      const bytes = body === undefined ? new Uint8Array(0) : typeof body === 'string' ? Buffer.from(body) : body;
-      if (!this.headers.has('content-length') && mayHaveBody(this.#statusCode)) this.headers.set('content-length', String(bytes.length));
-      this.#finish(bytes);
-    } else this.#finish(body);
+    const saysLength = this.#state === 'begun' || this.headers.has('content-length') || !mayHaveBody(this.#statusCode);
+    if (!saysLength) this.headers.set('content-length', String(bytes.length));
+    this.#finish(bytes);
   }
 
   /** Drops the connection without an answer, or in the middle of it. */
@@ -124,12 +126,17 @@ export class HttpListenerResponse {
     if (this.#state === 'closed' || this.#state === 'handed over') return;
     this.#state = 'closed';
     this.#incoming.request.socket.destroy();
+    this.#output?.lose();
     this.#done();
   }
 
   /** @internal */
   get isAnswered(): boolean {
     return this.#state !== 'new';
+  }
+  /** @internal The connection is gone, or nothing more is to be sent on it. */
+  disconnected(): void {
+    if (this.#state !== 'handed over') this.#output?.lose();
   }
   /** @internal The socket is a WebSocket's from here on. */
   handOver(): void {
@@ -176,10 +183,10 @@ export class HttpListenerResponse {
     response.once('finish', () => socket.end());
     return response;
   }
-  #finish(body?: string | Uint8Array): void {
+  #finish(body: Uint8Array = nothing): void {
     const response = this.#begin();
     this.#state = 'closed';
-    if (body === undefined || body.length === 0) response.end();
+    if (body.length === 0) response.end();
     else response.end(body);
     this.#done();
   }

@@ -32,8 +32,8 @@ const heldByReference = 16_384;
 /** Where data goes that `close` discards. */
 const scratch = new Uint8Array(16_384);
 
-/** Gives a socket its connection; for this package. */
-export let openWebSocket: (socket: WebSocket, connection: Connection, driver: DriverHandle) => void;
+/** Gives a socket its connection, and the stream below it; for this package. */
+export let openWebSocket: (socket: WebSocket, connection: Connection, driver: DriverHandle, stream: Duplex) => void;
 /** For `ClientWebSocket`, before there is a connection. */
 export let setConnecting: (socket: WebSocket, state: 'Connecting' | 'Closed') => void;
 
@@ -60,7 +60,7 @@ export class WebSocket {
   static createFromStream(stream: Duplex, options: WebSocketCreationOptions): WebSocket {
     const { connection, driver } = overStream(stream, options);
     const socket = new WebSocket();
-    openWebSocket(socket, connection, driver);
+    openWebSocket(socket, connection, driver, stream);
     return socket;
   }
 
@@ -85,7 +85,8 @@ export class WebSocket {
    * Receives the next piece of a message, or the peer's close frame, into `buffer`, which must not be used until this has settled. States:
    * Open, CloseSent.
    *
-   * Rejects with InvalidOperationException while another receive is outstanding; with WebSocketException InvalidState in another state,
+   * Rejects with InvalidOperationException while another receive is outstanding; with ArgumentException for a buffer without room, and when
+   * something comes and the buffer has been transferred meanwhile; with WebSocketException InvalidState in another state,
    * ConnectionClosedPrematurely when the connection ended without a close frame, Faulted when the peer broke the protocol. A signal that
    * fires aborts the socket, as in .NET, and rejects with its reason.
    */
@@ -106,7 +107,8 @@ export class WebSocket {
   /**
    * Sends a message, or with `endOfMessage` false the next piece of one, all of the first piece's type; a string is sent as UTF-8, and bytes
    * of a text are not looked at. Settles when the transport has room. States: Open, CloseReceived.
-   * Rejects with ArgumentException for message type Close, and with WebSocketException InvalidState in another state.
+   * Rejects with ArgumentException for message type Close, and with WebSocketException: InvalidState in another state,
+   * ConnectionClosedPrematurely when the transport is gone. What the peer sent before can still be received then.
    */
   async send(
     data: string | ArrayBufferView | ArrayBuffer,
@@ -123,6 +125,7 @@ export class WebSocket {
     }
     const connection = this.#open('send', ['Open', 'CloseReceived']);
     signal?.throwIfAborted();
+    if (this.#driver?.isClosed === true) throw transportGone();
     if (!this.#transmit(connection, payload, messageType, endOfMessage)) throw this.#lost();
     await this.#cancellable(signal, this.#room());
   }
@@ -150,11 +153,13 @@ export class WebSocket {
     );
   }
 
-  /** Sends a close frame and does not wait. States: Open, CloseReceived. Arguments as for `close`. */
+  /** Sends a close frame and does not wait for the peer's. States: Open, CloseReceived. Arguments as for `close`; rejects as `send` does. */
   async closeOutput(closeStatus: number, statusDescription: string | null = null, signal?: AbortSignal): Promise<void> {
     const { code, reason } = checkCloseStatus(closeStatus, statusDescription);
     const connection = this.#open('closeOutput', ['Open', 'CloseReceived']);
     signal?.throwIfAborted();
+    // A peer that has left behind its own close frame waits for no answer.
+    if (!this.#closeReceived && this.#driver?.isClosed === true) throw transportGone();
     this.#sendClose(connection, code, reason);
     await this.#cancellable(signal, this.#room());
   }
@@ -219,6 +224,12 @@ export class WebSocket {
     for (;;) {
       const receiving = this.#receiving;
       if (receiving === null && this.#closing.length === 0) break;
+      if (receiving !== null && receiving.buffer.length === 0) {
+        // It had room, so its memory has been transferred. .NET's memory stays where it is; what came waits for the next receive.
+        this.#receiving = null;
+        receiving.reject(new ArgumentException('was transferred while the receive was outstanding', 'buffer'));
+        continue;
+      }
       const event = connection.readInto(receiving?.buffer ?? scratch);
       if (event === null) {
         this.#failedByCore(connection);
@@ -296,15 +307,24 @@ export class WebSocket {
 
   #lost(): Error {
     this.#abort(new OperationCanceledException('the connection was lost'));
-    return new WebSocketException('ConnectionClosedPrematurely', 'the connection is no longer open');
+    return transportGone();
   }
 
-  /** Settles when the transport accepts more. */
+  /** Settles when the transport accepts more, or is gone. */
   #room(): Promise<void> {
     const driver = this.#driver;
     driver?.pump();
     if (driver?.stalled !== true) return Promise.resolve();
+    if (driver.isClosed) return Promise.reject(transportGone());
     return new Promise((resolve, reject) => this.#waitingForRoom.push({ resolve, reject }));
+  }
+
+  /**
+   * The connection's end lies behind input that nobody may ask for, so what waits for room is told by the transport. As in .NET the state
+   * stays as it was: a failed send changes none, and the next receive gives what came before the end, then the end.
+   */
+  #transportClosed(): void {
+    for (const { reject } of this.#waitingForRoom.splice(0)) reject(transportGone());
   }
 
   /** A signal aborts the socket: half an operation cannot be taken back. */
@@ -324,16 +344,23 @@ export class WebSocket {
   }
 
   static {
-    openWebSocket = (socket, connection, driver) => {
+    openWebSocket = (socket, connection, driver, stream) => {
       socket.#connection = connection;
       socket.#driver = driver;
       driver.onEvents = () => socket.#advance(connection);
       driver.onDrain = () => {
         for (const { resolve } of socket.#waitingForRoom.splice(0)) resolve();
       };
+      // Behind the transport's own listener, so the driver knows.
+      stream.once('close', () => socket.#transportClosed());
     };
     setConnecting = (socket, state) => {
       socket.#early = state;
     };
   }
+}
+
+/** What .NET's SendAsync makes of a failed write. */
+function transportGone(): WebSocketException {
+  return new WebSocketException('ConnectionClosedPrematurely', 'the connection is no longer open');
 }

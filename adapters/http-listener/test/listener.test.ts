@@ -1,6 +1,11 @@
 /** The listener, requests and responses. */
-import { connect } from 'node:net';
+import { getEventListeners } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { connect as connectSecure } from 'node:tls';
 import {
+  ArgumentException,
   HttpListener,
   type HttpListenerContext,
   HttpListenerException,
@@ -82,8 +87,26 @@ describe('life', () => {
     expect((await answer).status).toBe(200);
     listener.close();
   });
+  it('a signal is let go of with every context, and with every rejection', async () => {
+    const { signal } = new AbortController();
+    const listener = new HttpListener();
+    listener.prefixes.add('http://127.0.0.1:0/');
+    await listener.start();
+    for (let index = 0; index < 3; index += 1) {
+      const waiting = listener.getContext(signal);
+      const answer = get(listener.endPoints[0]?.port ?? 0, '/');
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      (await waiting).response.close();
+      await answer;
+      expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    }
+    const last = rejection(listener.getContext(signal));
+    listener.close();
+    expect(await last).toMatchObject({ errorCode: 995 });
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  });
   it('an address in use is an HttpListenerException 32', async () => {
-    const taken = (await import('node:net')).createServer();
+    const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
     const { port } = taken.address() as { port: number };
     const listener = new HttpListener();
@@ -133,6 +156,124 @@ describe('life', () => {
     listener.prefixes.remove(`http://127.0.0.1:${port}/b/`);
     expect((await get(port, '/b/')).status).toBe(404);
     expect((await get(port, '/a/')).status).toBe(200);
+  });
+  it('an added prefix that cannot be bound is taken out again, and somebody is told', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const bad = `http://127.0.0.1:${(taken.address() as { port: number }).port}/`;
+    const listener = new HttpListener();
+    listener.prefixes.add('http://127.0.0.1:0/');
+    await listener.start();
+    const [good] = listener.prefixes;
+    const port = listener.endPoints[0]?.port ?? 0;
+    const inUse = { name: 'HttpListenerException', errorCode: 32 };
+    // Whoever waits for the binding, and nobody else.
+    const other = listener.getContext();
+    listener.prefixes.add(bad);
+    expect(await rejection(listener.start())).toMatchObject(inUse);
+    expect([listener.isListening, ...listener.prefixes]).toEqual([true, good]);
+    await listener.start();
+    const answer = get(port, '/');
+    (await other).response.close();
+    expect((await answer).status).toBe(200);
+    // A getContext that waits.
+    const waiting = rejection(listener.getContext());
+    listener.prefixes.add(bad);
+    expect(await waiting).toMatchObject(inUse);
+    // The next to ask, once.
+    for (const ask of ['getContext', 'start'] as const) {
+      listener.prefixes.add(bad);
+      while (listener.prefixes.count > 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(await rejection(listener[ask]())).toMatchObject(inUse);
+      await listener.start();
+    }
+    // What can be known at once is thrown at once.
+    expect(() => listener.prefixes.add(`https://127.0.0.1:${port}/`)).toThrow(InvalidOperationException);
+    expect([...listener.prefixes]).toEqual([good]);
+    // Nobody wants it any more.
+    listener.prefixes.add(bad);
+    listener.prefixes.remove(bad);
+    await new Promise((resolve) => taken.close(resolve));
+    listener.prefixes.add(bad);
+    await listener.start();
+    expect(listener.endPoints.map((endPoint) => endPoint.port)).toHaveLength(2);
+    listener.close();
+  });
+  it('gives its prefixes back at once, bound or not', async () => {
+    const probe = new HttpListener();
+    probe.prefixes.add('http://127.0.0.1:0/');
+    await probe.start();
+    const { port } = probe.endPoints[0] ?? { port: 0 };
+    probe.close();
+    const make = (host: string): HttpListener => {
+      const listener = new HttpListener();
+      listener.prefixes.add(`http://${host}:${port}/`);
+      return listener;
+    };
+    for (const host of ['127.0.0.1', '*', '127.0.0.1']) {
+      const listener = make(host);
+      const first = listener.start();
+      listener.stop();
+      const second = listener.start();
+      listener.stop();
+      await Promise.all([first, second, listener.start()]);
+      const answer = get(port, '/');
+      (await listener.getContext()).response.close();
+      expect((await answer).status).toBe(200);
+      listener.close();
+      const closed = make(host);
+      await Promise.all([closed.start(), closed.close()]);
+      const dropped = make(host);
+      void dropped.start();
+      dropped.abort();
+    }
+    await expect(get(port, '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+  it('serves the next request of a connection that was there before, as its last', async () => {
+    const listener = new HttpListener();
+    listener.prefixes.add('http://127.0.0.1:0/');
+    await listener.start();
+    const port = listener.endPoints[0]?.port ?? 0;
+    listener.stop();
+    listener.prefixes.clear();
+    listener.prefixes.add(`http://127.0.0.1:${port}/`);
+    await listener.start();
+    const request = 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
+    const socket = connect(port, '127.0.0.1');
+    socket.write(request);
+    const { response } = await listener.getContext();
+    // The head goes before the listener stops, and cannot say that this is the last answer.
+    response.outputStream.write('first');
+    let text = '';
+    for await (const chunk of socket.setEncoding('latin1')) {
+      text += chunk;
+      if (!text.endsWith('first\r\n')) continue;
+      listener.stop();
+      await listener.start();
+      response.close();
+      socket.write(request);
+      (await listener.getContext()).response.close('second');
+    }
+    expect(text).toMatch(/^HTTP\/1.1 200 OK\r\n.*Connection: keep-alive\r\n.*first\r\n0\r\n\r\nHTTP\/1.1 200 OK\r\n/s);
+    expect(text).toMatch(/Connection: close\r\n\r\nsecond$/);
+    listener.close();
+  });
+  it('close ends connections of TLS too that have not sent a request, with or without a handshake', async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+    for (const end of ['close', 'abort'] as const) {
+      const listener = new HttpListener({ tls: { key, cert } });
+      listener.prefixes.add('https://127.0.0.1:0/');
+      await listener.start();
+      const port = listener.endPoints[0]?.port ?? 0;
+      const below = connect(port, '127.0.0.1');
+      const secure = connectSecure({ port, host: '127.0.0.1', rejectUnauthorized: false });
+      // The second is accepted behind the first, and half of a request goes through it.
+      await new Promise((resolve) => secure.once('secureConnect', resolve).write('GET / HTTP/1.1\r\n'));
+      const gone = Promise.all([below, secure].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+      for (const socket of [below, secure]) socket.on('error', () => {}).resume();
+      listener[end]();
+      await gone;
+    }
   });
   it('https needs a certificate, and serves with one', async () => {
     const without = new HttpListener();
@@ -253,6 +394,14 @@ describe('response', () => {
     expect(answer.headers).toMatchObject({ 'content-type': 'text/plain', 'x-a': '1', 'content-length': '4', 'set-cookie': ['a=1', 'b=2'] });
   });
   it('writes through a stream, with a length or chunked', async () => {
+    const buffer = await answered(({ response }) => {
+      for (const body of [5, null, {}, ['b']] as unknown[]) {
+        expect(() => response.close(body as string)).toThrow(ArgumentException);
+      }
+      // Other views and buffers are taken as `send` of a WebSocket takes them.
+      response.close(Uint16Array.of(0x4141, 0x4242) as unknown as Uint8Array);
+    });
+    expect([buffer.headers['content-length'], await bodyOf(buffer)]).toEqual(['4', 'AABB']);
     const chunked = await answered(({ response }) => {
       response.outputStream.write('a');
       response.outputStream.write('b');
@@ -302,6 +451,53 @@ describe('response', () => {
       expect(() => response.addHeader('X', 'a')).toThrow(ObjectDisposedException);
       expect(() => response.outputStream).toThrow(ObjectDisposedException);
     });
+  });
+  it('a body whose client has left before the first write fails, and so does a pipeline', async () => {
+    for (const prefix of ['GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n', upgradeHead()]) {
+      const listener = new HttpListener();
+      listener.prefixes.add('http://127.0.0.1:0/');
+      await listener.start();
+      const socket = connect(listener.endPoints[0]?.port ?? 0, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.write(prefix);
+      const context = await listener.getContext();
+      const before = context.response.outputStream;
+      const left = new Promise((resolve) => before.on('close', resolve));
+      socket.resetAndDestroy();
+      await left;
+      expect(before.destroyed).toBe(true);
+      const late = await rejection(pipeline(Readable.from([Buffer.from('body')]), context.response.outputStream));
+      expect(late).toBeInstanceOf(Error);
+      context.response.close();
+      listener.close();
+    }
+  });
+  it('a pipeline into a body learns that the connection was lost, one that was complete is not', async () => {
+    const results: unknown[] = [];
+    const body = (bytes: number): Readable => Readable.from([Buffer.alloc(bytes)]);
+    await answered(async ({ response }) => {
+      await pipeline(body(10), response.outputStream);
+      results.push('complete');
+    });
+    await expect(
+      answered(async ({ response }) => {
+        const piped = rejection(pipeline(body(64 << 20), response.outputStream));
+        setImmediate(() => response.abort());
+        results.push((await piped).errorCode);
+      }),
+    ).rejects.toMatchObject({ code: 'ECONNRESET' });
+    expect(results).toEqual(['complete', 995]);
+  });
+  it('a mistake with the body is still an error that nobody hides', async () => {
+    const answer = answered(async ({ response }) => {
+      const { outputStream } = response;
+      const error = new Promise<NodeJS.ErrnoException>((resolve) => outputStream.once('error', resolve));
+      outputStream.end('body');
+      outputStream.write('too late');
+      expect((await error).code).toBe('ERR_STREAM_WRITE_AFTER_END');
+      response.abort();
+    });
+    await expect(answer).rejects.toMatchObject({ code: 'ECONNRESET' });
   });
   it('abort drops the connection', async () => {
     await expect(answered(({ response }) => response.abort())).rejects.toMatchObject({ code: 'ECONNRESET' });

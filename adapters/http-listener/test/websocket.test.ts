@@ -1,5 +1,5 @@
 /** The socket: receive, send, the states, closing, and what .NET documents as errors. */
-import { duplexPair, PassThrough, Readable } from 'node:stream';
+import { type Duplex, duplexPair, PassThrough, Readable } from 'node:stream';
 import { serializeFrame } from '@ferrywire/core/frame';
 import {
   ArgumentException,
@@ -145,6 +145,24 @@ describe('receive', () => {
     expect(await rejection(socket.receive(new Uint8Array(0)))).toBeInstanceOf(ArgumentException);
     expect(socket.state).toBe('Open');
   });
+  it('into a buffer that was transferred meanwhile is an ArgumentException, and nothing is lost', async () => {
+    const { socket, feed } = ends();
+    const buffer = new Uint8Array(8);
+    const receiving = rejection(socket.receive(buffer));
+    structuredClone(buffer.buffer, { transfer: [buffer.buffer] });
+    feed(1, 'x');
+    expect(await receiving).toMatchObject({ name: 'ArgumentException', paramName: 'buffer' });
+    expect(socket.state).toBe('Open');
+    expect(await socket.receive(new Uint8Array(8))).toEqual(data(1, 'Text', true));
+    const last = new Uint8Array(8);
+    const closed = rejection(socket.receive(last));
+    const closing = socket.close(1000);
+    structuredClone(last.buffer, { transfer: [last.buffer] });
+    feed(8, closePayload(1000));
+    await closing;
+    expect(await closed).toMatchObject({ name: 'ArgumentException', paramName: 'buffer' });
+    expect(socket.state).toBe('Closed');
+  });
   it('nothing is read that nobody asked for', async () => {
     const { socket, feed, peer } = ends();
     const big = new Uint8Array(1000).fill(7);
@@ -270,6 +288,78 @@ describe('send', () => {
     await sending;
     expect(sent).toBe(100);
     socket.dispose();
+  });
+});
+
+describe('a transport that is gone', () => {
+  /** A socket of which nobody reads, so that its sends wait, and its stream. */
+  async function full(): Promise<{ socket: WebSocket; near: Duplex; far: Duplex; waiting: Promise<Error> }> {
+    const [near, far] = duplexPair();
+    near.on('error', () => {});
+    const socket = WebSocket.createFromStream(near, { isServer: true, keepAliveInterval: 0 });
+    let isWaiting = false;
+    const waiting = rejection(
+      (async () => {
+        for (;;) {
+          const sent = socket.send(new Uint8Array(50_000), 'Binary');
+          isWaiting = true;
+          await sent;
+          isWaiting = false;
+        }
+      })(),
+    );
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(isWaiting).toBe(true);
+    return { socket, near, far, waiting };
+  }
+  const gone = { name: 'WebSocketException', webSocketErrorCode: 'ConnectionClosedPrematurely' };
+
+  it('ends a send that waits for room, with no receive outstanding', async () => {
+    for (const error of [undefined, new Error('reset')]) {
+      const { socket, near, waiting } = await full();
+      near.destroy(error);
+      expect(await waiting).toMatchObject(gone);
+      expect(await rejection(socket.send('x', 'Text'))).toMatchObject(gone);
+      // Nothing came before the end.
+      expect(await rejection(socket.receive(new Uint8Array(8)))).toMatchObject(gone);
+      expect(socket.state).toBe('Aborted');
+    }
+  });
+  it('ends a closeOutput and a close that wait for room', async () => {
+    const first = await full();
+    const output = rejection(first.socket.closeOutput(1000));
+    first.near.destroy();
+    expect(await output).toMatchObject(gone);
+    const second = await full();
+    second.far.write(serializeFrame({ opcode: 8, payload: closePayload(1000), maskKey: 1 }));
+    expect((await second.socket.receive(new Uint8Array(8))).messageType).toBe('Close');
+    const closing = rejection(second.socket.close(1000));
+    second.near.destroy();
+    expect(await closing).toMatchObject(gone);
+  });
+  it('fails sends at once, and keeps what came before for receive', async () => {
+    for (const error of [undefined, new Error('reset')]) {
+      const { socket, feed, near } = ends();
+      near.on('error', () => {});
+      feed(1, 'held');
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => near.once('close', resolve).destroy(error));
+      expect(await rejection(socket.send('x', 'Text'))).toMatchObject(gone);
+      expect(await rejection(socket.closeOutput(1000))).toMatchObject(gone);
+      expect(socket.state).toBe('Open');
+      expect(await socket.receive(new Uint8Array(8))).toEqual(data(4, 'Text', true));
+      expect(await rejection(socket.receive(new Uint8Array(8)))).toMatchObject(gone);
+      expect(socket.state).toBe('Aborted');
+    }
+  });
+  it('behind the peer’s close frame leaves nothing to answer', async () => {
+    const { socket, feed, near } = ends();
+    feed(8, closePayload(1000));
+    expect((await socket.receive(new Uint8Array(8))).messageType).toBe('Close');
+    await new Promise((resolve) => near.once('close', resolve).destroy());
+    expect(await rejection(socket.send('x', 'Text'))).toMatchObject(gone);
+    await socket.close(1000);
+    expect(socket.state).toBe('Closed');
   });
 });
 

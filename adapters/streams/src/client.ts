@@ -16,13 +16,13 @@ export type ConnectOptions = DialOptions & InputOptions;
  * whether over TLS, is yours. Messages that came right behind the server's answer reach `options.handlers` first.
  *
  * Rejects with an `EndpointError`: `WS_URL`, `WS_CONNECT_REFUSED` (the streams ended), `WS_CONNECT_TIMEOUT`, `WS_CONNECT_ABORTED`,
- * `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`); with a TypeError or RangeError that names the option for what no
+ * `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`); with a TypeError, RangeError or SyntaxError that names the option for what no
  * program should ask for.
  */
 export async function connect(url: string | URL, pair: StreamPair, options: ConnectOptions = {}): Promise<Peer> {
   checkObject(options, 'options');
-  const { input = 'shared', ...rest } = options;
-  return openClient(runtime, url, rest, async () => {
+  const { input = 'shared' } = options;
+  return openClient(runtime, url, options, async () => {
     const transport: StreamTransport = transportOver(pair);
     return { transport, input, start: (driver) => transport.join(driver) };
   });
@@ -39,11 +39,11 @@ export type AdoptOptions = SharedOptions & Omit<ConnectionSettings, 'input'> & I
 export function adopt(pair: StreamPair, negotiated: Negotiated, options: AdoptOptions = {}): Peer {
   checkObject(options, 'options');
   checkObject(negotiated, 'negotiated');
-  const { input = 'shared', handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = options;
+  const { handlers: _handlers, highWaterMark: _highWaterMark, pull: _pull, ...protocol } = options;
   const endpoints = new EndpointHost(hostOptions(runtime, options));
   checkConnection(protocol, negotiated.role);
   const transport = transportOver(pair);
-  const peer = endpoints.adopt(transport, negotiated, { ...protocol, input }, { request: null, response: null });
-  transport.join(peer.driver);
-  return peer;
+  const heads = { request: null, response: null };
+  // Before `onOpen`, which may throw: the streams are read all the same.
+  return endpoints.adopt(transport, negotiated, protocol, heads, (driver) => transport.join(driver));
 }

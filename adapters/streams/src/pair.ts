@@ -4,6 +4,8 @@
 export interface ByteReader {
   read(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
   cancel(reason?: unknown): Promise<void>;
+  /** Called where the other stream of the pair turns out to be in use. */
+  releaseLock?(): void;
 }
 export interface ByteWriter {
   readonly closed: Promise<unknown>;

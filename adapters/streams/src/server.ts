@@ -22,7 +22,7 @@ export class StreamServer {
   readonly #endpoints: EndpointHost;
   readonly #settings: ServerSettings;
 
-  /** Throws TypeError or RangeError naming the option. */
+  /** Throws TypeError, RangeError or SyntaxError naming the option. */
   constructor(options: AttachOptions = {}) {
     checkObject(options, 'options');
     const { input = 'shared', ...rest } = options;
@@ -46,7 +46,10 @@ export class StreamServer {
     return opened;
   }
 
-  /** Closes every connection. Resolves when all of them are gone. Idempotent. */
+  /**
+   * Closes every connection. Resolves when all of them are gone. Idempotent. Rejects with a TypeError or RangeError that names the option for what
+   * no program should ask for, and then goes on.
+   */
   close(options?: CloseAllOptions): Promise<void> {
     return this.#endpoints.close(options);
   }

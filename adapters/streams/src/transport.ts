@@ -57,11 +57,18 @@ export class StreamTransport extends AsyncTransport<PairBytes> {
   }
 }
 
-/** Locks both streams. Throws TypeError for what is no pair, or one that somebody else reads or writes. */
+/** Locks both streams, or none: throws TypeError for what is no pair, or one that somebody else reads or writes. */
 export function transportOver(pair: StreamPair): StreamTransport {
   const { readable, writable } = (pair ?? {}) as Partial<StreamPair>;
   if (typeof readable?.getReader !== 'function') throw new TypeError('pair.readable must be a ReadableStream');
   if (typeof writable?.getWriter !== 'function') throw new TypeError('pair.writable must be a WritableStream');
   const reader = readable.getReader();
-  return new StreamTransport(reader, writable.getWriter());
+  let writer: ByteWriter;
+  try {
+    writer = writable.getWriter();
+  } catch (locked) {
+    reader.releaseLock?.();
+    throw locked;
+  }
+  return new StreamTransport(reader, writer);
 }

@@ -320,8 +320,41 @@ describe('errors', () => {
     const used = twoEnds();
     (used.left.writable as WritableStream<Uint8Array>).getWriter();
     await expect(connect('ws://pair/', used.left)).rejects.toThrow(TypeError);
+    expect((used.left.readable as ReadableStream).locked).toBe(false);
+    const read = twoEnds();
+    (read.left.readable as ReadableStream<Uint8Array>).getReader();
+    await expect(attach(read.left)).rejects.toThrow(TypeError);
+    expect((read.left.writable as WritableStream).locked).toBe(false);
     await expect(attach(twoEnds().left, { handlers: 1 as never })).rejects.toThrow('options.handlers');
     expect(() => adopt(twoEnds().left, null as never)).toThrow('negotiated must be an object');
+  });
+
+  it('finds mistakes before it locks the streams', async () => {
+    const wrong: readonly (readonly [string, object])[] = [
+      ['options.input', { input: 'mine' }],
+      ['options.autoPong', { autoPong: 'no' }],
+      ['options.onTrace', { onTrace: {} }],
+      ['options.kernels.isUtf8', { kernels: { isUtf8: true } }],
+    ];
+    const negotiated = { role: 'client', subprotocol: null, extensions: [] } as const;
+    for (const [name, options] of wrong) {
+      const { left, right } = twoEnds();
+      expect(() => new StreamServer(options), name).toThrow(TypeError);
+      for (const error of [
+        await failure(attach(right, options)),
+        await failure(connect('ws://pair/', left, options)),
+        await failure((async () => adopt(left, negotiated, options))()),
+      ]) {
+        expect(error).toBeInstanceOf(TypeError);
+        expect((error as Error).message).toContain(name);
+      }
+      for (const { readable, writable } of [left, right]) {
+        expect([(readable as ReadableStream).locked, (writable as WritableStream).locked]).toEqual([false, false]);
+      }
+    }
+    const { left } = twoEnds();
+    expect(await failure(connect('ws://pair/', left, { headers: [['Host', 'x']] }))).toBeInstanceOf(TypeError);
+    expect((left.readable as ReadableStream).locked).toBe(false);
   });
 
   it('has a code for each failure of connect', async () => {
@@ -380,6 +413,22 @@ describe('adopt', () => {
     peer.close(1000);
     expect(await client.end).toMatchObject({ clean: true });
     expect(await server.end).toMatchObject({ clean: true });
+  });
+
+  it('ends a connection whose onOpen throws, and says so to the caller', async () => {
+    const { left, right } = twoEnds();
+    const client = new Heard();
+    const server = new Heard({
+      onOpen() {
+        throw new Error('mistake');
+      },
+    });
+    adopt(left, { role: 'client', subprotocol: null, extensions: [] }, { handlers: client.handlers });
+    expect(() => adopt(right, { role: 'server', subprotocol: null, extensions: [] }, { handlers: server.handlers })).toThrow('mistake');
+    expect(await client.end).toMatchObject({ clean: true, code: 1011 });
+    expect(await server.end).toMatchObject({ cause: { code: 'WS_FAILED_LOCALLY' } });
+    await turns(5);
+    expect(server.peer?.driver.isClosed).toBe(true);
   });
 });
 

@@ -1,0 +1,64 @@
+/**
+ * The connections of a server, for the time after it has stopped listening.
+ *
+ * HTTP.sys has connections apart from listeners, and drops one that sends no whole request within its own time limits. Node's server has such
+ * limits as well, but stops looking at them when it is closed: what was silent then, or in the middle of a head, would stay for ever.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { timers } from '@ferrywire/node';
+
+/** Milliseconds for a request that was on its way when the server was closed. */
+const grace = 1000;
+
+type Connection = Duplex & Pick<IncomingMessage['socket'], 'remoteAddress' | 'remotePort'>;
+
+export class Connections {
+  /** Each with the answers that are due on it. */
+  readonly #due = new Map<Connection, Set<ServerResponse>>();
+  #isOver = false;
+
+  constructor(server: Server) {
+    server.on('connection', (socket: Connection) => this.#dueOn(socket));
+    // Of TLS the server tells twice: of the connection below, and of the one that it reads from.
+    server.on('secureConnection', (socket: Connection) => {
+      for (const below of this.#due.keys()) {
+        if (below.remotePort === socket.remotePort && below.remoteAddress === socket.remoteAddress) this.#due.delete(below);
+      }
+      this.#dueOn(socket);
+    });
+    server.on('request', (request, response) => {
+      const due = this.#dueOn(request.socket);
+      due.add(response);
+      response.once('close', () => due.delete(response));
+      if (this.#isOver) response.shouldKeepAlive = false;
+    });
+    // The socket of an upgrade is its context's, and then the WebSocket's.
+    server.on('upgrade', ({ socket }) => this.#due.delete(socket));
+  }
+
+  /** The server is closed: answers that are due are the last on their connections. `atOnce`: nothing else is waited for. */
+  end(atOnce: boolean): void {
+    this.#isOver = true;
+    for (const due of this.#due.values()) for (const response of due) response.shouldKeepAlive = false;
+    if (atOnce) this.#drop();
+    else this.#wait();
+  }
+
+  #dueOn(socket: Connection): Set<ServerResponse> {
+    let due = this.#due.get(socket);
+    if (due === undefined) {
+      due = new Set();
+      this.#due.set(socket, due);
+      socket.once('close', () => this.#due.delete(socket));
+    }
+    return due;
+  }
+  #drop(): void {
+    for (const [socket, due] of this.#due) if (due.size === 0) socket.destroy();
+    this.#wait();
+  }
+  #wait(): void {
+    if (this.#due.size > 0) timers.set(() => this.#drop(), grace);
+  }
+}
