@@ -194,7 +194,8 @@ ${table([['code', 'meaning'], ...misuse.map((entry) => [code(entry.code), entry.
 export function describedUnion(source, name) {
   const start = source.indexOf(`type ${name} =`);
   if (start < 0) throw new Error(`there is no union ${name}`);
-  const body = source.slice(start, source.indexOf(';', start));
+  // Sentences may have semicolons, too.
+  const body = source.slice(start, source.indexOf("';", start) + 1);
   return [...body.matchAll(/\/\*\*\s*(.*?)\s*\*\/\s*\|\s*'(\w+)'/gs)].map(([, text = '', member = '']) => ({ code: member, text }));
 }
 

@@ -34,6 +34,7 @@ const adapterSuites = (host, only) =>
 /** @type {readonly Suite[]} */
 export const suites = [
   { name: 'frame codec', file: 'packages/core/test/codec.suite.mjs' },
+  { name: 'WHATWG classes', file: 'packages/websocket/test/websocket.suite.mjs' },
   { name: 'deflate codecs', file: 'packages/deflate/dist/suite/codec.suite.js' },
   ...adapterSuites('node'),
   ...adapterSuites('bun', ['bun']),
@@ -54,6 +55,7 @@ export const suites = [
   ),
   // Children of their own runtimes; all cases but those of megabytes (`npm run conform -- parity` has them too).
   { name: 'conformance parity', file: 'conformance/dist/suite/parity.suite.js', runtimes: ['node24'], timeout: 240 },
+  { name: 'attach', file: 'adapters/node/test/attach.suite.mjs' },
   { name: 'HTTP/2', file: 'adapters/node/test/http2.suite.mjs' },
   { name: 'HttpListener', file: 'adapters/http-listener/test/http-listener.suite.mjs' },
 ];

@@ -114,8 +114,8 @@ export interface DeflatePolicy {
 export interface Opening {
   /** Lines of the harness's request to a server, or of its response to a client. */
   readonly lines: readonly string[];
-  /** Refused: a server answers with an error or ends the transport, a client ends it. */
-  readonly expect: 'accepted' | 'refused';
+  /** Refused: a server answers with an error or ends the transport, a client ends it. Either: a server may do what it likes, but one of both. */
+  readonly expect: 'accepted' | 'refused' | 'either';
   /** Status codes that fit a refusal; empty takes any from 400 on. */
   readonly statuses: readonly number[];
   /** The first frames go out with the head, before the other side has answered. */
@@ -134,7 +134,7 @@ export interface Case {
   readonly limit: CaseLimit;
   /** False: the harness does not start the close when what is expected has come, since the steps say when. */
   readonly autoClose: boolean;
-  /** Only measures whether an echo overtakes a failure: OK whichever order, as long as the failure comes. */
+  /** Only measures whether an echo overtakes a failure, or a close: OK whichever order, as long as the end comes. */
   readonly schedulingOnly: boolean;
   /** Present = the case needs permessage-deflate. */
   readonly deflate: DeflateParameters | null;

@@ -87,7 +87,7 @@ export function explainCase(test: Case): string[] {
   const lines = [`${test.id}  ${test.title}`, `      ${test.sections.join(', ')}`, '', 'Steps'];
   if (test.opening !== null) {
     lines.push(
-      `  - open with a handshake of its own${test.opening.pipelined ? ', the first frames with it' : ''}; it has to be ${test.opening.expect}`,
+      `  - open with a handshake of its own${test.opening.pipelined ? ', the first frames with it' : ''}; it ${test.opening.expect === 'either' ? 'may be accepted or refused' : `has to be ${test.opening.expect}`}`,
     );
     lines.push(...test.opening.lines.map((line) => `      ${escaped(line)}`));
   }

@@ -25,7 +25,7 @@ export interface CaseResult {
   readonly duration: number;
   /** A wait or a limit decided, so that a slow machine may be to blame. */
   readonly timed: boolean;
-  /** Nothing at all came from the subject after the opening handshake, nor in it, until a limit ended the wait. */
+  /** Nothing at all came from the subject after the opening handshake, nor in it, until a limit ended the wait; or it hung up on the request. */
   readonly silent: boolean;
 }
 

@@ -3,8 +3,10 @@
  * turns. A result that only a time limit or a wait decided is asked for once more with longer ones, so that a busy machine is not taken for a
  * fault; a target that keeps failing so is taken at its word.
  */
+import { setMaxListeners } from 'node:events';
 import type { Case } from './case.ts';
 import { cases as allCases } from './cases/index.ts';
+import { realTime } from './channel.ts';
 import { type CaseResult, isSpotless } from './result.ts';
 import { selectCases } from './select.ts';
 import { SilenceGuard } from './silence.ts';
@@ -26,6 +28,7 @@ export interface RunOptions {
   readonly seed?: number;
   /** Multiplies every time limit. Default 1. */
   readonly timeScale?: number;
+  /** Ends the run; cases that are not done have no result. */
   readonly signal?: AbortSignal;
 }
 
@@ -53,16 +56,30 @@ export function casesFor(target: Target, selected: readonly Case[]): Case[] {
   );
 }
 
-/** Rejects with TargetUnavailable when there is nothing to test. Closes the target at the end. */
+/** Rejects with TargetUnavailable when there is nothing to test. Closes the target at the end, or when nobody reads on. */
 export async function* runCases(target: Target, options: RunOptions = {}): AsyncGenerator<CaseResult, void, undefined> {
   const selected = casesFor(target, selectedCases(options));
   const queue = new ResultQueue();
-  const work = target.kind === 'active' ? runActive(target, selected, options, queue) : runPassive(target, selected, options, queue);
-  work.then(
+  const stop = new AbortController();
+  const { signal } = stop;
+  // Every connection listens.
+  setMaxListeners(0, signal);
+  const onAbort = (): void => stop.abort();
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted === true) stop.abort();
+  const run =
+    target.kind === 'active' ? runActive(target, selected, options, queue, signal) : runPassive(target, selected, options, queue, signal);
+  const work = run.then(
     () => queue.end(),
-    (error: unknown) => queue.fail(error),
+    (error: unknown) => (signal.aborted ? queue.end() : queue.fail(error)),
   );
-  yield* queue;
+  try {
+    yield* queue;
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+    stop.abort();
+    await work;
+  }
 }
 
 /** The results of a whole run, in the order of the cases. */
@@ -85,25 +102,48 @@ function settingsFor(options: RunOptions, pauseScale: number): TargetSettings {
   return { seed, timeScale, pauseScale: pauseScale * timeScale, longest: null, messages: full ? 'full' : messages };
 }
 
-async function runActive(target: ActiveTarget, selected: readonly Case[], options: RunOptions, queue: ResultQueue): Promise<void> {
-  await target.open();
+async function runActive(
+  target: ActiveTarget,
+  selected: readonly Case[],
+  options: RunOptions,
+  queue: ResultQueue,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted) return;
+  const aborted = new Promise<null>((resolve) => {
+    signal.addEventListener('abort', () => resolve(null), { once: true });
+  });
+  // What does not heed the signal is not waited for.
+  const unlessStopped = <T>(work: Promise<T>): Promise<T | null> => Promise.race([work, aborted]);
+  let opened = false;
   try {
+    await unlessStopped(target.open(signal));
+    opened = true;
     const first = settingsFor(options, target.virtual ? 1 : shortPause);
     const second: TargetSettings = { ...first, timeScale: first.timeScale * patience, pauseScale: first.timeScale };
-    const stopped = (): boolean => queue.closed || options.signal?.aborted === true;
     const guard = new SilenceGuard();
     let retries = mostRetries;
     let next = 0;
+    // The first ends the run, when the cases that go on are done: one of them may be why.
+    const faults: unknown[] = [];
     const worker = async (): Promise<void> => {
       for (;;) {
         const test = selected[next];
-        if (test === undefined || stopped()) return;
+        if (test === undefined || signal.aborted || faults.length > 0) return;
         next += 1;
-        let result = await target.run(test, guard.limit(first));
+        // Nothing else lets a signal in where no waiting takes time.
+        if (target.virtual) await new Promise<void>((resolve) => realTime.turn(resolve));
+        let result = await unlessStopped(target.run(test, guard.limit(first), signal));
+        if (result === null || signal.aborted) return;
+        const decided = result;
         guard.note(result);
         const decidedByTime = result.timed && !isSpotless(result) && !target.virtual;
-        if (decidedByTime && !tookItsTime(test, result, first) && retries > 0 && !guard.impatient && !stopped()) {
-          const again = await target.run(test, second);
+        if (decidedByTime && !tookItsTime(test, result, first) && retries > 0 && !guard.impatient) {
+          const again = await unlessStopped(target.run(test, second, signal)).catch((error: unknown) => {
+            queue.push(decided);
+            throw error;
+          });
+          if (again === null || signal.aborted) return;
           guard.note(again);
           if (again.verdict === result.verdict) retries -= 1;
           result = again;
@@ -112,9 +152,10 @@ async function runActive(target: ActiveTarget, selected: readonly Case[], option
       }
     };
     const count = target.virtual ? 1 : Math.max(1, Math.min(options.parallel ?? 6, selected.length));
-    await Promise.all(Array.from({ length: count }, worker));
+    await Promise.all(Array.from({ length: count }, () => worker().catch((error: unknown) => faults.push(error))));
+    if (faults.length > 0) throw faults[0];
   } finally {
-    await target.close();
+    if (opened || signal.aborted) await target.close();
   }
 }
 
@@ -123,8 +164,19 @@ function tookItsTime({ limit }: Case, { duration }: CaseResult, { timeScale }: T
   return limit.ms >= generous && duration >= limit.ms * timeScale;
 }
 
-async function runPassive(target: PassiveTarget, selected: readonly Case[], options: RunOptions, queue: ResultQueue): Promise<void> {
-  await target.serve(selected, settingsFor(options, passivePause), (result) => queue.push(result), options.signal);
+async function runPassive(
+  target: PassiveTarget,
+  selected: readonly Case[],
+  options: RunOptions,
+  queue: ResultQueue,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted) return;
+  const onResult = (result: CaseResult): void => {
+    // Later ones are of connections that ended with the run.
+    if (!signal.aborted) queue.push(result);
+  };
+  await target.serve(selected, settingsFor(options, passivePause), onResult, signal);
 }
 
 /** From callbacks to an async iterator. */
@@ -133,8 +185,6 @@ class ResultQueue implements AsyncIterable<CaseResult> {
   #wake: (() => void) | null = null;
   #ended = false;
   #error: unknown = null;
-  /** Nobody reads on. */
-  closed = false;
 
   push(result: CaseResult): void {
     this.#waiting.push(result);
@@ -152,21 +202,17 @@ class ResultQueue implements AsyncIterable<CaseResult> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<CaseResult, void, undefined> {
-    try {
-      for (;;) {
-        const result = this.#waiting.shift();
-        if (result !== undefined) yield result;
-        else if (this.#ended) break;
-        else {
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          });
-          this.#wake = null;
-        }
+    for (;;) {
+      const result = this.#waiting.shift();
+      if (result !== undefined) yield result;
+      else if (this.#ended) break;
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = null;
       }
-      if (this.#error !== null) throw this.#error;
-    } finally {
-      this.closed = true;
     }
+    if (this.#error !== null) throw this.#error;
   }
 }

@@ -29,9 +29,11 @@ export interface ActiveTarget {
   readonly virtual: boolean;
   /** False where the harness does not write the heads of the opening handshake itself. Default true. */
   readonly openings?: boolean;
-  /** Rejects with TargetUnavailable when there is nothing to test. */
-  open(): Promise<void>;
-  run(test: Case, settings: TargetSettings): Promise<CaseResult>;
+  /** Rejects with TargetUnavailable when there is nothing to test. When `signal` is aborted nobody waits for it any longer, as for `run`. */
+  open(signal?: AbortSignal): Promise<void>;
+  /** Rejects with TargetUnavailable when there is nothing to test any more. */
+  run(test: Case, settings: TargetSettings, signal?: AbortSignal): Promise<CaseResult>;
+  /** Also while it opens or runs, after `signal` was aborted. */
   close(): Promise<void>;
 }
 

@@ -110,7 +110,7 @@ export const stateMutants: readonly Mutant[] = [
     ['if (pongs.payloads.length >= limit)', 'if (pongs.payloads.length < limit)', 'RFC 6455 5.5.2', '2.*'],
     ['if (pongs.payloads.length >= limit)', 'if (pongs.payloads.length >= 9)', 'RFC 6455 5.5.2', '2.*'],
     ['if (pongs === null)', 'if (pongs !== null)', 'RFC 6455 5.5.2', '2.*'],
-    ['writer.size === 0 ? null : writer.take()', 'writer.size !== 0 ? null : writer.take()', 'RFC 6455 5.5.1', 'F.5.*'],
+    ['writer.size === 0 ? NOTHING : writer.take()', 'writer.size !== 0 ? NOTHING : writer.take()', 'RFC 6455 5.5.1', 'F.5.*'],
   ]),
   ...mutantsOf('backlog.js', [
     ['(opcode === 0 ? 0 : this.#rsv << 4)', '(opcode !== 0 ? 0 : this.#rsv << 4)', 'RFC 7692 7.2', '12.1.8'],

@@ -1,7 +1,7 @@
 /**
  * Every kind of step, and every way of judging, on cases written for it: own cases are part of the library.
  */
-import { type Case, type CaseResult, collect, type InProcessTarget, inProcess, runCases } from '@ferrywire/conformance';
+import { type Case, type CaseResult, collect, extraCases, type InProcessTarget, inProcess, runCases } from '@ferrywire/conformance';
 import { describe, expect, it } from 'vitest';
 import {
   awaits,
@@ -165,6 +165,17 @@ describe('grades', () => {
     expect(
       (await run({ steps: [frame(1, 'a')], expect: expectation, limit: { ms: 100, action: 'close' }, schedulingOnly: true })).verdict,
     ).toBe('OK');
+  });
+
+  it('a close may overtake the echo of a message that came with it, and nothing else (F.5.7)', async () => {
+    const test = extraCases.find(({ id }) => id === 'F.5.7');
+    if (test === undefined) throw new Error('no such case');
+    for (const fault of [null, 'echoes-nothing'] as const) {
+      expect(await runOne(test, toyTarget(fault))).toMatchObject({ verdict: 'OK', reason: null });
+    }
+    for (const fault of ['pongs-empty', 'wrong-bytes', 'silent'] as const) {
+      expect(await runOne(test, toyTarget(fault))).toMatchObject({ verdict: 'FAILED' });
+    }
   });
 
   it('what is recommended only does not fail', async () => {

@@ -20,6 +20,7 @@ export type Fault =
   | 'reorders'
   | 'wrong-bytes'
   | 'wrong-kind'
+  | 'echoes-nothing'
   | 'throws'
   | 'stuck'
   | 'answers-after-close'
@@ -166,6 +167,7 @@ class Toy implements Protocol {
 
   #echo(opcode: number, data: Uint8Array): void {
     this.#checked = 0;
+    if (this.#fault === 'echoes-nothing') return;
     if (this.#fault === 'wrong-kind') this.#send(3 - opcode, data);
     else if (this.#fault === 'wrong-bytes' && data.length > 0)
       this.#send(

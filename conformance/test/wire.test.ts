@@ -90,6 +90,25 @@ describe('a server at a URL', () => {
     for (const slow of ['9.1.6', '9.7.6']) expect(results.find(({ id }) => id === slow)?.reason).toMatch(/(limit of|within) 200 ms/);
   });
 
+  it('that hangs up on every request without a word counts as one that says nothing', async () => {
+    let seen = 0;
+    const url = await tcpServer((socket) => {
+      socket.once('data', () => {
+        seen += 1;
+        if (seen > 12) return;
+        if (seen % 2 === 0) socket.resetAndDestroy();
+        else socket.end();
+      });
+    });
+    const target = serverUrl(url);
+    const results = await collect(runCases(target, { include: ['1.1.*', '2.*'], parallel: 1, timeScale: 0.1 }));
+    expect(results.filter(({ verdict, silent }) => verdict === 'FAILED' && silent)).toHaveLength(19);
+    expect(results[11]?.reason).not.toContain('within');
+    expect(results[12]?.reason).toContain('no complete HTTP head within 50 ms');
+    const cut = await tcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 ')));
+    expect(await collect(runCases(serverUrl(cut), { include: ['1.1.1'] }))).toMatchObject([{ verdict: 'FAILED', silent: false }]);
+  });
+
   it('gets the same bytes for the same seed, keys and masks included, and others for another', async () => {
     const echo = new URL(await echoServer());
     let connections: Buffer[][] = [];

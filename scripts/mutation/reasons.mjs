@@ -92,6 +92,7 @@ const reasons = [
     reason: 'What is written behind the payload is written over by the next frame, or never sent.',
   },
   { file: 'output.js', where: 'cut', texts: ['chunk === null ||', 'slab.view = chunk', 'latest = slab'], reason: FASTER },
+  { file: 'output.js', where: 'take', texts: ['parts.length > 1 → true', 'parts.length > 1 → >='], reason: FASTER },
   { file: 'output.js', where: 'recycle', texts: ['latest?.view === chunk → false'], reason: FASTER },
   { file: 'frame-writer.js', where: 'preview', texts: ['this.#settings.tracer === null → false'], reason: GUARD },
   { file: 'frame-writer.js', where: '', texts: ['→ +1'], reason: SIZE },
@@ -127,7 +128,12 @@ const reasons = [
   { file: 'backlog.js', where: 'close', texts: ['true → false'], reason: FASTER },
   { file: 'backlog.js', where: '#atOnce', texts: ['true → false'], reason: FASTER },
   { file: 'backlog.js', where: '#oneStep', texts: ['true → false', 'this.#working', 'this.#woken', 'false → true'], reason: GUARD },
-  { file: 'backlog.js', where: 'submit', texts: ['job.own', 'ROOM →', 'true → false', 'before !== null → false'], reason: FASTER },
+  {
+    file: 'backlog.js',
+    where: 'waiting',
+    texts: ['job.ours ||', 'job.ours → false', 'job.own', 'job.size >=', 'true → false'],
+    reason: FASTER,
+  },
   { file: 'backlog.js', where: '#run', texts: ['job.prepared === null → false', 'key === null → false'], reason: FASTER },
   { file: 'backlog.js', where: '#emit', texts: ['key === null', 'job.prepared === null'], reason: KEPT },
   {
@@ -217,7 +223,6 @@ const reasons = [
   { file: 'message.js', where: 'close', texts: ['this.#message = null'], reason: KEPT },
   { file: 'message.js', where: 'copy', texts: ['LOOP_UP_TO', 'end - start →', 'at < end → <='], reason: FASTER },
   { file: 'outlet.js', where: '', texts: ['true → false', 'false → true', '0 → +1'], reason: FIRST },
-  { file: 'outlet.js', where: 'shift', texts: ['this.#read === this.#queue.length → false'], reason: KEPT },
   { file: 'outlet.js', where: 'piece', texts: ['data.buffer === bytes.buffer → true'], reason: FASTER },
   /* Sending. */
   { file: 'sender.js', where: '', texts: ['false → true'], reason: 'The life cycle sets it from the state table before anything is sent.' },
@@ -624,6 +629,7 @@ const reasons = [
   { file: 'message.js', where: '#append', texts: ['this.invalid → false'], reason: GUARD },
   { file: 'outlet.js', where: 'bytes', texts: ['0 → +1'], reason: 'A sink takes data at once, so nothing is bounded by it.' },
   { file: 'outlet.js', where: 'finish', texts: ['0 → +1'], reason: 'The piece is cut from memory that has no bytes.' },
+  { file: 'outlet.js', where: 'full', texts: ['false → true'], reason: 'A sink takes data at once, so nothing is bounded by it.' },
   { file: 'outlet.js', where: 'waiting', texts: ['false → true'], reason: 'Asked of a lazy outlet only.' },
   { file: 'outlet.js', where: 'piece', texts: ['data.buffer === bytes.buffer'], reason: FASTER },
   { file: 'input.js', where: '#seal', texts: ['this.#tailSize > 0', 'this.#tail !== null && this.#tailSize'], reason: GUARD },

@@ -1,5 +1,5 @@
 /**
- * What each command does. Nothing here ends the process: the exit code is returned.
+ * What each command does. Nothing here ends the process but a second interruption: the exit code is returned.
  */
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Case } from '../case.ts';
@@ -15,6 +15,7 @@ import { clientCommand, serverCommand } from '../targets/child-process.ts';
 import { clientListener } from '../targets/client-listener.ts';
 import { http2Server } from '../targets/http2-server.ts';
 import { serverUrl } from '../targets/server-url.ts';
+import { onInterrupt } from './interrupt.ts';
 import { type Options, readOptions, UsageError, usage } from './options.ts';
 
 export interface Output {
@@ -151,19 +152,22 @@ async function runAll(targets: readonly Target[], options: Options, standardOutp
   // Some extra cases are for some places only.
   const concerned = targets.filter((target) => casesFor(target, chosen).length > 0);
   if (concerned.length === 0) throw new UsageError('none of these cases can run here');
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  const interruption = onInterrupt(somethingFailed, (name) => output.err(`interrupted by ${name}`));
   const reports: Report[] = [];
   let code = allFine;
   try {
     for (const target of concerned) {
-      const report = await runOne(target, chosen, options, stop.signal, output);
+      if (interruption.signal.aborted) {
+        output.out(`${escaped(target.name)}: did not run`);
+        code = Math.max(code, somethingFailed);
+        continue;
+      }
+      const report = await runOne(target, chosen, options, interruption.signal, output);
       reports.push(report);
       code = Math.max(code, codeFor(report, casesFor(target, chosen), options, output));
     }
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    interruption.off();
     if (reports.length > 0) writeJson(options.json, reports, standardOutput);
   }
   return code;
@@ -172,11 +176,17 @@ async function runAll(targets: readonly Target[], options: Options, standardOutp
 async function runOne(target: Target, chosen: readonly Case[], options: Options, signal: AbortSignal, output: Output): Promise<Report> {
   const results = new Map<string, CaseResult>();
   const started = performance.now();
-  for await (const result of runCases(target, runOptions(options, chosen, signal))) {
-    // Clients may come one after the other: what went wrong once stays.
-    const before = results.get(result.id);
-    if (before === undefined || isSpotless(before)) results.set(result.id, result);
-    if (options.verbose || !isSpotless(result)) output.out(resultLine(result));
+  try {
+    for await (const result of runCases(target, runOptions(options, chosen, signal))) {
+      // Clients may come one after the other: what went wrong once stays.
+      const before = results.get(result.id);
+      if (before === undefined || isSpotless(before)) results.set(result.id, result);
+      if (options.verbose || !isSpotless(result)) output.out(resultLine(result));
+    }
+  } catch (error) {
+    // What was there for some cases has a report, of these.
+    if (!(error instanceof TargetUnavailable) || results.size === 0) throw error;
+    output.err(escaped(error.message));
   }
   const report = makeReport(target.name, target.role, options.seed, performance.now() - started, [...results.values()]);
   output.out(summaryLine(report));

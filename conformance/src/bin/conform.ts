@@ -1,15 +1,28 @@
 #!/usr/bin/env node
 /**
- * The command `ferrywire-conformance`. Exit codes: 0 all as expected, 1 something failed, 2 wrong use or nothing ran.
+ * The command `ferrywire-conformance`. Exit codes: 0 all as expected, 1 something failed, 2 wrong use, nothing ran, or no way to go on.
  */
+import { escaped } from '../escape.ts';
 import { runCommand } from './commands.ts';
 
-// Whoever reads may stop early, as `head` does; the exit code still says how the run ended.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+/** Whatever goes on; a child under test is ended with this process. */
+function giveUp(why: string): never {
+  process.stderr.write(`${escaped(why)}\n`);
+  process.exit(2);
 }
+
+// Whoever reads may stop early, as `head` does; the exit code still says how the run ended.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') giveUp(`can't write to the standard output: ${error.message}`);
+});
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') process.exit(2);
+});
+// A fault of the harness says nothing about the subject, which is what exit code 1 would mean.
+process.on('uncaughtException', (error: unknown) => {
+  const place = error instanceof Error ? (/^ +(at .*)$/m.exec(error.stack ?? '')?.[1] ?? '') : '';
+  giveUp(`a fault of the harness: ${String(error)} ${place}`);
+});
 
 process.exitCode = await runCommand(process.argv.slice(2), {
   out: (line) => {

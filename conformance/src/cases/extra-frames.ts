@@ -274,7 +274,12 @@ function closings(): Case[] {
       title: 'ping, message, close in one write',
       sections: ['RFC 6455 5.5.1'],
       steps: [frame(PING, 'p'), frame(TEXT, 't'), close(1000)],
-      expect: ok(pongOf('p'), echoOf('text', 't')),
+      // Once it has answered the close, which it may read before it has sent its echo, a subject sends nothing more.
+      expect: [
+        { grade: 'OK', events: [pongOf('p'), echoOf('text', 't')] },
+        { grade: 'NON-STRICT', events: [pongOf('p')] },
+      ],
+      schedulingOnly: true,
       autoClose: false,
     },
     { title: 'end of the transport without a close frame', sections: ['RFC 6455 7.1.5'], steps: [{ do: 'end' }], expect: ok(), close: eof },

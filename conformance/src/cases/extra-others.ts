@@ -188,6 +188,7 @@ function handshakes(): Case[] {
     toServer(title, section, open(change(request, start, to), 'refused', statuses));
   const fails = (title: string, start: string, to: string | null): Omit<CaseInit, 'id'> =>
     toClient(title, open(change(response, start, to), 'refused'));
+  const ordinary = change(response, 'HTTP', 'HTTP/1.1 200 OK\r\nContent-Length: 0');
   return [
     ...numbered(9, [
       toServer('plain request', '4.2.1', open(request, 'accepted')),
@@ -214,7 +215,8 @@ function handshakes(): Case[] {
         open(change(request, 'Sec-WebSocket-Key', 'Sec-WebSocket-Key: \t {key} \t'), 'accepted'),
       ),
       toServer('unknown extension offered', '9.1', open([...request, 'Sec-WebSocket-Extensions: x-unknown; a=1'], 'accepted')),
-      { ...toServer('first frame with the request', '4.1', { ...open(request, 'accepted'), pipelined: true }) },
+      // A client has to wait for the response, so that a server may refuse it; one that goes on loses nothing.
+      toServer('first frame with the request', '4.1', { ...open(request, 'either'), pipelined: true }),
       refusal('POST', '4.2.1', 'GET', 'POST {path} HTTP/1.1'),
       refusal('HTTP/1.0', '4.2.1', 'GET', 'GET {path} HTTP/1.0'),
       refusal('no Host', '4.2.1', 'Host', null, 400),
@@ -236,8 +238,8 @@ function handshakes(): Case[] {
         open(['HTTP/1.1 101 x', 'uPGRADE: WEBSOCKET', 'CONNECTION: upgrade', 'sec-WEBSOCKET-accept: {accept}'], 'accepted'),
       ),
       toClient('frame with the response', { ...open(response, 'accepted'), pipelined: true }),
-      // With a length: a client may read the body of a refusal to its end.
-      fails('status 200', 'HTTP', 'HTTP/1.1 200 OK\r\nContent-Length: 0'),
+      // With a length: a client may read the body of a refusal to its end. And `close`: it might use the connection again (RFC 9112 9.6).
+      toClient('status 200', open(change(ordinary, 'Connection', 'Connection: Upgrade, close'), 'refused')),
       fails('no Upgrade', 'Upgrade', null),
       fails('Upgrade to something else', 'Upgrade', 'Upgrade: h2c'),
       fails('no Connection', 'Connection', null),

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Opcode } from '@ferrywire/core/frame';
-import type { Capabilities, EndpointErrorCode } from '@ferrywire/driver';
+import type { Capabilities, EndpointErrorCode, Peer, PeerHandlers } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith, ok } from './case.ts';
 import { type HostName, here, hostNamed } from './hosts.ts';
 import { digest, pattern, type Scope } from './support.ts';
-import { within } from './wait.ts';
+import { Queue, until, within } from './wait.ts';
 
 async function unixSocket(scope: Scope): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
@@ -23,7 +23,9 @@ async function unixSocket(scope: Scope): Promise<void> {
   const echo = await client.messages.next('the echo');
   equal(digest(echo), digest(pattern(300_000, 1)), 'the echo');
   await failsWith(scope.adapter.connect('ws://localhost/', { handlers: {}, socketPath: join(folder, 'nobody') }), 'WS_CONNECT_REFUSED');
-  await failsWith(scope.adapter.listen({ host: '127.0.0.1', port: 0, handlers: {}, socketPath }), 'WS_LISTEN_IN_USE');
+  const listen = (path: string): Promise<unknown> => scope.adapter.listen({ host: '127.0.0.1', port: 0, handlers: {}, socketPath: path });
+  await failsWith(listen(socketPath), 'WS_LISTEN_IN_USE');
+  await failsWith(listen(join(folder, 'missing', 'socket')), 'WS_LISTEN_HOST');
 }
 
 /** What `write()` leaves behind: nothing where the host takes bytes at once. */
@@ -45,12 +47,18 @@ async function resetSent(scope: Scope): Promise<void> {
   if (here !== 'bun') equal(how, scope.adapter.capabilities.resetSent ? 'reset' : 'eof', 'how the connection ended');
 }
 
-/** A handler that throws, and nobody who asked to hear of it: an uncaught exception, and a close frame that says 1011. */
-async function uncaught(scope: Scope): Promise<void> {
-  const thrown: unknown[] = [];
-  const listener = (error: unknown): void => void thrown.push(error);
+/** What is thrown outside from here to the end of the case. */
+function thrownOutside(scope: Scope): string[] {
+  const thrown: string[] = [];
+  const listener = (error: unknown): void => void thrown.push(String(error));
   process.on('uncaughtException', listener);
   scope.defer(() => process.off('uncaughtException', listener));
+  return thrown;
+}
+
+/** A handler that throws, and nobody who asked to hear of it: an uncaught exception, and a close frame that says 1011. */
+async function uncaught(scope: Scope): Promise<void> {
+  const thrown = thrownOutside(scope);
   const listening = await scope.adapter.listen({
     host: '127.0.0.1',
     port: 0,
@@ -66,7 +74,60 @@ async function uncaught(scope: Scope): Promise<void> {
   const close = await raw.next(Opcode.Close);
   equal([...close.subarray(0, 2)], [1011 >> 8, 1011 & 255], 'the close code');
   equal(await within(raw.finished, 'the end'), 'eof', 'how the server ended');
-  equal(thrown.map(String), ['Error: on purpose'], 'what was thrown outside');
+  equal(thrown, ['Error: on purpose'], 'what was thrown outside');
+}
+
+/** The same at the end, in order and by a reset, on the side that did not ask for it: nothing is left of the connection. */
+async function uncaughtAtTheEnd(scope: Scope): Promise<void> {
+  const thrown = thrownOutside(scope);
+  const throwing: PeerHandlers = {
+    onEnd() {
+      throw new Error('at the end');
+    },
+  };
+  const opened = new Queue<Peer>();
+  const meet = async (onServer: PeerHandlers, onClient: PeerHandlers) => {
+    const handlers: PeerHandlers = { ...onServer, onOpen: (peer) => opened.push(peer) };
+    const listening = await scope.adapter.listen({ host: '127.0.0.1', port: 0, handlers });
+    scope.defer(() => listening.close({ deadline: 0 }));
+    const client = await within(scope.adapter.connect(listening.url, { handlers: onClient }), 'connect');
+    scope.defer(() => client.driver.isClosed || client.abort());
+    return { listening, client, server: await opened.next('open') };
+  };
+  const gone = async ({ listening, client, server }: Awaited<ReturnType<typeof meet>>): Promise<void> => {
+    await until(() => listening.peers.size === 0, 'the peer to be let go');
+    await until(() => server.driver.isClosed && client.driver.isClosed, 'the transports to be closed');
+  };
+  for (const end of [(peer: Peer) => void peer.close(1000), (peer: Peer) => peer.abort()]) {
+    const atServer = await meet(throwing, {});
+    end(atServer.client);
+    await gone(atServer);
+    const atClient = await meet({}, throwing);
+    end(atClient.server);
+    await gone(atClient);
+  }
+  equal(thrown, Array(4).fill('Error: at the end'), 'what was thrown outside');
+}
+
+/** The same while the listener closes: every peer is dropped at the deadline, and `close` resolves. */
+async function uncaughtWhileClosing(scope: Scope): Promise<void> {
+  const thrown = thrownOutside(scope);
+  const listening = await scope.adapter.listen({
+    host: '127.0.0.1',
+    port: 0,
+    handlers: {
+      onEnd() {
+        throw new Error('at the end');
+      },
+    },
+  });
+  scope.defer(() => listening.close({ deadline: 0 }));
+  const raws = [await scope.raw(listening.port), await scope.raw(listening.port), await scope.raw(listening.port)];
+  equal(listening.peers.size, 3, 'peers');
+  await within(listening.close({ deadline: 0 }), 'the listener to close');
+  equal(listening.peers.size, 0, 'peers');
+  await within(Promise.all(raws.map(({ finished }) => finished)), 'the connections to be dropped');
+  equal(thrown, Array(3).fill('Error: at the end'), 'what was thrown outside');
 }
 
 /** The same program again, on this runtime, with these arguments. Resolves to what it printed. */
@@ -142,6 +203,8 @@ export function capabilityCases(adapter: AdapterUnderTest, host: HostName): Cont
     named('capabilities: reset sent', resetSent),
     ...(refUnref ? [named('capabilities: ref and unref', () => refAndUnref(host))] : []),
     named('errors: a handler that throws', uncaught),
+    named('errors: a handler that throws at the end', uncaughtAtTheEnd),
+    named('errors: a handler that throws while the listener closes', uncaughtWhileClosing),
     ...(here === 'deno' && host !== 'streams' ? [named('errors: no permission', () => withoutPermission(host))] : []),
     // Pairs of streams may come from any runtime.
     ...(host === 'streams' ? [] : [named('errors: a runtime that is too old', () => tooOld(host))]),

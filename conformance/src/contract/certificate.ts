@@ -1,4 +1,4 @@
-/** A certificate for `localhost` that nobody trusts but those who are given it. */
+/** Certificates, for `localhost` unless another name is asked for, that nobody trusts but those who are given them. */
 import { createRequire } from 'node:module';
 
 export interface Certificate {
@@ -13,19 +13,22 @@ interface Generator {
   ): Promise<{ readonly private: string; readonly cert: string }>;
 }
 
-let made: Promise<Certificate> | null = null;
+const made = new Map<string, Promise<Certificate>>();
 
-export function certificate(): Promise<Certificate> {
+export function certificate(name = 'localhost'): Promise<Certificate> {
+  const known = made.get(name);
+  if (known !== undefined) return known;
   // A tool of the repository, like uvu, and no dependency of what is published.
   const { generate } = createRequire(import.meta.url)('selfsigned') as Generator;
-  made ??= generate([{ name: 'commonName', value: 'localhost' }], {
+  const making = generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
     // SHA-1, which is the default, is refused by rustls (Deno).
     algorithm: 'sha256',
     extensions: [
       { name: 'basicConstraints', cA: false },
-      { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+      { name: 'subjectAltName', altNames: [{ type: 2, value: name }] },
     ],
   }).then(({ private: key, cert }) => ({ key, cert }));
-  return made;
+  made.set(name, making);
+  return making;
 }

@@ -1,5 +1,6 @@
 /** Closing (RFC 6455 section 7): who ends TCP, half-closed connections, races, and ends without a closing handshake. */
 import { Opcode, parseClosePayload } from '@ferrywire/core/frame';
+import type { CloseAllOptions } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, ok } from './case.ts';
 import { pattern, type Scope } from './support.ts';
@@ -202,6 +203,27 @@ async function aborts(scope: Scope): Promise<void> {
   await until(() => listening.peers.size === 0, 'the peers to be let go');
 }
 
+/** A peer that has ended its side and takes nothing of what is on its way can be dropped, by us and by the deadline of `close`. */
+async function endedAndUnread(scope: Scope): Promise<void> {
+  // Reads on whatever waits: else the FIN would lie unread.
+  const { listening, port, opened, ends } = await scope.serve({ highWaterMark: Number.POSITIVE_INFINITY });
+  for (const how of ['abort', 'close'] as const) {
+    const raw = await scope.raw(port);
+    const peer = await opened.next('open');
+    raw.socket.pause();
+    await until(() => {
+      for (let index = 0; index < 10 && peer.writable; index++) peer.send(pattern(500_000, index));
+      return !peer.writable && peer.bufferedAmount > 0;
+    }, 'the peer to be slow');
+    raw.end();
+    equal((await ends.next('the end')).cause?.code, 'WS_EOF', 'the cause');
+    equal(listening.peers.size, 1, 'peers while bytes wait');
+    if (how === 'abort') peer.abort();
+    else await within(listening.close({ deadline: 50 }), 'close');
+    await until(() => listening.peers.size === 0, 'the peer to be let go');
+  }
+}
+
 /** Every call that changes the state, from inside a handler. */
 async function fromHandlers(scope: Scope): Promise<void> {
   const { url, ends } = await scope.serve({
@@ -288,6 +310,34 @@ async function silentPeer(scope: Scope): Promise<void> {
   await until(() => listening.peers.size === 0, 'the peer to be let go');
 }
 
+/** Misuse: it is told, with the option's name, and the listener goes on. */
+async function mistakenClose(scope: Scope): Promise<void> {
+  const { listening, url, opened } = await scope.serve();
+  const mistakes: readonly (readonly [CloseAllOptions, string])[] = [
+    [{ code: 1005 }, 'RangeError code'],
+    [{ reason: 'x'.repeat(124) }, 'RangeError reason'],
+    [{ deadline: -1 }, 'RangeError options.deadline'],
+    [{ deadline: Number.NaN }, 'TypeError options.deadline'],
+  ];
+  const refused = async (): Promise<void> => {
+    for (const [options, expected] of mistakes) {
+      const told = await listening.close(options).then(
+        () => 'it closed',
+        (error: Error) => `${error.name} ${error.message}`,
+      );
+      ok(told.startsWith(expected), `expected '${expected}', got '${told}'`);
+    }
+  };
+  await refused();
+  const client = await scope.connect(url);
+  await opened.next('open');
+  await refused();
+  client.peer.send('still here');
+  equal(await client.messages.next('the echo'), 'still here', 'the echo');
+  await within(listening.close({ code: 1012 }), 'the listener to close');
+  equal((await client.closes.next('the close frame')).code, 1012, 'the code');
+}
+
 export function closingCases(adapter: AdapterUnderTest): ContractCase[] {
   const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, `closing: ${name}`, body);
   return [
@@ -306,7 +356,9 @@ export function closingCases(adapter: AdapterUnderTest): ContractCase[] {
     named('abort from each side', aborts),
     named('close, abort and pause inside a message handler', fromHandlers),
     named('inside the open handler', insideOpen),
+    named('a peer that has ended and reads nothing', endedAndUnread),
     named('a peer that does not answer the close frame', silentPeer),
     named('a handler that throws is reported and the connection goes on', throwing),
+    named('a listener that is asked for what makes no sense', mistakenClose),
   ];
 }

@@ -8,13 +8,14 @@ import type { ContractCase } from './case.ts';
 import { closingCases } from './closing.ts';
 import { echoCases } from './echo.ts';
 import { loadCases } from './load.ts';
+import { openingCases } from './opening.ts';
 import { resetCases } from './reset.ts';
 
 export type { AdapterUnderTest, ContractConnect, ContractListen } from './adapter.ts';
 export type { ContractCase } from './case.ts';
 
 export function contractCases(adapter: AdapterUnderTest): ContractCase[] {
-  return [...echoCases(adapter), ...closingCases(adapter), ...resetCases(adapter), ...loadCases(adapter)];
+  return [...openingCases(adapter), ...echoCases(adapter), ...closingCases(adapter), ...resetCases(adapter), ...loadCases(adapter)];
 }
 
 /**

@@ -2,7 +2,9 @@
 import type { EndpointErrorCode } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith } from './case.ts';
-import { certificate } from './certificate.ts';
+import { type Certificate, certificate } from './certificate.ts';
+import type { HostName } from './hosts.ts';
+import type { RawPeer } from './raw.ts';
 import { digest, pattern, type Scope, type Serving } from './support.ts';
 import { until, within } from './wait.ts';
 
@@ -86,7 +88,77 @@ async function torn(scope: Scope): Promise<void> {
   equal((await client.ends.next("the client's end")).code, 1006, 'the code');
 }
 
-export function tlsCases(adapter: AdapterUnderTest): ContractCase[] {
+/** Clients that do not finish TLS, and do not go away either: the listener lets them go at the opening deadline. */
+async function unfinished(scope: Scope): Promise<void> {
+  const { key, cert } = await certificate();
+  const { port, opened } = await scope.serve({ tls: { key, cert }, timeouts: { opening: 100 } });
+  // The start of a record of 512 bytes with a ClientHello.
+  const hello = Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0);
+  const garbage = new TextEncoder().encode('GET / HTTP/1.1\r\n\r\n');
+  const clients: RawPeer[] = [];
+  for (const bytes of [new Uint8Array(0), hello.subarray(0, 1), hello, garbage]) {
+    for (const ends of [false, true]) {
+      const raw = await scope.raw(port, false);
+      if (bytes.length > 0) raw.write(bytes);
+      if (ends) raw.end();
+      clients.push(raw);
+    }
+  }
+  for (const [index, raw] of clients.entries()) await within(raw.finished, `the end of client ${index}`);
+  equal(opened.count, 0, 'connections opened');
+}
+
+/** A certificate that nobody vouches for, and with another name, is taken where none is to be checked; one that is to be is not, afterwards too. */
+async function unchecked(scope: Scope): Promise<void> {
+  const { key, cert } = await certificate('other.example');
+  const { url, opened } = await scope.serve({ tls: { key, cert } });
+  const local = url.replace('127.0.0.1', 'localhost');
+  for (const [to, servername] of [[local], [url, 'third.example']] as const) {
+    const tls = { rejectUnauthorized: false } as unknown as { readonly ca: string };
+    const client = await scope.connect(to, { tls, ...(servername === undefined ? {} : { servername }) });
+    client.peer.send('unchecked');
+    equal(await client.messages.next('the echo'), 'unchecked', 'the echo');
+    await failsWith(within(scope.adapter.connect(to, { handlers: {} }), 'connect to fail'), 'WS_CONNECT_TLS');
+    await failsWith(within(scope.adapter.connect(to, { handlers: {}, tls: { ca: cert } }), 'connect to fail'), 'WS_CONNECT_TLS');
+  }
+  equal(opened.count, 2, 'connections opened');
+  const plain = await scope.serve();
+  const tls = { rejectUnauthorized: false } as unknown as { readonly ca: string };
+  await failsWith(
+    within(scope.adapter.connect(plain.url.replace('ws:', 'wss:'), { handlers: {}, tls }), 'connect to fail'),
+    'WS_CONNECT_TLS',
+  );
+}
+
+/** What is wrong with the options is a TypeError that names them, on every runtime, whether somebody could be dialled or not. */
+async function mistakes({ adapter }: Scope): Promise<void> {
+  const [own, other] = [await certificate(), await certificate('other.example')];
+  // The label is right and what it is on is not.
+  const broken = own.cert.replace(/\n..../, '\nAAAA');
+  const both: readonly object[] = [
+    { cert: own.cert },
+    { key: own.key },
+    { key: own.key, cert: other.cert },
+    { key: 'nonsense', cert: own.cert },
+    { key: own.key, cert: 'nonsense' },
+    { key: own.key, cert: broken },
+  ];
+  const named = async (attempt: Promise<unknown>, tls: object): Promise<void> => {
+    const said = await within(attempt, 'a mistake to be found').then(
+      () => 'nothing',
+      (error: unknown) => (error instanceof TypeError ? error.message.slice(0, 11) : `${error}`),
+    );
+    equal(said, 'options.tls', `what is said of ${JSON.stringify(tls).replace(/\\n[^"]*/g, '')}`);
+  };
+  for (const tls of [{}, ...both]) {
+    await named(adapter.listen({ host: '127.0.0.1', port: 0, handlers: {}, tls: tls as Certificate }), tls);
+  }
+  for (const tls of [{ ca: 'nonsense' }, { ca: '' }, { ca: broken }, { ca: [own.cert, 'nonsense'] }, ...both]) {
+    await named(adapter.connect('wss://127.0.0.1:1/', { handlers: {}, tls: { ca: own.cert, ...(tls as object) } }), tls);
+  }
+}
+
+export function tlsCases(adapter: AdapterUnderTest, host: HostName): ContractCase[] {
   const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, `tls: ${name}`, body);
   return [
     named('contents up to 3 MB with a slow reader', contents),
@@ -94,6 +166,10 @@ export function tlsCases(adapter: AdapterUnderTest): ContractCase[] {
     named('failures', refused),
     // Over streams, dialling is somebody else's.
     ...(adapter.capabilities.tls ? [named('a server that says nothing', silence)] : []),
+    ...(adapter.capabilities.tls && host !== 'deno' ? [named('certificates that are not to be checked', unchecked)] : []),
+    ...(adapter.capabilities.tls ? [named('mistakes in its options', mistakes)] : []),
+    // Deno closes no connection that is busy with TLS; over streams, listening is somebody else's.
+    ...(adapter.capabilities.tls && host !== 'deno' ? [named('clients that do not finish it', unfinished)] : []),
     named('an abrupt end', torn),
   ];
 }

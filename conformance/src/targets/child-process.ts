@@ -12,6 +12,8 @@ import { serverUrl } from './server-url.ts';
 /** How long a child may take to listen, and to end when asked to; milliseconds. */
 const startLimit = 20_000;
 const stopLimit = 2000;
+/** Milliseconds: that a process has ended may be known a little later than that its port is closed. */
+const moment = 250;
 
 export interface CommandOptions {
   /** Path and query of the URL. Default '/'. */
@@ -35,24 +37,33 @@ export function serverCommand(template: string, options: CommandOptions = {}): A
     role: 'server',
     virtual: false,
     openings: options.http2 !== true,
-    open: async () => {
+    open: async (signal) => {
       const port = await freePort();
+      if (signal?.aborted === true) throw new TargetUnavailable('the run was stopped');
       const url = `ws://127.0.0.1:${port}${options.path ?? '/'}`;
       const started = new Child(template, { port: String(port), url });
       child = started;
-      inner = (options.http2 === true ? http2Server : serverUrl)(url, { patience: startLimit });
+      inner = (options.http2 === true ? http2Server : serverUrl)(url, { patience: startLimit }, () => started.aliveFor(moment));
+      const waiting = new AbortController();
+      const onAbort = (): void => waiting.abort();
+      signal?.addEventListener('abort', onAbort, { once: true });
       try {
-        await Promise.race([inner.open(), started.failed]);
+        await Promise.race([inner.open(waiting.signal), started.failed]);
       } catch (error) {
         await started.stop();
         throw error;
+      } finally {
+        signal?.removeEventListener('abort', onAbort);
+        waiting.abort();
       }
     },
-    run: (test, settings) => {
-      if (inner === null) throw new Error('open() comes first');
-      return inner.run(test, settings);
+    run: async (test, settings, signal) => {
+      if (inner === null || child === null) throw new Error('open() comes first');
+      await child.aliveFor(0);
+      return inner.run(test, settings, signal);
     },
     close: async () => {
+      await inner?.close();
       await child?.stop();
     },
   };
@@ -92,6 +103,15 @@ export function clientCommand(template: string, options: Partial<ClientListenerO
   };
 }
 
+/** However this process exits: there is no time to ask then. */
+export function endWithThisProcess(child: ChildProcess): void {
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', kill);
+  child.once('close', () => process.off('exit', kill));
+}
+
 class ChildEnded extends TargetUnavailable {
   readonly code: number | null;
 
@@ -112,6 +132,7 @@ class Child {
       word.replaceAll('{port}', values.port).replaceAll('{url}', values.url),
     );
     this.#process = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    endWithThisProcess(this.#process);
     this.failed = new Promise((_, reject) => {
       this.#process.once('error', (error) => reject(new TargetUnavailable(`${command}: ${error.message}`)));
       this.#process.once('exit', (code, signal) => {
@@ -119,6 +140,20 @@ class Child {
       });
     });
     this.failed.catch(() => {});
+  }
+
+  /** Rejects as `failed` does, when it does within so many milliseconds. */
+  async aliveFor(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const alive = new Promise<void>((resolve) => {
+      if (ms === 0) resolve();
+      else timer = setTimeout(resolve, ms);
+    });
+    try {
+      await Promise.race([this.failed, alive]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async stop(): Promise<void> {

@@ -21,7 +21,7 @@ import { seededNumbers } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { SilenceGuard } from '../silence.ts';
-import { type PassiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
+import { limitUnder, type PassiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
 import { judgeClient, pipelined } from './opening.ts';
 import { readHead } from './socket.ts';
 import { SocketVisitor, StreamVisitor, type Visitor } from './visitor.ts';
@@ -45,6 +45,8 @@ export interface ClientListenerOptions {
 
 const openingLimit = 5000;
 const controlLimit = 2000;
+/** For a client to end a connection with a wrong response: it may wait for us to do so, commonly up to 10 s, and can't be asked twice. */
+const refusalLimit = 12_000;
 /** Agents whose verdicts are kept, and what a name may be long. */
 const mostAgents = 100;
 const longestAgent = 200;
@@ -213,18 +215,19 @@ class Listener {
     const started = realTime.now();
     let bytes = 0;
     let over = false;
-    const finish = (ended: boolean): void => {
+    const limit = limitUnder(this.#silence.limit(this.#settings), refusalLimit);
+    const finish = (after: number | null): void => {
       if (over) return;
       over = true;
       clearTimeout(timer);
       visitor.channel.abort();
-      this.#keep(agent, judgeClient(test, ended, bytes, realTime.now() - started));
+      this.#keep(agent, judgeClient(test, after, bytes, realTime.now() - started));
     };
-    const timer = setTimeout(() => finish(false), controlLimit * this.#settings.timeScale);
+    const timer = setTimeout(() => finish(limit), limit);
     const count = (chunk: Uint8Array): void => {
       bytes += chunk.length;
     };
-    visitor.connect({ data: count, ended: () => finish(true) });
+    visitor.connect({ data: count, ended: () => finish(null) });
   }
 
   #keep(agent: string, result: CaseResult): void {

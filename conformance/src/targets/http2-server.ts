@@ -31,7 +31,8 @@ class StreamReset extends Error {
   }
 }
 
-export function http2Server(text: string, options: ServerUrlOptions = {}): ActiveTarget {
+/** @param unreachable called when a case gets no session; when it rejects the run ends */
+export function http2Server(text: string, options: ServerUrlOptions = {}, unreachable?: () => Promise<void>): ActiveTarget {
   const url = parseServerUrl(text);
   const sessions = new Sessions(url, options);
   return {
@@ -40,11 +41,11 @@ export function http2Server(text: string, options: ServerUrlOptions = {}): Activ
     role: 'server',
     virtual: false,
     openings: false,
-    open: async () => {
-      await waitForServer(url, options);
+    open: async (signal) => {
+      await waitForServer(url, options, signal);
       await sessions.get(openingLimit);
     },
-    run: (test, settings) => runCase(url, sessions, test, settings),
+    run: (test, settings) => runCase(url, sessions, test, settings, unreachable),
     close: async () => sessions.close(),
   };
 }
@@ -104,7 +105,13 @@ class Sessions {
   }
 }
 
-async function runCase(url: URL, sessions: Sessions, test: Case, settings: TargetSettings): Promise<CaseResult> {
+async function runCase(
+  url: URL,
+  sessions: Sessions,
+  test: Case,
+  settings: TargetSettings,
+  unreachable: (() => Promise<void>) | undefined,
+): Promise<CaseResult> {
   const started = realTime.now();
   const failed = (reason: string, silent = false): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started, silent);
   let stream: ClientHttp2Stream;
@@ -117,6 +124,7 @@ async function runCase(url: URL, sessions: Sessions, test: Case, settings: Targe
       return ask(await sessions.another(session, limit), url, test, limit);
     }));
   } catch (error) {
+    if (error instanceof TargetUnavailable) await unreachable?.();
     return failed(error instanceof Error ? error.message : String(error), error instanceof NoAnswer);
   }
   const deflate = readDeflateAnswer(extensions, test.deflate);

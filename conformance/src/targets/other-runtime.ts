@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Role } from '@ferrywire/core';
 import type { CaseResult } from '../result.ts';
 import { type PassiveTarget, TargetUnavailable } from '../target.ts';
+import { endWithThisProcess } from './child-process.ts';
 
 const before: Readonly<Record<'bun' | 'deno', readonly string[]>> = {
   bun: [],
@@ -57,6 +58,7 @@ function childOutput(command: string, args: readonly string[], signal: AbortSign
   return new Promise((resolve, reject) => {
     const env = { ...process.env, DENO_NO_UPDATE_CHECK: '1' };
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env, ...(signal === undefined ? {} : { signal }) });
+    endWithThisProcess(child);
     let output = '';
     let errors = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

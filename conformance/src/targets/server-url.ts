@@ -13,7 +13,7 @@ import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { type ActiveTarget, limitUnder, type TargetSettings, TargetUnavailable } from '../target.ts';
 import { headOf, judgeRefusal, pipelined } from './opening.ts';
-import { connectSocket, NoAnswer, readHead, socketChannel } from './socket.ts';
+import { connectSocket, HeadCut, NoAnswer, readHead, socketChannel } from './socket.ts';
 
 export interface ServerUrlOptions {
   /** For wss: the authorities to trust, PEM; default those of the runtime. */
@@ -40,21 +40,22 @@ export function parseServerUrl(text: string): URL {
   return url;
 }
 
-export function serverUrl(text: string, options: ServerUrlOptions = {}): ActiveTarget {
+/** @param unreachable called when a case gets no connection, or no byte on it; when it rejects the run ends */
+export function serverUrl(text: string, options: ServerUrlOptions = {}, unreachable?: () => Promise<void>): ActiveTarget {
   const url = parseServerUrl(text);
   return {
     kind: 'active',
     name: url.href,
     role: 'server',
     virtual: false,
-    open: () => waitForServer(url, options),
-    run: (test, settings) => runCase(url, options, test, settings),
+    open: (signal) => waitForServer(url, options, signal),
+    run: (test, settings, signal) => runCase(url, options, test, settings, signal, unreachable),
     close: async () => {},
   };
 }
 
-/** Rejects with NoAnswer when there is no connection (for wss no secure one) within the limit. */
-function dial(url: URL, options: ServerUrlOptions, limit: number): Promise<Socket> {
+/** Rejects with NoAnswer when there is no connection (for wss no secure one) within the limit. The signal ends the connection at any time. */
+function dial(url: URL, options: ServerUrlOptions, limit: number, signal: AbortSignal | undefined): Promise<Socket> {
   const secure = url.protocol === 'wss:';
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const port = Number(url.port || (secure ? 443 : 80));
@@ -69,16 +70,22 @@ function dial(url: URL, options: ServerUrlOptions, limit: number): Promise<Socke
     };
     const socket: Socket = secure ? connectTls(tls) : connectTcp({ host, port });
     socket.setNoDelay(true);
+    const stop = (): void => {
+      socket.destroy();
+    };
+    signal?.addEventListener('abort', stop, { once: true });
+    socket.once('close', () => signal?.removeEventListener('abort', stop));
     const fail = (error: Error): void => {
       clearTimeout(timer);
       socket.destroy();
       reject(error);
     };
     const timer = setTimeout(() => fail(new NoAnswer(`no ${secure ? 'TLS ' : ''}connection within ${limit} ms`)), limit);
-    socket.once('error', fail);
+    const onClose = (): void => fail(new Error('the connection was given up'));
+    socket.once('error', fail).once('close', onClose);
     socket.once(secure ? 'secureConnect' : 'connect', () => {
       clearTimeout(timer);
-      socket.off('error', fail);
+      socket.off('error', fail).off('close', onClose);
       resolve(socket);
     });
   });
@@ -89,16 +96,16 @@ function isAddress(host: string): boolean {
 }
 
 /** Resolves when something listens; bounded by the patience. */
-export async function waitForServer(url: URL, options: ServerUrlOptions): Promise<void> {
+export async function waitForServer(url: URL, options: ServerUrlOptions, signal?: AbortSignal): Promise<void> {
   const until = Date.now() + (options.patience ?? 2000);
   for (;;) {
     try {
-      (await dial(url, options, openingLimit)).destroy();
+      (await dial(url, options, openingLimit, signal)).destroy();
       return;
     } catch (error) {
       const message = wordsOf(error);
       const refused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
-      if (!refused || Date.now() >= until) throw new TargetUnavailable(`no server at ${url.href}: ${message}`);
+      if (!refused || Date.now() >= until || signal?.aborted === true) throw new TargetUnavailable(`no server at ${url.href}: ${message}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
@@ -112,19 +119,28 @@ function wordsOf(error: unknown): string {
   return error.message || error.name;
 }
 
-async function runCase(url: URL, options: ServerUrlOptions, test: Case, settings: TargetSettings): Promise<CaseResult> {
+async function runCase(
+  url: URL,
+  options: ServerUrlOptions,
+  test: Case,
+  settings: TargetSettings,
+  signal: AbortSignal | undefined,
+  unreachable: (() => Promise<void>) | undefined,
+): Promise<CaseResult> {
   const started = realTime.now();
   const failed = (reason: string, silent = false): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started, silent);
   let socket: Socket;
   try {
-    socket = await dial(url, options, limitUnder(settings, openingLimit));
+    socket = await dial(url, options, limitUnder(settings, openingLimit), signal);
   } catch (error) {
+    await unreachable?.();
     return failed(wordsOf(error), error instanceof NoAnswer);
   }
   const nonce = Buffer.alloc(16);
   seededBytes(seedFor(settings.seed, `${test.id} key`))(nonce);
   const key = nonce.toString('base64');
   const { opening } = test;
+  const refusable = opening !== null && opening.expect !== 'accepted';
   const first = opening?.pipelined === true ? pipelined(test, 'server', settings.seed) : null;
   if (opening === null) socket.write(requestFor(url, key, test.deflate));
   else {
@@ -135,13 +151,16 @@ async function runCase(url: URL, options: ServerUrlOptions, test: Case, settings
   try {
     head = await readHead(socket, limitUnder(settings, openingLimit));
   } catch (error) {
-    if (opening?.expect === 'refused' && socket.readableEnded) return judgeRefusal(test, null, realTime.now() - started);
-    return failed(error instanceof Error ? error.message : String(error), error instanceof NoAnswer);
+    // A server that has just ended leaves connections in its backlog, which are reset.
+    if (error instanceof HeadCut && error.silent) await unreachable?.();
+    if (refusable && error instanceof HeadCut) return judgeRefusal(test, null, realTime.now() - started);
+    const silent = error instanceof HeadCut ? error.silent : error instanceof NoAnswer;
+    return failed(error instanceof Error ? error.message : String(error), silent);
   }
   const parsed = parseHead(head.text);
-  if (opening?.expect === 'refused') {
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(parsed?.startLine ?? '')?.[1];
+  if (opening?.expect === 'refused' || (opening?.expect === 'either' && status !== '101')) {
     socket.destroy();
-    const status = /^HTTP\/1\.[01] (\d{3})/.exec(parsed?.startLine ?? '')?.[1];
     return status === undefined ? failed('no HTTP response') : judgeRefusal(test, Number(status), realTime.now() - started);
   }
   const wrong = parsed === null ? 'no HTTP response' : checkResponse(parsed, key);

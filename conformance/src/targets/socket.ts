@@ -9,7 +9,21 @@ import { largestHead } from '../handshake.ts';
 /** Not a single byte of an answer. */
 export class NoAnswer extends Error {}
 
-/** The head's text without its last empty line, and the bytes behind it. Rejects when it does not come, with NoAnswer when nothing does. */
+/** The other side ended the transport, by FIN or by RST, before its head was complete. */
+export class HeadCut extends Error {
+  /** Not a single byte had come. */
+  readonly silent: boolean;
+
+  constructor(message: string, silent: boolean) {
+    super(message);
+    this.silent = silent;
+  }
+}
+
+/**
+ * The head's text without its last empty line, and the bytes behind it. Rejects when it does not come: with HeadCut when the transport ends, with
+ * NoAnswer when nothing comes in time.
+ */
 export function readHead(socket: Socket, timeoutMs: number): Promise<{ text: string; rest: Uint8Array }> {
   return new Promise((resolve, reject) => {
     let bytes = new Uint8Array(0);
@@ -37,8 +51,8 @@ export function readHead(socket: Socket, timeoutMs: number): Promise<{ text: str
       socket.pause();
       resolve({ text: Array.from(bytes.subarray(0, end), (byte) => String.fromCharCode(byte)).join(''), rest: bytes.subarray(end + 4) });
     };
-    const onEnd = (): void => fail('the connection ended before the handshake was complete');
-    const onError = (error: Error): void => fail(error.message);
+    const onEnd = (): void => failWith(new HeadCut('the connection ended before the handshake was complete', bytes.length === 0));
+    const onError = (error: Error): void => failWith(new HeadCut(error.message, bytes.length === 0));
     const cleanUp = (): void => {
       clearTimeout(timer);
       socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onEnd);

@@ -1,0 +1,77 @@
+/** Opening a connection (RFC 6455 section 4.1): what a client is told of the answer, and until when its signal counts. */
+import { serverDeflate } from '@ferrywire/deflate';
+import type { Peer } from '@ferrywire/driver';
+import { connectorOver, defineWebSocket } from '@ferrywire/websocket';
+import type { AdapterUnderTest } from './adapter.ts';
+import { type ContractCase, contractCase, equal, failsWith } from './case.ts';
+import type { Scope } from './support.ts';
+import { Queue, within } from './wait.ts';
+
+/** The deadline passes amid the body: the server has answered all the same. */
+async function slowRefusal(scope: Scope): Promise<void> {
+  const url = await scope.rawServer((raw) =>
+    raw.text('HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 100\r\n\r\nnot so'),
+  );
+  const error = await failsWith(scope.adapter.connect(url, { handlers: {}, timeouts: { opening: 1000 } }), 'WS_CONNECT_HANDSHAKE');
+  const body = new TextDecoder().decode(error.body ?? undefined);
+  equal([error.handshake, error.response?.status, body], ['WS_HS_STATUS', 401, 'not so'], 'what the server answered');
+}
+
+/** The signal gives up until the connection is open: aborted by whoever hears of that first, it does nothing any more. */
+async function abortedOnceOpen(scope: Scope, where: 'onOpen' | 'onMessage'): Promise<void> {
+  // The greeting leaves in one write with the answer to the handshake.
+  const greet = (peer: Peer): void => void peer.send('hello');
+  const { url } = await scope.serve({ handlers: { onOpen: greet, onMessage: (peer, data) => void peer.send(data) } });
+  const controller = new AbortController();
+  const messages = new Queue<string | Uint8Array>();
+  const { peer, ends } = await scope.connect(url, {
+    signal: controller.signal,
+    handlers: {
+      onOpen() {
+        if (where === 'onOpen') controller.abort();
+      },
+      onMessage(_, data) {
+        controller.abort();
+        messages.push(data);
+      },
+    },
+  });
+  equal(await messages.next('the greeting'), 'hello', 'the greeting');
+  equal(peer.send('still here'), true, 'send after the abort');
+  equal(await messages.next('the echo'), 'still here', 'the echo');
+  equal([peer.connection.state, ends.count], ['open', 0], 'the connection after the abort');
+}
+
+/** "Extensions In Use" is the value of the response's field, parameters included; where there is none, it is empty. */
+async function extensionsInUse(scope: Scope): Promise<void> {
+  const { url } = await scope.serve({
+    policy: { extensions: [serverDeflate({ serverNoContextTakeover: true, clientNoContextTakeover: true })] },
+  });
+  const bound = defineWebSocket(connectorOver((to, options) => scope.adapter.connect(to, options)));
+  for (const [deflate, value] of [
+    [true, 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'],
+    [false, ''],
+  ] as const) {
+    const socket = new bound.WebSocket(url, { deflate });
+    const ended = new Promise<void>((resolve) => socket.addEventListener('close', () => resolve()));
+    await within(new Promise<void>((resolve) => socket.addEventListener('open', () => resolve())), 'open');
+    equal(socket.extensions, value, 'WebSocket.extensions');
+    equal(socket.stream().extensions, value, 'the extensions of stream()');
+    socket.close();
+    await within(ended, 'the close event');
+    const stream = new bound.WebSocketStream(url, { deflate });
+    equal((await within(stream.opened, 'opened')).extensions, value, 'the extensions of a WebSocketStream');
+    stream.close();
+    await within(stream.closed, 'closed');
+  }
+}
+
+export function openingCases(adapter: AdapterUnderTest): ContractCase[] {
+  const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, `opening: ${name}`, body);
+  return [
+    named('a refusal whose body is not complete in time', slowRefusal),
+    named('a signal aborted in the open handler', (scope) => abortedOnceOpen(scope, 'onOpen')),
+    named('a signal aborted in the handler of the first message', (scope) => abortedOnceOpen(scope, 'onMessage')),
+    named('the extensions in use', extensionsInUse),
+  ];
+}

@@ -1,0 +1,134 @@
+/**
+ * Cases about the opening handshake: what a server may answer, and how a client may end a connection that it must not use.
+ */
+import { randomBytes } from 'node:crypto';
+import { Agent, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { type CaseResult, clientListener, collect, extraCases, type RunOptions, runCases, serverUrl } from '@ferrywire/conformance';
+import { describe, expect, it } from 'vitest';
+import { cleanUps, command, echoServer, silentServer, tcpServer } from './servers.ts';
+
+async function ofServer(url: string, id: string): Promise<CaseResult | undefined> {
+  const [result] = await collect(runCases(serverUrl(url), { cases: extraCases, include: [id], timeScale: 0.2 }));
+  return result;
+}
+
+describe('a frame behind the request (F.9.7)', () => {
+  it('may be taken, and may be refused by a status or by the end of the transport', async () => {
+    const right = [
+      await echoServer(),
+      await tcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n'))),
+      await tcpServer((socket) => socket.once('data', () => socket.end())),
+      await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy())),
+    ];
+    for (const url of right) expect(await ofServer(url, 'F.9.7')).toMatchObject({ verdict: 'OK', reason: null });
+  });
+
+  it('is neither lost nor answered with something else', async () => {
+    expect(await ofServer(await silentServer(), 'F.9.7')).toMatchObject({ verdict: 'FAILED' });
+    expect(await ofServer(await tcpServer((socket) => socket.resume()), 'F.9.7')).toMatchObject({ verdict: 'FAILED' });
+    const found = await tcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n')));
+    expect((await ofServer(found, 'F.9.7'))?.reason).toMatch(/answered with 302/);
+  });
+
+  it('is explained as what may go either way', async () => {
+    expect((await command('explain', 'F.9.7')).out.join('\n')).toContain('it may be accepted or refused');
+    expect((await command('explain', 'F.9.8')).out.join('\n')).toContain('it has to be refused');
+  });
+});
+
+it('a refusal may come as a reset (F.9.14)', async () => {
+  const url = await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
+  expect(await ofServer(url, 'F.9.14')).toMatchObject({ verdict: 'NON-STRICT', reason: 'the transport ended without a response' });
+});
+
+describe('clients', () => {
+  /** Serves these cases to a client that is given the URL; the results in the order of the cases. */
+  async function serveTo(client: (url: string) => Promise<void>, options: RunOptions): Promise<CaseResult[]> {
+    let onListening = (_: string): void => {};
+    const listening = new Promise<string>((resolve) => {
+      onListening = resolve;
+    });
+    const target = clientListener({ port: 0, onListening });
+    const results = collect(runCases(target, { cases: extraCases, ...options }));
+    await client(await listening);
+    return results;
+  }
+
+  /** Asks for a path with a client of HTTP that keeps its connection; resolves with the status. */
+  function ask(agent: Agent, url: string, path: string): Promise<number | undefined> {
+    const { hostname, port } = new URL(url);
+    const headers = {
+      Connection: 'Upgrade',
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+      'Sec-WebSocket-Version': '13',
+    };
+    return new Promise((resolve, reject) => {
+      const sent = request({ agent, hostname, port, path, headers });
+      sent.once('error', reject);
+      sent.once('response', (response) => response.resume().once('end', () => resolve(response.statusCode)));
+      sent.once('upgrade', (response, socket) => {
+        // A close frame, masked.
+        socket.on('error', () => {}).end(Buffer.from('888000000000', 'hex'));
+        resolve(response.statusCode);
+      });
+      sent.end();
+    });
+  }
+
+  it('may read an ordinary answer as one of HTTP, and keep connections that may be kept (F.10.4)', async () => {
+    const results = await serveTo(
+      async (url) => {
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+        cleanUps.push(() => agent.destroy());
+        expect(await ask(agent, url, '/runCase?case=1&agent=http')).toBe(200);
+        expect(await ask(agent, url, '/updateReports?agent=http')).toBe(101);
+      },
+      { include: ['F.10.4'] },
+    );
+    expect(results).toMatchObject([{ id: 'F.10.4', verdict: 'OK', reason: null }]);
+  });
+
+  /** Asks for the only case and waits for the answer, and for no more; resolves when the listener has ended the connection. */
+  function linger(url: string, agent: string, end: (socket: Socket) => void = () => {}): Promise<void> {
+    const { hostname, port } = new URL(url);
+    return new Promise((resolve) => {
+      const socket = connect(Number(port), hostname, () => {
+        const key = randomBytes(16).toString('base64');
+        const lines = [
+          `GET /runCase?case=1&agent=${agent} HTTP/1.1`,
+          'Host: x',
+          'Upgrade: websocket',
+          'Connection: Upgrade',
+          `Sec-WebSocket-Key: ${key}`,
+        ];
+        socket.write(`${lines.join('\r\n')}\r\nSec-WebSocket-Version: 13\r\n\r\n`);
+      });
+      socket.on('error', () => {}).once('close', () => resolve());
+      socket.once('data', () => end(socket));
+    });
+  }
+
+  it('have time to end a connection with a wrong response, and hear when it was too long (F.10.9)', async () => {
+    const stop = new AbortController();
+    const results = await serveTo(
+      async (url) => {
+        await linger(url, 'prompt', (socket) => socket.end());
+        await linger(url, 'never');
+        // Twelve in a row, and the patience is gone.
+        for (let i = 0; i < 11; i += 1) await linger(url, `never-${i}`);
+        await linger(url, 'last');
+        stop.abort();
+      },
+      { include: ['F.10.9'], timeScale: 0.01, signal: stop.signal },
+    );
+    expect(results.map(({ verdict, timed }) => `${verdict} ${timed}`)).toEqual([
+      'OK false',
+      ...Array.from({ length: 13 }, () => 'FAILED true'),
+    ]);
+    expect(results[1]?.reason).toBe('the client did not end the connection within 120 ms of a wrong response');
+    expect(results[1]?.duration).toBeGreaterThanOrEqual(119);
+    expect(results[13]?.reason).toContain('within 5 ms');
+  });
+});
