@@ -342,4 +342,16 @@ describe('plain HTTP', () => {
     // What the policy would forbid is not there: nothing inline, nothing from elsewhere.
     expect(body).not.toMatch(/<script(?![^>]*src=)|<style| style=| on\w+=|https?:/);
   });
+
+  it('is not what a handshake without its upgrade gets', async () => {
+    for (const lacking of ['Upgrade: websocket\r\n', 'Connection: Upgrade\r\n']) {
+      const client = await RawClient.open(port);
+      client.write(requestFor().replace(lacking, ''));
+      const head = await client.head();
+      expect([lacking, head]).toEqual([lacking, expect.stringMatching(/^HTTP\/1\.1 426 /)]);
+      expect(head).toMatch(/^Upgrade: websocket$/m);
+      expect(head).toMatch(/^Sec-WebSocket-Version: 13$/m);
+      expect(await client.closed).toBe(null);
+    }
+  });
 });

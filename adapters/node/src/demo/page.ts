@@ -41,10 +41,18 @@ function loadAssets(): Map<string, { type: string; body: string }> {
   return found;
 }
 
+const common = { 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' };
+const text = { ...common, 'Content-Type': 'text/plain; charset=utf-8' };
+
+/** To an opening handshake that does not ask for the upgrade (RFC 6455 section 4.2.1). */
+export const upgradeRequired: PageResponse = {
+  status: 426,
+  headers: { ...text, Connection: 'Upgrade, close', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
+  body: 'Upgrade and Connection: Upgrade are needed\n',
+};
+
 /** What to answer to a plain HTTP request. */
 export function page(method: string, target: string): PageResponse {
-  const common = { 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' };
-  const text = { ...common, 'Content-Type': 'text/plain; charset=utf-8' };
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, headers: { ...text, Allow: 'GET, HEAD' }, body: 'method not allowed\n' };
   const asset = assets.get(target.split('?', 1)[0] ?? '');
   if (asset === undefined) return { status: 404, headers: text, body: 'not found\n' };

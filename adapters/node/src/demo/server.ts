@@ -14,7 +14,7 @@ import { takeUpgrade } from '../attach.ts';
 import { listenError } from '../errors.ts';
 import { hostOptions, serverSettings } from '../options.ts';
 import { transportOf } from '../transport.ts';
-import { page } from './page.ts';
+import { page, upgradeRequired } from './page.ts';
 import { Session } from './session.ts';
 import type { Tap } from './tap.ts';
 
@@ -33,7 +33,9 @@ export interface Demo {
 
 class DemoServer implements Demo {
   readonly #server = createServer((request, response) => {
-    const { status, headers, body } = page(request.method ?? '', request.url ?? '');
+    // Node raises 'upgrade' only for a request that has both fields for it: without them a handshake is broken, and asks for no page.
+    const broken = request.headers['sec-websocket-key'] !== undefined;
+    const { status, headers, body } = broken ? upgradeRequired : page(request.method ?? '', request.url ?? '');
     response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
   });
   readonly #sessions = new Map<string, Session>();
