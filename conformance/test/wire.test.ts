@@ -2,11 +2,15 @@
  * Targets over TCP and TLS, and the paths of the Autobahn suite's fuzzing server.
  */
 import { connect } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import {
   type CaseResult,
+  cases,
   clientCommand,
   clientListener,
   collect,
+  extraCases,
+  isSpotless,
   type RunOptions,
   runCases,
   serverCommand,
@@ -175,6 +179,15 @@ describe('a child process', () => {
     const results = await collect(runCases(target, { include: ['1.1.1', '12.1.1', '13.3.11'], messages: 2 }));
     expect(results.map(({ verdict }) => verdict)).toEqual(['OK', 'OK', 'OK']);
   });
+
+  it('of `npm start` passes what there is, as the README says', async () => {
+    const demo = fileURLToPath(new URL('../../adapters/node/dist/bin/demo.js', import.meta.url));
+    const results = await collect(
+      runCases(serverCommand(`${node} "${demo}" --port {port}`), { cases: [...cases, ...extraCases], messages: 2 }),
+    );
+    expect(results.length).toBeGreaterThan(600);
+    expect(results.filter((result) => !isSpotless(result))).toEqual([]);
+  }, 60_000);
 
   it('is started, run and stopped as a client', async () => {
     const target = clientCommand(`${node} "${peers}client.mjs" {url} tester ws`);

@@ -8,6 +8,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { serverDeflate } from '@ferrywire/deflate';
 import { EndpointHost, type Peer, type PeerHandlers, type PendingRequest } from '@ferrywire/driver';
 import { getHeader } from '@ferrywire/handshake';
 import { takeUpgrade } from '../attach.ts';
@@ -22,6 +23,9 @@ import type { Tap } from './tap.ts';
 const STOP_DEADLINE = 2000;
 const CONTROL = '/demo/control';
 const MOST_SESSIONS = 16;
+/** Conformance suites are run against the endpoint: their largest message, and every parameter of permessage-deflate. */
+const LARGE = { maxMessageSize: 16_777_216 };
+const TAKEOVER = { clientNoContextTakeover: false, serverNoContextTakeover: false };
 /** An address is nobody's to rebind. */
 const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])(?::\d+)?$/i;
 
@@ -30,6 +34,8 @@ export interface Demo {
   readonly url: string;
   close(): Promise<void>;
 }
+
+const firstOffered = (offered: readonly string[]): string | null => offered[0] ?? null;
 
 class DemoServer implements Demo {
   readonly #server = createServer((request, response) => {
@@ -43,7 +49,9 @@ class DemoServer implements Demo {
   readonly #taps = new WeakMap<Duplex, Tap>();
   readonly #echo = new EndpointHost(hostOptions({ handlers: this.#echoHandlers() }));
   readonly #control = new EndpointHost(hostOptions({ handlers: this.#controlHandlers() }));
-  readonly #echoSettings = serverSettings({ policy: { subprotocols: (offered) => offered[0] ?? null } });
+  readonly #echoSettings = serverSettings({ policy: { subprotocols: firstOffered, extensions: [serverDeflate(TAKEOVER)] }, limits: LARGE });
+  /** A page shows every frame, so none of its is compressed. */
+  readonly #watchedSettings = serverSettings({ policy: { subprotocols: firstOffered } });
   readonly #controlSettings = serverSettings({ limits: { maxMessageSize: 262_144 } });
   readonly #host: string;
   /** As it stands in a URL. */
@@ -83,7 +91,7 @@ class DemoServer implements Demo {
     const session = this.#sessions.get(query.get('log') ?? '');
     const tap = session?.watch(query.get('client') === 'raw' ? 'raw' : 'browser', socket, head.length) ?? null;
     if (tap !== null) this.#taps.set(socket, tap);
-    const settings = tap === null ? this.#echoSettings : { ...this.#echoSettings, onTrace: tap.trace };
+    const settings = tap === null ? this.#echoSettings : { ...this.#watchedSettings, onTrace: tap.trace };
     takeUpgrade(this.#echo, settings, incoming, socket, head);
   }
 
