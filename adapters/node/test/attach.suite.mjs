@@ -8,37 +8,12 @@ import { connect } from 'node:net';
 import { serializeFrame } from '@ferrywire/core/frame';
 import { attach } from '@ferrywire/node';
 import { suite } from 'uvu';
+import { cleanUp, cleanups, deferred } from './suite-helpers.mjs';
 
-const LIMIT = 10_000;
 const PAGE = 'GET /page HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
 
-/** @type {(() => unknown)[]} */
-const cleanups = [];
 const attached = suite('attach');
-attached.after.each(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-/**
- * @template Value
- * @returns {{ promise: Promise<Value>, resolve: (value: Value) => void }}
- */
-function deferred() {
-  /** @type {(value: Value) => void} */
-  let resolve = () => {};
-  /** @type {Promise<Value>} */
-  const promise = new Promise((settle, reject) => {
-    const timer = setTimeout(() => reject(new Error(`nothing came within ${LIMIT} ms`)), LIMIT);
-    // What a case does not wait for keeps nobody waiting.
-    timer.unref?.();
-    resolve = (value) => {
-      clearTimeout(timer);
-      settle(value);
-    };
-  });
-  promise.catch(() => {});
-  return { promise, resolve };
-}
+attached.after.each(cleanUp);
 
 /**
  * An HTTP server, an attachment and what else is to listen.

@@ -6,8 +6,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type Attached, type AttachOptions, attach, connect, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { certificate } from './certificate.ts';
-import { closeFrame, deferred, failureOf, RawClient, requestFor, text, uncaughtDuring } from './helpers.ts';
+import { closeFrame, deferred, failureOf, RawClient, requestFor, text } from './helpers.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -134,21 +134,6 @@ export function deferred<Value = void>(): { readonly promise: Promise<Value>; re
   return { promise, resolve };
 }
 
-/** What is thrown where nobody catches it, while this does its work. */
-export async function uncaughtDuring(work: () => Promise<unknown>): Promise<string[]> {
-  const thrown: string[] = [];
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', (error) => void thrown.push(String(error)));
-  try {
-    await work();
-  } finally {
-    process.removeAllListeners('uncaughtException');
-    for (const listener of others) process.on('uncaughtException', listener);
-  }
-  return thrown;
-}
-
 /** What a promise rejects with. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   try {

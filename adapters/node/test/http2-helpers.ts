@@ -7,13 +7,10 @@ import {
   type OutgoingHttpHeaders,
   type SecureClientSessionOptions,
 } from 'node:http2';
-import { type AddressInfo, connect as connectTcp, createServer as createTcpServer, type Socket } from 'node:net';
 import { FrameParser, type ParsedFrame } from '@ferrywire/core/frame';
+import { cleanups } from './suite-helpers.mjs';
 
-export const cleanups: (() => unknown)[] = [];
-export async function cleanUp(): Promise<void> {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-}
+export { cleanUp, cleanups, FLOOD, relayTo, WIDE } from './suite-helpers.mjs';
 
 /** A session whose settings have come; closed at the end of the test. */
 export async function sessionTo(url: string, options: SecureClientSessionOptions = {}): Promise<ClientHttp2Session> {
@@ -22,47 +19,6 @@ export async function sessionTo(url: string, options: SecureClientSessionOptions
   cleanups.push(() => session.destroy());
   await once(session, 'remoteSettings');
   return session;
-}
-
-/** For a session that shall be held up by nothing but its socket: more than any buffer of the system takes. */
-export const WIDE = 2_147_483_647;
-export const FLOOD = 32_000_000;
-
-/** A way to a server on which both sides can be made to look as if they read nothing. */
-export interface Relay {
-  readonly port: number;
-  stop(): void;
-  go(): void;
-}
-export async function relayTo(port: number): Promise<Relay> {
-  const sockets = new Set<Socket>();
-  const join = (from: Socket, to: Socket): void => {
-    sockets.add(from);
-    from
-      .on('data', (chunk) => void to.write(chunk))
-      .on('end', () => to.end())
-      .on('error', () => {})
-      .on('close', () => to.destroy());
-  };
-  const server = createTcpServer((socket) => {
-    const further = connectTcp({ port, host: '127.0.0.1' });
-    join(socket, further);
-    join(further, socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy();
-    return new Promise((resolve) => server.close(resolve));
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    stop: () => {
-      for (const socket of sockets) socket.pause();
-    },
-    go: () => {
-      for (const socket of sockets) socket.resume();
-    },
-  };
 }
 
 export type Fields = { readonly [name: string]: string | readonly string[] };

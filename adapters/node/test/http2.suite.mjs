@@ -4,42 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { connect as connectHttp2, createSecureServer, createServer } from 'node:http2';
-import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
 import { attach, connect, listen, transportOf } from '@ferrywire/node';
 import { generate } from 'selfsigned';
 import { suite } from 'uvu';
+import { cleanUp, cleanups, deferred, FLOOD, relayTo, WIDE } from './suite-helpers.mjs';
 
-const LIMIT = 10_000;
 const CANCEL = 8;
 
-/** @type {(() => unknown)[]} */
-const cleanups = [];
 const http2 = suite('HTTP/2');
-http2.after.each(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-/**
- * @template Value
- * @returns {{ promise: Promise<Value>, resolve: (value: Value) => void }}
- */
-function deferred() {
-  /** @type {(value: Value) => void} */
-  let resolve = () => {};
-  /** @type {Promise<Value>} */
-  const promise = new Promise((settle, reject) => {
-    const timer = setTimeout(() => reject(new Error(`nothing came within ${LIMIT} ms`)), LIMIT);
-    // What a case does not wait for keeps nobody waiting.
-    timer.unref?.();
-    resolve = (value) => {
-      clearTimeout(timer);
-      settle(value);
-    };
-  });
-  promise.catch(() => {});
-  return { promise, resolve };
-}
+http2.after.each(cleanUp);
 
 /** Handlers that keep what happens. */
 function watch(handlers = {}) {
@@ -94,48 +69,6 @@ function sessionTo(port, options) {
   session.on('error', () => {});
   cleanups.push(() => session.destroy());
   return session;
-}
-/** More than any buffer of the system takes, and windows that let all of it go to the socket. */
-const FLOOD = 32_000_000;
-const WIDE = 2_147_483_647;
-/**
- * A way to a server on which `stop()` makes both sides look as if they read nothing.
- *
- * @param {number} port
- */
-async function relayTo(port) {
-  /** @type {Set<import('node:net').Socket>} */
-  const sockets = new Set();
-  /** @type {(from: import('node:net').Socket, to: import('node:net').Socket) => void} */
-  const join = (from, to) => {
-    sockets.add(from);
-    from
-      .on('data', (chunk) => void to.write(chunk))
-      .on('end', () => to.end())
-      .on('error', () => {})
-      .on('close', () => to.destroy());
-  };
-  const server = createTcpServer((socket) => {
-    const further = connectTcp({ port, host: '127.0.0.1' });
-    join(socket, further);
-    join(further, socket);
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  return {
-    port: address.port,
-    stop() {
-      for (const socket of sockets) socket.pause();
-    },
-    go() {
-      for (const socket of sockets) socket.resume();
-    },
-  };
 }
 /** @param {Promise<unknown>} attempt */
 async function refusal(attempt) {

@@ -24,8 +24,9 @@ import {
 } from '@ferrywire/node';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { certificate } from './certificate.ts';
-import { ACCEPT, closeFrame, deferred, KEY, masked, text, uncaughtDuring } from './helpers.ts';
+import { ACCEPT, closeFrame, deferred, KEY, masked, text } from './helpers.ts';
 import { ask, bodyOf, cleanUp, cleanups, connectHead, FLOOD, RawStream, relayTo, sessionTo, WIDE } from './http2-helpers.ts';
 
 afterEach(cleanUp);

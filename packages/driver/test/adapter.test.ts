@@ -23,6 +23,7 @@ import { acceptKey } from '@ferrywire/handshake';
 import fc from 'fast-check';
 import { generate } from 'selfsigned';
 import { describe, expect, it } from 'vitest';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 
 const named = (name: string, message: string): Error => Object.assign(new Error(message), { name });
 const coded = (code: string): Error => Object.assign(new Error(`${code}: said the system`), { code });
@@ -417,27 +418,19 @@ describe('a transport over promises', () => {
   });
 
   it('throws outside what a handler throws, and reads on', async () => {
-    const thrown: unknown[] = [];
-    const others = process.listeners('uncaughtException');
-    process.removeAllListeners('uncaughtException');
-    process.on('uncaughtException', (error) => void thrown.push(error));
-    try {
+    const { driver, calls } = noting();
+    driver.receive = () => {
+      throw new Error('on purpose');
+    };
+    const thrown = await uncaughtDuring(async () => {
       const bytes = new Scripted();
-      const transport = new AsyncTransport(bytes);
-      const { driver, calls } = noting();
-      driver.receive = () => {
-        throw new Error('on purpose');
-      };
-      transport.join(driver);
+      new AsyncTransport(bytes).join(driver);
       bytes.reads[0]?.resolve(new Uint8Array(1));
       await turn();
       bytes.reads[1]?.resolve(null);
       await turn();
-      expect([thrown.map(String), calls]).toEqual([['Error: on purpose'], ['eof']]);
-    } finally {
-      process.removeAllListeners('uncaughtException');
-      for (const listener of others) process.on('uncaughtException', listener);
-    }
+    });
+    expect([thrown, calls]).toEqual([['Error: on purpose'], ['eof']]);
   });
 });
 

@@ -3,6 +3,7 @@ import { drive, type Transport } from '@ferrywire/driver';
 import { fakeTransport, joinBytes, virtualClock } from '@ferrywire/driver/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { EchoProtocol, ScriptedProtocol } from './helpers.ts';
 
 function setup(options: Parameters<typeof fakeTransport>[0] = {}) {
@@ -85,7 +86,6 @@ describe('output', () => {
   it('flushes the other drivers when one of them throws', async () => {
     const first = setup();
     const second = setup();
-    const thrown: unknown[] = [];
     const failing: Transport = {
       write: () => {
         throw new Error('the host is broken');
@@ -105,15 +105,8 @@ describe('output', () => {
     first.driver.pumpSoon();
     driver.pumpSoon();
     second.driver.pumpSoon();
-    const listeners = process.listeners('uncaughtException');
-    process.removeAllListeners('uncaughtException');
-    process.once('uncaughtException', (error) => thrown.push(error));
-    try {
-      await new Promise((resolve) => setImmediate(resolve));
-    } finally {
-      for (const listener of listeners) process.on('uncaughtException', listener);
-    }
-    expect(thrown).toHaveLength(1);
+    const thrown = await uncaughtDuring(() => new Promise((resolve) => setImmediate(resolve)));
+    expect(thrown).toEqual(['Error: the host is broken']);
     expect(first.transport.calls).toEqual(['write 1']);
     expect(second.transport.calls).toEqual(['write 1']);
   });

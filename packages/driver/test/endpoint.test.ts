@@ -11,6 +11,7 @@ import {
 } from '@ferrywire/driver';
 import { fakeTransport, joinedTransports, type PairOptions, virtualClock } from '@ferrywire/driver/testing';
 import { describe, expect, it } from 'vitest';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 
 type HostExtras = Omit<EndpointHostOptions, 'clock' | 'timers' | 'handlers'>;
 
@@ -89,21 +90,6 @@ async function openSeveral(server: PeerHandlers) {
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** What is thrown where nobody catches it, while this does its work. */
-async function uncaughtDuring(work: () => Promise<unknown>): Promise<string[]> {
-  const thrown: string[] = [];
-  const others = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', (error) => void thrown.push(String(error)));
-  try {
-    await work();
-  } finally {
-    process.removeAllListeners('uncaughtException');
-    for (const listener of others) process.on('uncaughtException', listener);
-  }
-  return thrown;
-}
 
 describe('EndpointHost', () => {
   it('carries a connection from the handshake to a clean end', async () => {

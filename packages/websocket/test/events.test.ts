@@ -2,7 +2,8 @@
 
 import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
 import { type EventLike, type MessageEventLike, makeDisappear, WebSocket } from '@ferrywire/websocket';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { bench, closePayload, connect, hex, logOf, manualTasks, opened, settle, utf8 } from './helpers.ts';
 
 describe('open', () => {
@@ -334,21 +335,13 @@ describe('handlers', () => {
       seen.push(event.data);
       throw new Error('from a handler');
     };
-    // Node reports what a listener throws as an uncaught exception.
-    const before = process.listeners('uncaughtException');
-    process.removeAllListeners('uncaughtException');
-    const reported = vi.fn();
-    process.on('uncaughtException', reported);
-    try {
+    const reported = await uncaughtDuring(async () => {
       transport.feed(Uint8Array.of(0x81, 1, 0x61, 0x81, 1, 0x62));
       await tasks.run();
       await settle();
-    } finally {
-      process.removeAllListeners('uncaughtException');
-      for (const listener of before) process.on('uncaughtException', listener);
-    }
+    });
     expect(seen).toEqual(['a', 'b']);
-    expect(reported).toHaveBeenCalledTimes(2);
+    expect(reported).toEqual(['Error: from a handler', 'Error: from a handler']);
     expect(ws.readyState).toBe(1);
   });
 });
