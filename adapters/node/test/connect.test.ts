@@ -1,8 +1,6 @@
 /** `connect`: every way it can fail has its code, and every option does what it says. */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+
 import { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
@@ -11,7 +9,7 @@ import { acceptKey } from '@ferrywire/handshake';
 import { type ConnectOptions, type ConnectTarget, connect, EndpointError, listen, type Peer, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
-import { deferred, failureOf } from './helpers.ts';
+import { deferred, failureOf, socketPath } from './helpers.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -169,15 +167,17 @@ describe('a connection', () => {
 });
 
 describe('unix sockets, hooks and TLS', () => {
-  it.skipIf(process.platform === 'win32')('connects by path', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
-    cleanups.push(() => rmSync(folder, { recursive: true }));
-    const socketPath = join(folder, 'socket');
-    expect(await failureOf(connect('ws://localhost/', { socketPath }))).toMatchObject({ code: 'WS_CONNECT_REFUSED' });
+  it('connects by path', async () => {
+    const { path, remove } = socketPath();
+    cleanups.push(remove);
+    expect(await failureOf(connect('ws://localhost/', { socketPath: path }))).toMatchObject({ code: 'WS_CONNECT_REFUSED' });
     const opened = deferred<string>();
-    const listening = await listen({ socketPath, handlers: { onOpen: (_peer, { request }) => opened.resolve(request?.target ?? '') } });
+    const listening = await listen({
+      socketPath: path,
+      handlers: { onOpen: (_peer, { request }) => opened.resolve(request?.target ?? '') },
+    });
     cleanups.push(() => listening.close({ deadline: 0 }));
-    await dial('ws://localhost/over/a/file', { socketPath });
+    await dial('ws://localhost/over/a/file', { socketPath: path });
     expect(await opened.promise).toBe('/over/a/file');
   });
 

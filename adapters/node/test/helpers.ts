@@ -1,6 +1,9 @@
 /** A client that is nothing but a socket, and what else these tests share. */
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { type FrameInit, FrameParser, type ParsedFrame, serializeFrame } from '@ferrywire/core/frame';
 
 /** RFC 6455 section 1.3. */
@@ -123,6 +126,13 @@ export class RawClient {
       });
     }
   }
+}
+
+/** A path to listen on, and what removes it: Windows has pipes in a place of their own. */
+export function socketPath(): { readonly path: string; readonly remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
+  const path = process.platform === 'win32' ? `\\\\.\\pipe\\${basename(folder)}` : join(folder, 'socket');
+  return { path, remove: () => rmSync(folder, { recursive: true }) };
 }
 
 /** A promise and its end. */

@@ -1,15 +1,13 @@
 /** `listen` against raw sockets: the handshake on the wire, refusals, options, TLS, unix sockets, and closing everything. */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import type { Transport } from '@ferrywire/driver';
 import { EndpointError, type ListenOptions, listen, type NodeListening, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
-import { ACCEPT, closeFrame, deferred, failureOf, masked, RawClient, requestFor, text } from './helpers.ts';
+import { ACCEPT, closeFrame, deferred, failureOf, masked, RawClient, requestFor, socketPath, text } from './helpers.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -287,13 +285,12 @@ describe('TLS', () => {
 });
 
 describe('a unix socket', () => {
-  it.skipIf(process.platform === 'win32')('is listened on by path', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
-    cleanups.push(() => rmSync(folder, { recursive: true }));
-    const socketPath = join(folder, 'socket');
-    const listening = await start({ socketPath });
-    expect([listening.port, listening.host, listening.url]).toEqual([0, socketPath, `ws+unix:${socketPath}`]);
-    const client = await upgrade({ path: socketPath }, { glued: text('over a file') });
+  it('is listened on by path', async () => {
+    const { path, remove } = socketPath();
+    cleanups.push(remove);
+    const listening = await start({ socketPath: path });
+    expect([listening.port, listening.host, listening.url]).toEqual([0, path, `ws+unix:${path}`]);
+    const client = await upgrade({ path }, { glued: text('over a file') });
     expect(await client.text()).toBe('over a file');
     const [peer] = listening.peers;
     expect(peer === undefined ? undefined : transportOf(peer).remoteAddress).toBeNull();
