@@ -10,6 +10,7 @@ import { isSendableCloseCode, serializeClosePayload, truncateReason } from './cl
 import type { MessageKind, Millis, Protocol, Role, TransportDirective } from './common.ts';
 import type { ConnectionEvent, ConnectionSink } from './events.ts';
 import type { Extension } from './extension.ts';
+import { disposeAll } from './extension.ts';
 import { MAX_CONTROL_PAYLOAD } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { InputQueue } from './input.ts';
@@ -18,7 +19,7 @@ import { maskSource } from './masks.ts';
 import type { MessageWriter } from './message-writer.ts';
 import { checkBytes, checkData, checkPayload, describe, misuse } from './misuse.ts';
 import type { ConnectionOptions } from './options.ts';
-import type { Filled, KeptPiece } from './outlet.ts';
+import type { Filled } from './outlet.ts';
 import { PullOutlet, PushOutlet } from './outlet.ts';
 import { recycle } from './output.ts';
 import { InboundPipeline, OutboundPipeline } from './pipeline.ts';
@@ -367,7 +368,7 @@ export class Connection implements Protocol {
       }
       event = pull.shift();
     }
-    return event !== null && event.type === 'piece' ? copyPiece(event, target, pull) : (event as ConnectionEvent | null);
+    return event !== null && event.type === 'piece' ? pull.copy(event, target) : (event as ConnectionEvent | null);
   }
 
   #pulls(name: string): PullOutlet {
@@ -551,30 +552,8 @@ export class Connection implements Protocol {
   }
 }
 
-/** Each of them, whatever others throw; the first error goes on to the caller. */
-function disposeAll(extensions: readonly Extension[]): void {
-  const errors: unknown[] = [];
-  for (const extension of extensions) {
-    try {
-      extension.dispose?.();
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length > 0) throw errors[0];
-}
-
 function checkOptions(options: SendOptions): void {
   if (typeof options !== 'object' || options === null) throw new TypeError(`options must be an object, not ${describe(options)}`);
-}
-
-/** As much of a kept piece as fits; the rest stays in front. */
-function copyPiece(piece: KeptPiece, target: Uint8Array, pull: PullOutlet): Filled {
-  const count = Math.min(piece.data.length, target.length);
-  target.set(piece.data.subarray(0, count));
-  const whole = count === piece.data.length;
-  if (!whole) pull.unshift({ ...piece, data: piece.data.subarray(count) });
-  return { type: 'data', kind: piece.kind, count, endOfMessage: piece.last && whole };
 }
 
 /**

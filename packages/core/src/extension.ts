@@ -75,3 +75,16 @@ export interface OutboundTransform {
   /** Equal keys give equal bytes for equal messages, so a prepared message is transformed once. Null while context is kept. */
   readonly cacheKey: string | null;
 }
+
+/** Each of them, whatever others throw; the first error goes on to the caller. */
+export function disposeAll(extensions: readonly Extension[]): void {
+  const errors: unknown[] = [];
+  for (const extension of extensions) {
+    try {
+      extension.dispose?.();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}

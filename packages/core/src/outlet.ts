@@ -142,10 +142,17 @@ export class PullOutlet implements Outlet {
     if (event.type === 'message' || event.type === 'chunk' || event.type === 'piece') this.bytes -= event.data.length;
     return event;
   }
-  /** Puts the unread rest of a piece back in front. */
-  unshift(event: KeptPiece): void {
-    this.#queue.unshift(event);
-    this.bytes += event.data.length;
+  /** As much of a piece, which was shifted, as fits; the rest stays in front. */
+  copy(piece: KeptPiece, target: Uint8Array): Filled {
+    const count = Math.min(piece.data.length, target.length);
+    target.set(piece.data.subarray(0, count));
+    const rest = piece.data.subarray(count);
+    const whole = rest.length === 0;
+    if (!whole) {
+      this.#queue.unshift({ ...piece, data: rest });
+      this.bytes += rest.length;
+    }
+    return { type: 'data', kind: piece.kind, count, endOfMessage: piece.last && whole };
   }
   #push(event: QueuedEvent): void {
     this.#queue.push(event);

@@ -80,17 +80,30 @@ export interface PipelineHost {
   broken(): void;
 }
 
-export class InboundPipeline {
+/** What both directions share. */
+class Pipeline {
   readonly time: TurnTime;
   readonly #host: PipelineHost;
+
+  constructor(host: PipelineHost, clock: Clock) {
+    this.time = new TurnTime(clock);
+    this.#host = host;
+  }
+  /** A transform has failed with `error`, which goes on to the caller. */
+  broken(error: unknown): unknown {
+    this.#host.broken();
+    return error;
+  }
+}
+
+export class InboundPipeline extends Pipeline {
   readonly #stages: Stage<InboundTransform>[];
   #active: Stage<InboundTransform>[] = [];
   readonly #step: Step = { consumed: 0, status: 'need' };
 
   constructor(extensions: readonly Extension[], role: Role, host: PipelineHost, clock: Clock) {
+    super(host, clock);
     const { ready } = host;
-    this.time = new TurnTime(clock);
-    this.#host = host;
     this.#stages = stagesOf(extensions.map((e) => ({ transform: e.inbound(role, ready), rsv: e.rsv })).reverse());
   }
 
@@ -111,11 +124,6 @@ export class InboundPipeline {
     } catch (error) {
       throw this.broken(error);
     }
-  }
-  /** A transform has failed with `error`, which goes on to the caller. */
-  broken(error: unknown): unknown {
-    this.#host.broken();
-    return error;
   }
 
   #push(input: Uint8Array, start: number, end: number, ending: boolean, out: TransformOutput): Step | Violation {
@@ -175,17 +183,14 @@ export class InboundPipeline {
   }
 }
 
-export class OutboundPipeline {
-  readonly time: TurnTime;
-  readonly #host: PipelineHost;
+export class OutboundPipeline extends Pipeline {
   readonly #stages: Stage<OutboundTransform>[];
   #active: Stage<OutboundTransform>[] = [];
   readonly #step: Step = { consumed: 0, status: 'need' };
 
   constructor(extensions: readonly Extension[], role: Role, host: PipelineHost, clock: Clock) {
+    super(host, clock);
     const { ready } = host;
-    this.time = new TurnTime(clock);
-    this.#host = host;
     this.#stages = stagesOf(extensions.map((e) => ({ transform: e.outbound(role, ready), rsv: e.rsv })));
   }
 
@@ -211,11 +216,6 @@ export class OutboundPipeline {
     } catch (error) {
       throw this.broken(error);
     }
-  }
-  /** A transform has failed with `error`, which goes on to the caller. */
-  broken(error: unknown): unknown {
-    this.#host.broken();
-    return error;
   }
 
   #push(input: Uint8Array, start: number, end: number, fin: boolean, out: TransformOutput): Step {
