@@ -8,11 +8,17 @@ import { INTERNAL_ERROR, reset } from './http2-ends.ts';
 /** Bytes of one write: a DATA frame. */
 const STEP = 16_384;
 
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** When it came: its buffer may be transferred or resized. */
+  readonly size: number;
+}
+
 export class RefusalBody {
   readonly #stream: ServerHttp2Stream;
   readonly #onTaken: () => void;
-  #chunks: Uint8Array[] = [];
-  /** Bytes of the first chunk that have been written. */
+  #pieces: Piece[] = [];
+  /** Bytes of the first piece that have been written. */
   #written = 0;
   #isWriting = false;
   #isEnding = false;
@@ -27,9 +33,9 @@ export class RefusalBody {
   get isAllTaken(): boolean {
     return !this.#isWriting;
   }
-  /** Held by reference until taken; if the buffer is transferred before, the stream is reset. */
+  /** Held by reference until taken; if the buffer is transferred before, or resized so that the chunk has another length, the stream is reset. */
   write(chunk: Uint8Array): void {
-    if (chunk.length > 0) this.#chunks.push(chunk);
+    if (chunk.length > 0) this.#pieces.push({ bytes: chunk, size: chunk.length });
     this.#next();
   }
   end(last: Uint8Array): void {
@@ -38,33 +44,34 @@ export class RefusalBody {
   }
   /** The stream has closed. */
   drop(): void {
-    this.#chunks = [];
+    this.#pieces = [];
   }
 
   #next(): void {
     if (this.#isWriting) return;
-    const [chunk] = this.#chunks;
-    if (chunk === undefined) {
+    const [piece] = this.#pieces;
+    if (piece === undefined) {
       if (this.#isEnding) this.#stream.end();
       return;
     }
-    // It was not empty when it came.
-    if (chunk.length === 0) {
+    const { bytes, size } = piece;
+    if (bytes.length !== size) {
       this.drop();
       reset(this.#stream, INTERNAL_ERROR);
       return;
     }
-    const step = chunk.subarray(this.#written, this.#written + STEP);
+    // A copy: Node writes from memory that may be given back to the system when a buffer shrinks.
+    const step = new Uint8Array(bytes.subarray(this.#written, this.#written + STEP));
     this.#written += step.length;
-    if (this.#written === chunk.length) {
-      this.#chunks.shift();
+    if (this.#written === size) {
+      this.#pieces.shift();
       this.#written = 0;
     }
     this.#send(step);
   }
 
   #send(step: Uint8Array): void {
-    if (this.#isEnding && this.#chunks.length === 0) {
+    if (this.#isEnding && this.#pieces.length === 0) {
       this.#stream.end(step);
       return;
     }

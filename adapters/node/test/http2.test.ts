@@ -31,6 +31,12 @@ import { ask, bodyOf, cleanUp, cleanups, connectHead, FLOOD, RawStream, relayTo,
 
 afterEach(cleanUp);
 
+/** Of ES2024, and in every runtime. */
+const Resizable = ArrayBuffer as unknown as new (
+  size: number,
+  options: { readonly maxByteLength: number },
+) => ArrayBuffer & { resize(size: number): void };
+
 const echo: PeerHandlers = { onMessage: (peer, data) => void peer.send(data) };
 
 interface Served {
@@ -330,6 +336,25 @@ describe('deciding', () => {
     stream.resume();
     await new Promise((resolve) => stream.once('close', resolve));
     expect(stream.rstCode).toBe(2);
+  });
+
+  it('resets when the buffer of a refusal was resized before it was taken', async () => {
+    for (const size of [100, 400_000]) {
+      const { session } = await start({
+        handlers: {
+          onRequest(pending) {
+            const buffer = new Resizable(500_000, { maxByteLength: 500_000 });
+            pending.reject(403, new Uint8Array(buffer));
+            buffer.resize(size);
+          },
+        },
+      });
+      // The answer itself may be lost with it.
+      const stream = session.request(connectHead(), { endStream: false });
+      stream.on('error', () => {}).resume();
+      await new Promise((resolve) => stream.once('close', resolve));
+      expect(stream.rstCode).toBe(2);
+    }
   });
 
   it('checks what it is given to say', async () => {
