@@ -10,7 +10,7 @@ import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
-import { afterEarlierResponses } from '@ferrywire/node';
+import { afterEarlierResponses, timers } from '@ferrywire/node';
 import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
 import { matchPrefix, prefixKey, type UrlPrefix } from './prefixes.ts';
@@ -32,6 +32,9 @@ export interface ListenEndPoint {
   readonly address: string;
   readonly port: number;
 }
+
+/** Milliseconds that a client has to end a connection on which its upgrade was refused. */
+const linger = 1000;
 
 /** Keys of all prefixes that are served in this process, or about to be. */
 const registered = new Set<string>();
@@ -71,8 +74,10 @@ class EndPoint {
       watch(socket);
       afterEarlierResponses(request, () => {
         const registration = route(request);
-        if (registration === null) socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-        else registration.receive({ request, socket, head });
+        if (registration === null) {
+          socket.write('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+          letGo(socket);
+        } else registration.receive({ request, socket, head });
       });
     });
     this.ready = new Promise((resolve, reject) => {
@@ -142,6 +147,17 @@ function look(this: Duplex): void {
 /** The socket is somebody's. */
 export function unwatch(socket: Duplex): void {
   socket.removeListener('readable', look);
+}
+
+/**
+ * The answer has been written, and it was no upgrade: what still comes is thrown away, since unread bytes would make the end a reset. Node has
+ * no deadline for such a socket.
+ */
+export function letGo(socket: Duplex): void {
+  unwatch(socket);
+  socket.resume().end();
+  const timer = timers.set(() => socket.destroy(), linger);
+  socket.once('close', () => timers.clear(timer));
 }
 
 /** Throws when the prefix is served already, by any listener. */

@@ -7,7 +7,7 @@
 import { type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import type { Incoming } from './endpoints.ts';
+import { type Incoming, letGo } from './endpoints.ts';
 import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
 import { ResponseBody } from './response-body.ts';
 import { checkBuffer } from './websocket-checks.ts';
@@ -107,18 +107,28 @@ export class HttpListenerResponse {
     return this.#output;
   }
 
-  /** Sends what is to be sent, with `body` as the body if one is given, and ends the response. Idempotent. */
+  /**
+   * Sends what is to be sent, with `body` as the last of the body if one is given, and ends the response. Idempotent. A body whose stream was
+   * destroyed before its end has none: the connection is dropped.
+   */
   close(body?: string | Uint8Array): void {
     if (this.#state === 'closed') return;
     if (this.#state === 'handed over') throw new InvalidOperationException('the request was accepted as a WebSocket');
     const bytes = body === undefined ? nothing : typeof body === 'string' ? Buffer.from(body) : checkBuffer(body, 'body');
-    if (body === undefined && this.#output !== null) {
-      this.#output.end();
+    const output = this.#output;
+    if (output?.destroyed === true && this.#state === 'begun') {
+      this.abort();
       return;
     }
-    const saysLength = this.#state === 'begun' || this.headers.has('content-length') || !mayHaveBody(this.#statusCode);
+    const begun = this.#state === 'begun' || (output?.writableLength ?? 0) > 0;
+    const saysLength = begun || this.headers.has('content-length') || !mayHaveBody(this.#statusCode);
     if (!saysLength) this.headers.set('content-length', String(bytes.length));
-    this.#finish(bytes);
+    // Behind what it was given, which may still wait.
+    if (output === null || output.destroyed) this.#finish(bytes);
+    else if (!output.writableEnded) {
+      if (bytes.length > 0) output.write(bytes);
+      output.end();
+    }
   }
 
   /** Drops the connection without an answer, or in the middle of it. */
@@ -180,7 +190,7 @@ export class HttpListenerResponse {
     response.shouldKeepAlive = false;
     // An upgrade's socket is a Socket of `net` or `tls`; Node types it as any duplex.
     if (socket instanceof Socket) response.assignSocket(socket);
-    response.once('finish', () => socket.end());
+    response.once('finish', () => letGo(socket));
     return response;
   }
   #finish(body: Uint8Array = nothing): void {

@@ -56,7 +56,7 @@ function ask(port, path, body, agent = false) {
       response.setEncoding('utf8').on('data', (chunk) => {
         text += chunk;
       });
-      response.on('end', () => resolve({ status: response.statusCode, text }));
+      response.on('error', reject).on('end', () => resolve({ status: response.statusCode, text }));
     });
     sent.on('error', reject).end(body);
   });
@@ -174,6 +174,44 @@ if (process.versions.bun === undefined) {
   });
 }
 
+listener('lets go of a client whose upgrade was refused, be there input that nobody asked for or none', async () => {
+  const { port } = await serving(({ response }) => response.close('not you'));
+  const refused = [];
+  for (const path of ['/ws/', '/elsewhere']) {
+    for (const input of ['', 'x'.repeat(100_000)]) {
+      const head = `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.write(head + input));
+      let text = '';
+      let isGone = false;
+      let writes = 0;
+      socket.setEncoding('latin1').on('data', (chunk) => {
+        text += chunk;
+      });
+      // Nobody reads on: only the reset that a byte is answered with shows it.
+      const timer = setInterval(() => {
+        if (text !== '') socket.write('x');
+        writes += 1;
+        if (writes === 500) socket.destroy();
+      }, 20);
+      refused.push(
+        new Promise((resolve) => {
+          socket.on('error', () => {
+            isGone = true;
+          });
+          socket.on('close', () => {
+            clearInterval(timer);
+            resolve([path, text.slice(0, 12), isGone]);
+          });
+        }),
+      );
+    }
+  }
+  assert.deepEqual(
+    await Promise.all(refused),
+    ['/ws/', '/ws/', '/elsewhere', '/elsewhere'].map((path) => [path, `HTTP/1.1 ${path === '/ws/' ? 200 : 404}`, true]),
+  );
+});
+
 listener('hears of a client that goes without a word', async () => {
   /** @type {(code: unknown) => void} */
   let tell = () => {};
@@ -266,6 +304,27 @@ listener('survives a body whose connection is lost, and tells who writes and who
       }
     }
   }
+});
+
+listener('closes a response behind what its body was given, and drops one whose body was cut', async () => {
+  const { port } = await serving(({ request: { url }, response }) => {
+    const { outputStream } = response;
+    if (url.pathname === '/ws/new') return response.close('only');
+    outputStream.write('some ');
+    outputStream.write('more ');
+    if (url.pathname === '/ws/last') response.close('last');
+    else if (url.pathname === '/ws/ended') outputStream.end('end');
+    else {
+      outputStream.on('error', () => {}).destroy(new Error('cut'));
+      outputStream.once('close', () => response.close('nothing'));
+      return;
+    }
+    response.close('ignored');
+  });
+  assert.deepEqual(await ask(port, '/ws/new'), { status: 200, text: 'only' });
+  assert.deepEqual(await ask(port, '/ws/last'), { status: 200, text: 'some more last' });
+  assert.deepEqual(await ask(port, '/ws/ended'), { status: 200, text: 'some more end' });
+  await assert.rejects(ask(port, '/ws/cut'));
 });
 
 listener('shares a port, the longest prefix first, and gives it back', async () => {
