@@ -112,7 +112,6 @@ async function openHttp1(
 ): Promise<Peer> {
   const buffered = canShare ? new SharedRead() : null;
   const { socket, onread } = await dial({ ...target, onread: buffered });
-  orDestroy(socket, () => checkBytes(socket));
   const settings: ClientSettings = {
     ...options,
     timeouts: { ...options.timeouts, opening: handOver() },
@@ -126,13 +125,6 @@ async function openHttp1(
   if (target.signal.aborted) dialled.abort();
   else target.signal.addEventListener('abort', () => dialled.abort(), { once: true });
   return await dialled.opened;
-}
-
-/** Only a hook's stream can have one. TLS reads from beneath it, so it is the stream that we read from that counts. */
-function checkBytes(socket: Duplex): void {
-  // Streams of other libraries need not have the property.
-  if (typeof socket.readableEncoding !== 'string') return;
-  throw new TypeError('options.connect: the stream must give bytes, and setEncoding has made it give strings');
 }
 
 /** What `make` throws is a mistake in the options, found late. */

@@ -51,7 +51,7 @@ export interface DialOptions {
 
 /**
  * Connected, and with TLS where it is asked for. Rejects with an `EndpointError`, or with the signal's reason; with a TypeError for options of TLS
- * that cannot be used, before anything is dialled.
+ * that cannot be used, before anything is dialled, and for a stream of the hook that gives strings.
  */
 export async function dial(options: DialOptions): Promise<{ readonly socket: Duplex; readonly onread: boolean }> {
   const { host, port, secure, socketPath, tls, connect, signal, onread } = options;
@@ -69,12 +69,20 @@ export async function dial(options: DialOptions): Promise<{ readonly socket: Dup
       throw new EndpointError('WS_CONNECT_REFUSED', `options.connect refused ${where}`, { cause });
     }
     if (supplied === undefined && failure !== null) throw connectError(failure, where, false);
+    if (supplied !== undefined) checkBytes(supplied);
     pinned = socketPath === undefined ? addresses : null;
   }
   const plain = supplied ?? (await connectPlain(options, pinned, secure ? null : onread, where));
   if (!secure || plain instanceof TLSSocket) return { socket: plain, onread: supplied === undefined && onread !== null && !secure };
   const named = context === null ? options : { ...options, tls: { ...tls, secureContext: context } };
   return { socket: await startTls(plain, named, where), onread: false };
+}
+
+/** Here, since TLS and HTTP/2 over such a stream fail in ways of their own, on some runtimes outside. Streams of other libraries need not have the property. */
+function checkBytes(stream: Duplex): void {
+  if (typeof stream.readableEncoding !== 'string') return;
+  stream.on('error', () => {}).destroy();
+  throw new TypeError('options.connect: the stream must give bytes, and setEncoding has made it give strings');
 }
 
 async function resolve(

@@ -1,7 +1,6 @@
 /** `connect`: every way it can fail has its code, and every option does what it says. */
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
-
-import { Duplex } from 'node:stream';
+import { Duplex, PassThrough } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import { serializeFrame } from '@ferrywire/core/frame';
@@ -227,20 +226,21 @@ describe('unix sockets, hooks and TLS', () => {
     await ended.promise;
   });
 
-  it('names what a stream from the hook gives instead of bytes', async () => {
+  it('names what a stream from the hook gives instead of bytes, whatever is to go over it', async () => {
     const { port } = await echoServer();
-    const closed = deferred();
-    const error = await failureOf(
-      connect('ws://127.0.0.1:1/', {
-        connect: () =>
-          connectNet({ port, host: '127.0.0.1' })
-            .setEncoding('utf8')
-            .on('close', () => closed.resolve()),
-      }),
-    );
-    expect(error).toBeInstanceOf(TypeError);
-    expect((error as Error).message).toBe('options.connect: the stream must give bytes, and setEncoding has made it give strings');
-    await closed.promise;
+    for (const scheme of ['ws', 'wss']) {
+      for (const http2 of [false, true]) {
+        const streams = [connectNet({ port, host: '127.0.0.1' }), new PassThrough()];
+        for (const stream of streams) {
+          const closed = deferred();
+          stream.setEncoding('utf8').on('close', () => closed.resolve());
+          const error = await failureOf(connect(`${scheme}://127.0.0.1:1/`, { http2, connect: () => stream }));
+          expect(error).toBeInstanceOf(TypeError);
+          expect((error as Error).message).toBe('options.connect: the stream must give bytes, and setEncoding has made it give strings');
+          await closed.promise;
+        }
+      }
+    }
   });
 
   it('checks the certificate and the name before it writes', async () => {
