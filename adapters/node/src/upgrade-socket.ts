@@ -17,6 +17,9 @@ type Answering = Socket & { readonly _httpMessage?: ServerResponse | null };
 /** Ours, though it is not its turn yet. */
 const waiting = new WeakSet<Duplex>();
 
+/** Sockets that one of us has declined, and how to let go of one that another takes: what waits for somebody keeps the request, too. */
+const kept = new WeakMap<Duplex, () => void>();
+
 /** Whether one of us has it. */
 export function isOurs(socket: Duplex): boolean {
   return SocketTransport.of(socket) !== null || waiting.has(socket);
@@ -61,10 +64,12 @@ export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: 
   };
   const timer = delay === 0 ? null : timers.set(expired, delay);
   socket.on('error', ignore).on('newListener', listened).on('close', over);
+  kept.set(socket, over);
 }
 
 /** Calls `take` when it is the request's turn to be answered, as a rule at once. A connection on which it is not within `delay` (0: no limit) is dropped. */
 export function takeInTurn(incoming: IncomingMessage, socket: Duplex, delay: number, take: () => void): void {
+  kept.get(socket)?.();
   if (earlierResponse(incoming) === null) {
     take();
     return;

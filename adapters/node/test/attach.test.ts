@@ -233,6 +233,30 @@ describe('beside other listeners', () => {
     expect(await client.rest()).not.toContain('HTTP/1.1');
   });
 
+  it('keeps nothing of connections that one declined and another took, once they are over', async () => {
+    const collect = (globalThis as { gc?: () => void }).gc;
+    expect(collect, 'run with --expose-gc').toBeTypeOf('function');
+    const { server, port } = await serve();
+    attachTo(server, { policy: { path: '/a' } });
+    attachTo(server, { policy: { path: '/b' } });
+    const sockets: WeakRef<Socket>[] = [];
+    server.on('connection', (socket) => sockets.push(new WeakRef(socket)));
+    for (let count = 0; count < 10; count += 1) {
+      const client = await RawClient.open(port);
+      client.write(requestFor('/b'));
+      await client.head();
+      client.socket.resetAndDestroy();
+    }
+    const left = (): number => sockets.filter((socket) => socket.deref() !== undefined).length;
+    for (let turn = 0; turn < 50 && left() > 2; turn += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      collect?.();
+    }
+    // Node's server and its parsers may know the last.
+    expect(sockets).toHaveLength(10);
+    expect(left()).toBeLessThanOrEqual(2);
+  });
+
   it('two attached without a path: the first takes it', async () => {
     const { server, port } = await serve();
     const a = attachTo(server);
