@@ -1,6 +1,5 @@
 /** `listen` against raw sockets: the handshake on the wire, refusals, options, TLS, unix sockets, and closing everything. */
 import { createServer, type Server } from 'node:net';
-
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import type { Transport } from '@ferrywire/driver';
