@@ -279,6 +279,8 @@ export class Pump implements DriverHandle, Flushable, Timed {
       this.#flags &= ~STALLED;
       // Some hosts say so without having said "slow down" before.
       if (stalled) {
+        // Who takes what waits has as long again, as for the protocol's own deadline.
+        if (this.#rare !== null) this.#rare.goneBy = null;
         this.#protocol.outputDrained?.();
         this.#hooks?.onDrained();
       }

@@ -111,8 +111,8 @@ export interface DriveOptions {
   readonly clock: Clock;
   readonly timers: TimerHost;
   /**
-   * Milliseconds that the transport may take to be gone once the peer has ended its side and we ours; then it is aborted. 0: as long as it likes.
-   * Default 10 000, as `timeouts.closing` of the protocol, which counts up to there.
+   * Milliseconds that the transport may take to be gone once the peer has ended its side and we ours, or to drain; then it is aborted. 0: as
+   * long as it likes. Default 10 000, as `timeouts.closing` of the protocol, which counts up to there.
    */
   readonly closing?: Millis;
   /** The first value of `Driver.onEvents`. */

@@ -668,6 +668,39 @@ describe('states between two events', () => {
     }
   });
 
+  it('a transport that both sides have ended has as long again whenever it drains', () => {
+    const clock = virtualClock();
+    const protocol = new ScriptedProtocol();
+    const calls: string[] = [];
+    const transport: Transport = {
+      ...inert(),
+      write: () => false,
+      end: () => void calls.push('end'),
+      abort: () => void calls.push('abort'),
+    };
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock, closing: 500 });
+    protocol.say(1);
+    driver.pump();
+    protocol.transport = 'done';
+    driver.eof();
+    for (let count = 0; count < 3; count++) {
+      clock.advance(400);
+      protocol.say(1);
+      driver.drain();
+    }
+    clock.advance(400);
+    expect(calls).toEqual([]);
+    driver.drain();
+    expect(calls).toEqual(['end']);
+    clock.advance(400);
+    // It was not stalled, so this is no sign of progress.
+    driver.drain();
+    clock.advance(99);
+    expect(calls).toEqual(['end']);
+    clock.advance(1);
+    expect([calls, clock.pending]).toEqual([['end', 'abort'], 0]);
+  });
+
   it('with closing: 0 it may take as long as it likes', () => {
     const clock = virtualClock();
     const protocol = new ScriptedProtocol();
