@@ -38,9 +38,13 @@ export class Pending implements PendingRequest {
     }
   }
   startRejection(status: number, headers?: HeaderList): { write(chunk: Uint8Array): boolean; end(): void } {
-    const writer = this.#life.startRejection(status, headers);
     const driver = this.#driver;
-    driver.pumpSoon();
+    let writer: ReturnType<ServerProtocol['startRejection']>;
+    try {
+      writer = this.#life.startRejection(status, headers);
+    } finally {
+      driver.pumpSoon();
+    }
     return {
       write(chunk: Uint8Array): boolean {
         const more = writer.write(chunk);

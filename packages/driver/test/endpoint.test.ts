@@ -179,6 +179,25 @@ describe('EndpointHost', () => {
     expect(await outcome).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', response: { status: 403 } });
   });
 
+  it('drops a transport that broke before the refusal was begun, although onRefused throws', async () => {
+    const clock = virtualClock();
+    const transport = fakeTransport({ clock });
+    const requests: PendingRequest[] = [];
+    const handlers: PeerHandlers = {
+      onRequest: (pending) => void requests.push(pending),
+      onRefused() {
+        throw new Error('mine');
+      },
+    };
+    const driver = new EndpointHost({ clock: clock.now, timers: clock, handlers }).serve(transport, {});
+    // What comes behind the head is in front of the error.
+    driver.receive(Buffer.from('GET / HTTP/1.1\r\nHost: h\r\n\r\nmore'));
+    driver.receiveError(new Error('reset'));
+    expect(() => requests[0]?.startRejection(403)).toThrow('mine');
+    await turn();
+    expect(transport.aborted).toBe(true);
+  });
+
   it('streams a refusal', async () => {
     const made = setup({
       server: {
