@@ -113,7 +113,10 @@ export class Link {
       this.#settleQueued = false;
       // A transport that is gone holds nothing any more, and that is not the same as having sent it.
       const gone =
-        this.connection.state === 'closed' || this.connection.transport === 'abort' || (this.host as MaybeHandle).isClosed === true;
+        this.isLost ||
+        this.connection.state === 'closed' ||
+        this.connection.transport === 'abort' ||
+        (this.host as MaybeHandle).isClosed === true;
       if (!gone) this.outbox.settle();
     });
   }

@@ -218,6 +218,23 @@ describe('bufferedAmount', () => {
     await tasks.run();
     expect(ws.bufferedAmount).toBe(1001);
   });
+  it('WHATWG-WEBSOCKETS-bufferedAmount-2: nor is it counted as sent while its end stands behind unread messages', async () => {
+    const { ws, tasks, driver, transport } = await opened({}, { room: 0 });
+    const amounts: number[] = [];
+    ws.addEventListener('message', () => void amounts.push(ws.bufferedAmount));
+    ws.addEventListener('close', () => void amounts.push(ws.bufferedAmount));
+    // The first one waits in the transport, the second in the connection.
+    ws.send('x'.repeat(1000));
+    ws.send('y'.repeat(2000));
+    await tasks.run();
+    // Is looked at in a task of its own, which comes before those of the messages.
+    expect(ws.bufferedAmount).toBe(3000);
+    transport.feed(Buffer.from('810161'.repeat(3), 'hex'));
+    // The transport is not gone yet.
+    driver.error(new Error('reset'));
+    await tasks.run();
+    expect([amounts, ws.bufferedAmount]).toEqual([[3000, 3000, 3000, 3000], 3000]);
+  });
   it('counts what is dropped when closed before it was open', () => {
     const ws = new (bench().WebSocket)('ws://h/');
     ws.close();
