@@ -69,8 +69,9 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   private isPumping = false;
   private events_: Event[] = [];
   private held: Uint8Array[] = [];
-  private output: Uint8Array[] | null = null;
-  /** Has the transport stopped accepting output? Not told any more once there is a connection. */
+  /** Behind each piece stands its size: what the application gave may be resized before it is taken. */
+  private output: (Uint8Array | number)[] | null = null;
+  /** Has the transport stopped accepting output? Followed until there is a connection, which is told then. */
   private isStalled = false;
   private outputSize = 0;
   /** What was thrown and not told yet; the first, where there are several. */
@@ -177,13 +178,17 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     if (own === null) return this.opened === null ? [] : this.opened.takeOutput();
     this.output = null;
     this.outputSize = 0;
-    for (const { length } of own) if (length === 0) return this.lost();
+    const chunks: Uint8Array[] = [];
+    for (const part of own) {
+      if (typeof part !== 'number') chunks.push(part);
+      else if (part !== chunks[chunks.length - 1]?.length) return this.lost();
+    }
     this.stirred();
-    if (this.opened !== null) for (const chunk of this.opened.takeOutput()) own.push(chunk);
-    return own;
+    if (this.opened !== null) for (const chunk of this.opened.takeOutput()) chunks.push(chunk);
+    return chunks;
   }
 
-  /** No piece was empty when it was queued: the application has transferred the buffer of a body, of which no more can be sent. */
+  /** The application has transferred or resized the buffer of a body: other bytes have been announced, so no more can be sent. */
   private lost(): Uint8Array[] {
     this.abort();
     return [];
@@ -230,8 +235,8 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
 
   protected write(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    if (this.output === null) this.output = [chunk];
-    else this.output.push(chunk);
+    this.output ??= [];
+    this.output.push(chunk, chunk.length);
     this.outputSize += chunk.length;
   }
 
@@ -390,6 +395,8 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     this.opened = connection;
     this.deadline = NEVER;
     if (this.isPaused) connection.pause();
+    // Otherwise a close frame that nobody takes would have no deadline.
+    if (this.isStalled) connection.outputStalled();
     return connection;
   }
 

@@ -9,7 +9,7 @@ import { isDigits, trimOws } from './tokens.ts';
 /** Writes the body of a streamed rejection. */
 export interface RejectionWriter {
   /**
-   * @param chunk Held by reference until taken.
+   * @param chunk Held by reference until taken; if its buffer is transferred or resized before, the transport is dropped.
    * @returns False when the peer has gone: nothing more will be sent.
    * @throws {TypeError} for anything else. {@link RangeError} beyond the Content-Length that `headers` gave.
    */

@@ -87,7 +87,7 @@ export class ServerProtocol extends BaseProtocol<ServerEvent> {
    * Does nothing when it is too late.
    *
    * @param status 200 to 599.
-   * @param body Held by reference until taken; if its buffer is transferred before, the transport is dropped. Text becomes UTF-8.
+   * @param body Held by reference until taken; if its buffer is transferred or resized before, the transport is dropped. Text becomes UTF-8.
    * @throws {TypeError} or {@link RangeError} naming the argument; TypeError before there is a request.
    */
   reject(status: number, body: string | Uint8Array = '', headers: HeaderList = []): void {

@@ -119,6 +119,20 @@ describe('moments between', () => {
     expect(server.nextTimeout()).toBe(time.now + 100);
     server.outputStalled();
   });
+  it('a transport that stalls in the handshake keeps no closing connection for ever', () => {
+    for (const drains of [false, true]) {
+      const time = new VirtualClock();
+      const client = new ClientProtocol({ clock: time.read, url: 'ws://server.example.com/', timeouts: { closing: 100, keepalive: 0 } });
+      const accept = acceptKey(keyOf(client));
+      client.outputStalled();
+      client.receiveData(bytes(goodResponse(accept)));
+      if (drains) client.outputDrained();
+      expect(client.nextEvent()?.type).toBe('open');
+      expect(client.close(1000)).toBe(true);
+      // A stalled transport takes nothing, so the close frame is still here.
+      expect(client.nextTimeout()).toBe(drains ? null : time.now + 100);
+    }
+  });
   it('a sink without methods accepts, and misses nothing but the telling', () => {
     const server = serverIn({ sink: {} });
     server.receiveData(bytes(goodRequest()));

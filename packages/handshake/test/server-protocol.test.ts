@@ -39,6 +39,16 @@ const start = (options: Partial<ServerProtocolOptions> = {}, request: string | n
 };
 const get = 'GET /page HTTP/1.1\r\nHost: h\r\n\r\n';
 
+/** Shows the whole of a buffer, however large that is. The types of ES2022 do not know of such. */
+function resizable(size: number): { readonly data: Uint8Array; resize(size: number): void } {
+  const Buffers = ArrayBuffer as unknown as new (
+    size: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(size: number): void };
+  const buffer = new Buffers(size, { maxByteLength: 1000 });
+  return { data: new Uint8Array(buffer), resize: (next) => buffer.resize(next) };
+}
+
 describe('accept', () => {
   test('request, accept, open, then the connection', () => {
     const { protocol, output } = start();
@@ -317,6 +327,36 @@ describe('refusals', () => {
     expect(() => writer.write(gone)).toThrow(/^the buffer of chunk has been transferred$/);
     expect(writer.write(runInNewContext('Uint8Array.of(0x61)') as Uint8Array)).toBe(true);
     expect(output()).toBe('1\r\na\r\n');
+  });
+
+  test('so does one that is resized, whatever size it has then', () => {
+    for (const [first, second] of [
+      [10, 20],
+      [40, 20],
+      [0, 20],
+      // Their sum stays.
+      [29, 21],
+      [30, 19],
+    ] as const) {
+      const streamed = start({}, get);
+      const writer = streamed.protocol.startRejection(200);
+      const pieces = [resizable(30), resizable(20)] as const;
+      for (const { data } of pieces) writer.write(data);
+      pieces[0].resize(first);
+      pieces[1].resize(second);
+      expect([streamed.output(), streamed.protocol.transport, writer.write(bytes('x'))]).toEqual(['', 'abort', false]);
+    }
+    const whole = start({}, get);
+    const body = resizable(30);
+    whole.protocol.reject(403, body.data);
+    body.resize(31);
+    expect([whole.output(), whole.protocol.transport, whole.protocol.bufferedAmount]).toEqual(['', 'abort', 0]);
+    // What shows a part of it keeps its length.
+    const fixed = start({}, get);
+    const large = resizable(40);
+    fixed.protocol.reject(403, new Uint8Array(large.data.buffer, 0, 30).fill(0x61));
+    large.resize(30);
+    expect([fixed.output().endsWith('a'.repeat(30)), fixed.protocol.transport]).toEqual([true, 'end']);
   });
 
   test('a body that is transferred before it was taken drops the transport', () => {
