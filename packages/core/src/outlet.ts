@@ -114,12 +114,16 @@ export type QueuedEvent = ConnectionEvent | KeptPiece;
  * brings no more, unless its frames are nearly empty.
  */
 const MOST_EVENTS = 16_384;
+/** Of a longer queue `Array.prototype.shift` may move all that is left, for each event that is pulled. */
+const FEW_EVENTS = 256;
 
 export class PullOutlet implements Outlet {
   /** False from `close()` on: parsing goes on by itself. */
   lazy = true;
   readonly #span: boolean;
-  readonly #queue: QueuedEvent[] = [];
+  #queue: (QueuedEvent | undefined)[] = [];
+  /** Of a long queue: so many were pulled. */
+  #read = 0;
   target: Uint8Array | null = null;
   filled: Filled | null = null;
   #first = true;
@@ -131,15 +135,26 @@ export class PullOutlet implements Outlet {
     this.#span = span;
   }
   get waiting(): boolean {
-    return this.#queue.length > 0;
+    return this.#queue.length > this.#read;
   }
   get full(): boolean {
-    return this.#queue.length >= MOST_EVENTS;
+    return this.#queue.length - this.#read >= MOST_EVENTS;
   }
   shift(): QueuedEvent | null {
-    const event = this.#queue.shift();
+    const event = this.#queue.length > FEW_EVENTS ? this.#next() : this.#queue.shift();
     if (event === undefined) return null;
     if (event.type === 'message' || event.type === 'chunk' || event.type === 'piece') this.bytes -= event.data.length;
+    return event;
+  }
+  /** Of a long queue. */
+  #next(): QueuedEvent | undefined {
+    const event = this.#queue[this.#read];
+    this.#queue[this.#read++] = undefined;
+    const left = this.#queue.length - this.#read;
+    if (left <= FEW_EVENTS || left < this.#read) {
+      this.#queue = this.#queue.slice(this.#read);
+      this.#read = 0;
+    }
     return event;
   }
   /** As much of a piece, which was shifted, as fits; the rest stays in front. */
@@ -149,7 +164,9 @@ export class PullOutlet implements Outlet {
     const rest = piece.data.subarray(count);
     const whole = rest.length === 0;
     if (!whole) {
-      this.#queue.unshift({ ...piece, data: rest });
+      const left: KeptPiece = { ...piece, data: rest };
+      if (this.#read > 0) this.#queue[--this.#read] = left;
+      else this.#queue.unshift(left);
       this.bytes += rest.length;
     }
     return { type: 'data', kind: piece.kind, count, endOfMessage: piece.last && whole };
