@@ -250,7 +250,7 @@ export class Connection implements Protocol {
     }
     if (life.terminal) this.#release();
     life.reads = this.wantsRead;
-    life.sync();
+    life.done();
   }
 
   #release(): void {
@@ -440,7 +440,7 @@ export class Connection implements Protocol {
     if (!life.sender.open) return false;
     if (options === undefined) life.sender.message(kind, data, true, undefined, false);
     else life.sender.message(kind, data, options.fin !== false, options.compress, options.transfer === true);
-    life.sync();
+    life.done();
     return true;
   }
   /** The next frame of the message begun with `fin: false`. Throws Error `WS_MISUSE_NO_MESSAGE` without one. */
@@ -449,14 +449,14 @@ export class Connection implements Protocol {
     if (typeof fin !== 'boolean') throw new TypeError(`fin must be a boolean, not ${describe(fin)}`);
     if (!this.#life.sender.open) return false;
     this.#life.sender.continuation(data, fin);
-    this.#life.sync();
+    this.#life.done();
     return true;
   }
   sendPrepared(message: PreparedMessage): boolean {
     const prepared = preparedOf(message);
     if (!this.#life.sender.open) return false;
     this.#life.sender.prepared(prepared);
-    this.#life.sync();
+    this.#life.done();
     return true;
   }
   /** A message in fragments of any number and size (RFC 6455 section 5.4). Until its end other messages throw `WS_MISUSE_MESSAGE_OPEN`. */
@@ -482,7 +482,7 @@ export class Connection implements Protocol {
     if (!sender.open) return false;
     if (kind === 'ping') sender.ping(payload);
     else sender.pong(payload);
-    this.#life.sync();
+    this.#life.done();
     return true;
   }
 

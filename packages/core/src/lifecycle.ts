@@ -190,7 +190,12 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     } else this.onViolation(BROKEN);
   }
   onSent(): void {
+    this.done();
+  }
+  /** The end of a call. */
+  done(): void {
     this.sync();
+    this.settings.tracer?.throwLate();
   }
 
   /** The payload of a close frame that is to be sent. */

@@ -139,6 +139,7 @@ export interface ConnectionOptions extends Partial<Negotiated> {
   readonly autoPong?: boolean;
   /** Default true. False: you answer the peer's close with `close()`; sends still work until then; the closing deadline runs. */
   readonly autoClose?: boolean;
+  /** What it throws stops nothing: it goes on to the caller when the call has done its work, and from `takeOutput` to that of the next one. */
   readonly onTrace?: (entry: TraceEntry) => void;
   readonly kernels?: Kernels;
 }

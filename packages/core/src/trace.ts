@@ -40,19 +40,35 @@ const NAMES = ['CONT', 'TEXT', 'BINARY', '3', '4', '5', '6', '7', 'CLOSE', 'PING
 export class Tracer {
   readonly #onTrace: (entry: TraceEntry) => void;
   readonly #clock: Clock;
+  /** What the application threw and was not told yet; the first, where there are several. */
+  #late: { readonly error: unknown } | null = null;
 
   constructor(onTrace: (entry: TraceEntry) => void, clock: Clock) {
     this.#onTrace = onTrace;
     this.#clock = clock;
   }
   note(direction: 'state' | 'timer', text: string): void {
-    this.#onTrace({ direction, text, at: this.#clock() });
+    this.#tell({ direction, text, at: this.#clock() });
   }
   /** `problem`: the rule that the frame broke, when it was refused. */
   frame(direction: 'in' | 'out', frame: TraceFrame, problem?: string): void {
     const arrow = direction === 'in' ? '<' : '>';
     const text = problem === undefined ? describeFrame(frame) : `${describeHeader(frame)} refused: ${problem}`;
-    this.#onTrace({ direction, text: `${arrow} ${text}`, at: this.#clock(), frame });
+    this.#tell({ direction, text: `${arrow} ${text}`, at: this.#clock(), frame });
+  }
+  /** A trace that throws must not stop what it tells of: the error waits for the end of the call. */
+  #tell(entry: TraceEntry): void {
+    try {
+      this.#onTrace(entry);
+    } catch (error) {
+      this.#late ??= { error };
+    }
+  }
+  throwLate(): void {
+    const late = this.#late;
+    if (late === null) return;
+    this.#late = null;
+    throw late.error;
   }
 }
 

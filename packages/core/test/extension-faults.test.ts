@@ -237,9 +237,31 @@ describe.each(roles)('%s: a callback of the trace that throws', (role) => {
     slow.release();
     expect(() => slow.ready()).toThrow('boom');
     connection.sendBinary(pattern(20));
+    expect(connection.nextTimeout()).toBeNull();
+    expect(sentMessages(harness.frames()).map(({ payload }) => payload.length)).toEqual([3, 10, 20]);
+    expect([connection.bufferedAmount, connection.state]).toEqual([0, 'open']);
+  });
+});
+
+describe('client: a source of masks that throws', () => {
+  it('loses the message that wanted one, and keeps nothing that waits behind it', () => {
+    const slow = doubling({ waits: true, wants: (kind) => kind === 'text' });
+    let throws = true;
+    const random = (): void => {
+      if (!throws) return;
+      throws = false;
+      boom();
+    };
+    const harness = open({ role: 'client', extensions: [slow], timeouts: QUIET, random });
+    const { connection } = harness;
+    connection.sendText('a');
+    connection.sendBinary(pattern(10));
+    slow.release();
+    expect(() => slow.ready()).toThrow('boom');
+    connection.sendBinary(pattern(20));
     expect(connection.nextTimeout()).toBeLessThanOrEqual(harness.now);
     connection.handleTimeout();
-    expect(sentMessages(harness.frames()).map(({ payload }) => payload.length)).toEqual([3, 10, 20]);
+    expect(sentMessages(harness.frames()).map(({ payload }) => payload.length)).toEqual([10, 20]);
     expect([connection.bufferedAmount, connection.state]).toEqual([0, 'open']);
   });
 });

@@ -2,7 +2,7 @@
 import type { TraceEntry } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { concat, type Harness, hex, type OpenOptions, open, pattern, split } from './connection-helpers.ts';
-import { doubling, roles } from './sending-helpers.ts';
+import { digest, doubling, roles } from './sending-helpers.ts';
 
 const lines = (trace: readonly TraceEntry[], ...directions: TraceEntry['direction'][]): string[] =>
   trace.filter(({ direction }) => directions.includes(direction)).map(({ text }) => text);
@@ -162,5 +162,85 @@ describe.each(roles)('the trace of a %s', (role) => {
       return { bytes, seen: harness.seen, stats: connection.stats };
     };
     expect(run(true)).toEqual(run(false));
+  });
+
+  it.each(['push', 'pull'] as const)('changes nothing where it throws: same events, same output, same deadlines, mode %s', (mode) => {
+    const endings: Readonly<Record<string, (harness: Harness) => void>> = {
+      'our close': ({ connection }) => void connection.close(1000, 'ours'),
+      'our close while paused': ({ connection, receive, peer }) => {
+        connection.pause();
+        receive(peer.text('unread'));
+        connection.close(1000);
+      },
+      'their close': ({ receive, peer }) => receive(peer.close(1001, 'theirs')),
+      'a violation': ({ receive, peer }) => receive(peer.frame({ opcode: 3 })),
+      'fail()': ({ connection }) => connection.fail(1008, 'no'),
+      'abort()': ({ connection }) => connection.abort(),
+    };
+    for (const end of Object.values(endings)) {
+      let thrown = 0;
+      /** Does it to its end, whatever comes out of it. */
+      const attempt = (work: () => void): void => {
+        try {
+          work();
+        } catch (error) {
+          expect(error).toEqual(new Error('boom'));
+        }
+      };
+      const run = (onTrace: Partial<OpenOptions>): unknown[] => {
+        const harness = open({ role, mode, pulling: false, ...onTrace });
+        const { connection, peer, receive } = harness;
+        const steps: (() => void)[] = [
+          () => void connection.sendText('hi'),
+          // Pongs go before what waits.
+          () => receive(concat(peer.text('a', false), peer.ping('p'), peer.continuation('b', true), peer.binary(pattern(70_000)))),
+          () => void connection.sendBinary(pattern(40_000)),
+          () => void connection.startMessage('text').end('c'),
+          () => void connection.ping(),
+          () => {
+            harness.now += 20_000;
+            connection.handleTimeout();
+          },
+          () => end(harness),
+          () => receive(peer.close(1000)),
+          () => connection.receiveEof(),
+        ];
+        const after = steps.map((step) => {
+          attempt(step);
+          for (let count = 0; mode === 'pull' && count < 10; count++) attempt(() => harness.pull());
+          const bytes = digest(harness.output());
+          return [bytes, connection.nextTimeout(), connection.state, connection.transport, connection.wantsRead, connection.stats];
+        });
+        const seen = harness.seen.map((event) =>
+          'data' in event && typeof event.data !== 'string' ? [event.type, digest(event.data)] : event,
+        );
+        return [after, seen];
+      };
+      const quiet = run({});
+      const throwing = (): void => {
+        thrown++;
+        throw new Error('boom');
+      };
+      expect(run({ onTrace: throwing })).toEqual(quiet);
+      expect(thrown).toBeGreaterThan(5);
+    }
+  });
+
+  it('tells the caller of the first thing that was thrown, once', () => {
+    const errors = ['first', 'second'];
+    const { connection, peer } = start({
+      tracing: false,
+      onTrace() {
+        const message = errors.shift();
+        if (message !== undefined) throw new Error(message);
+      },
+    });
+    expect(() => connection.receiveData(concat(peer.ping(), peer.ping()))).toThrow('first');
+    expect(errors).toEqual([]);
+    connection.receiveData(peer.ping());
+    errors.push('late');
+    expect(connection.takeOutput()).not.toEqual([]);
+    expect(() => connection.sendText('x')).toThrow('late');
+    expect(connection.sendText('y')).toBe(true);
   });
 });
