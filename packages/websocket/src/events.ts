@@ -48,7 +48,7 @@ export class CloseEvent extends EventBase implements CloseEventLike {
   }
 
   static {
-    defineInterface(CloseEvent, ['wasClean', 'code', 'reason']);
+    defineInterface(CloseEvent, 'CloseEvent', ['wasClean', 'code', 'reason']);
   }
 }
 

@@ -8,16 +8,21 @@ interface InterfaceClass {
   readonly prototype: object;
 }
 
-/** Members of JavaScript's classes are not enumerable, those of an interface are; what is beyond the standard stays hidden. */
+/**
+ * Members of JavaScript's classes are not enumerable, those of an interface are; what is beyond the standard stays hidden. The name is given,
+ * since a minified class has another.
+ */
 export function defineInterface(
   target: InterfaceClass,
+  name: string,
   members: readonly string[],
   constants: Readonly<Record<string, number>> = {},
 ): void {
   for (const member of members) Object.defineProperty(target.prototype, member, { enumerable: true });
-  Object.defineProperty(target.prototype, Symbol.toStringTag, { value: target.name, configurable: true });
-  for (const [name, value] of Object.entries(constants)) {
-    for (const holder of [target, target.prototype]) Object.defineProperty(holder, name, { value, enumerable: true });
+  Object.defineProperty(target, 'name', { value: name, configurable: true });
+  Object.defineProperty(target.prototype, Symbol.toStringTag, { value: name, configurable: true });
+  for (const [constant, value] of Object.entries(constants)) {
+    for (const holder of [target, target.prototype]) Object.defineProperty(holder, constant, { value, enumerable: true });
   }
 }
 

@@ -38,7 +38,7 @@ export class WebSocketError extends DomExceptionBase {
   }
 
   static {
-    defineInterface(WebSocketError, ['closeCode', 'reason']);
+    defineInterface(WebSocketError, 'WebSocketError', ['closeCode', 'reason']);
     closedError = (message, closeCode, reason) => {
       const error = new WebSocketError(message);
       error.#closeCode = closeCode;

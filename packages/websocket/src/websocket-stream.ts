@@ -152,7 +152,7 @@ export class WebSocketStream {
   }
 
   static {
-    defineInterface(WebSocketStream, ['url', 'opened', 'closed', 'close']);
+    defineInterface(WebSocketStream, 'WebSocketStream', ['url', 'opened', 'closed', 'close']);
     Object.defineProperty(WebSocketStream, 'connector', { enumerable: false });
   }
 }

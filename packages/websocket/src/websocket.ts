@@ -411,7 +411,7 @@ export class WebSocket extends EventTargetBase {
   static {
     const members = ['url', 'readyState', 'bufferedAmount', 'onopen', 'onerror', 'onclose', 'extensions', 'protocol', 'close'];
     members.push('onmessage', 'binaryType', 'send');
-    defineInterface(WebSocket, members, { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 });
+    defineInterface(WebSocket, 'WebSocket', members, { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 });
     Object.defineProperty(WebSocket, 'connector', { enumerable: false });
     makeDisappear = (socket) => {
       if (socket.#readyState === 1) socket.#close(1001, '');

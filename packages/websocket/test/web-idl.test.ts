@@ -1,4 +1,8 @@
 /** The classes as Web IDL makes them: what programs that ask a class for its members, or convert its arguments, see of a browser's. */
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { CloseEvent, WebSocket, WebSocketError, WebSocketStream } from '@ferrywire/websocket';
 import { describe, expect, it } from 'vitest';
 import { bench, closePayload, nameOf, opened } from './helpers.ts';
@@ -90,6 +94,29 @@ describe.each(interfaces)('$name', ({ name, classes, length, attributes, promise
       }
     }
   });
+});
+
+it('classes that a bundler has renamed show the names of the interfaces', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrywire-renamed-'));
+  try {
+    const place = join(folder, 'dist');
+    cpSync(fileURLToPath(new URL('../dist', import.meta.url)), place, { recursive: true });
+    symlinkSync(fileURLToPath(new URL('../../../node_modules', import.meta.url)), join(folder, 'node_modules'));
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+    const names = interfaces.map(({ name }) => name);
+    const uses = new RegExp(`(?<!['\\w])(${names.join('|')})(?!\\w)`, 'g');
+    for (const file of readdirSync(place).filter((entry) => entry.endsWith('.js'))) {
+      writeFileSync(join(place, file), readFileSync(join(place, file), 'utf8').replace(uses, '$1Renamed'));
+    }
+    const renamed = (await import(pathToFileURL(join(place, 'index.js')).href)) as Record<string, { name: string; prototype: object }>;
+    const shown = names.map((name) => {
+      const Class = renamed[`${name}Renamed`];
+      return [Class?.name, Object.prototype.toString.call(Class?.prototype)];
+    });
+    expect(shown).toEqual(names.map((name) => [name, `[object ${name}]`]));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 it.each([WebSocket, bench().WebSocket])("constants are nobody's to change (%#)", (Class) => {
