@@ -84,6 +84,8 @@ export class Backlog {
   waits = false;
   /** Of payload that waits. */
   bytes = 0;
+  /** Grows with each byte that a transform takes or gives, and with each job that is done. */
+  moved = 0;
   readonly #writer: FrameWriter;
   readonly #pipeline: OutboundPipeline;
   readonly #host: BacklogHost;
@@ -104,10 +106,6 @@ export class Backlog {
   }
   get empty(): boolean {
     return this.#jobs === null;
-  }
-  /** Of payload that waits, and that no transform has taken. */
-  get left(): number {
-    return this.bytes - this.#consumed;
   }
 
   /** A data frame. Returns the size of its payload in bytes. */
@@ -223,7 +221,7 @@ export class Backlog {
   }
   #shift(jobs: Job[], size: number): void {
     this.bytes -= size;
-    this.#consumed = 0;
+    this.moved++;
     if (jobs.length === 1) this.#jobs = null;
     else jobs.shift();
   }
@@ -287,6 +285,7 @@ export class Backlog {
       const given = gather.assembly.size - before;
       const count = consumed + given;
       this.#consumed += consumed;
+      this.moved += count;
       this.#budget = pipeline.time.isUp(consumed) ? 0 : this.#budget - count;
       if (status === 'pending') return false;
       if (status === 'need' && last && this.#consumed === end) return true;
@@ -305,7 +304,6 @@ export class Backlog {
     const last = this.#jobs?.at(-1);
     this.#jobs = null;
     this.bytes = 0;
-    this.#consumed = 0;
     this.#gather = null;
     this.waits = false;
     if (last !== undefined && last.first === CLOSE) this.#host.closeNow(last.payload);

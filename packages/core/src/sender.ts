@@ -95,17 +95,17 @@ export class Sender {
     const backlog = this.#backlog;
     // not covered: asked only while something waits for a transform.
     if (backlog === null) return false;
-    const { left } = backlog;
+    const { moved } = backlog;
     backlog.refill();
-    return backlog.left < left;
+    return backlog.moved !== moved;
   }
   /** As `refill`, since one of them may be ready. */
   wake(): boolean {
     const backlog = this.#backlog;
     if (backlog === null) return false;
-    const { left } = backlog;
+    const { moved } = backlog;
     backlog.wake();
-    return backlog.left < left;
+    return backlog.moved !== moved;
   }
 
   /* Data. */

@@ -201,6 +201,47 @@ describe.each(roles)('%s: a transform that never answers', (role) => {
     harness.advance(1);
     expect(harness.end.cause?.code).toBe('WS_TIMEOUT_CLOSING');
   });
+  it('one that takes all at once and gives a little at a time has it anew with each piece', () => {
+    const piece = pattern(1000);
+    let left = 0;
+    let gives = false;
+    let ready = (): void => undefined;
+    const slow: OutboundTransform = {
+      cacheKey: null,
+      begin: () => 4,
+      push(_input, start, end, _fin, out) {
+        if (end > start) left = 5;
+        else if (gives) {
+          out.write(piece, 0, piece.length);
+          left--;
+          gives = false;
+        }
+        return { consumed: end - start, status: left > 0 ? 'pending' : 'need' };
+      },
+    };
+    const made: Extension = {
+      ...extension('slow', 4, identity),
+      outbound(_role, wake) {
+        ready = wake;
+        return slow;
+      },
+    };
+    const harness = open({ role, extensions: [made], timeouts: QUIET });
+    const { connection } = harness;
+    connection.sendBinary(pattern(3000));
+    connection.close(1000);
+    for (let count = 0; count < 5; count++) {
+      harness.advance(9_000);
+      const due = connection.nextTimeout();
+      ready();
+      expect(connection.nextTimeout()).toBe(due);
+      gives = true;
+      ready();
+      expect(connection.nextTimeout()).toBe(harness.now + 10_000);
+    }
+    expect(sentMessages(harness.frames()).map(({ payload }) => payload.length)).toEqual([5000]);
+    expect(harness.ended).toBe(false);
+  });
   it('a large message has it anew with each turn', () => {
     const harness = open({ role, extensions: [doubling()], timeouts: QUIET });
     const { connection } = harness;
