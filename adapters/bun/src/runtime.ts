@@ -4,11 +4,9 @@
 import * as buffer from 'node:buffer';
 import * as timers from 'node:timers';
 import * as threads from 'node:worker_threads';
-import { checkRuntime, type KernelChoice, type Runtime, runtimeOf } from '@ferrywire/driver/adapter';
+import { checkRuntime, type Runtime, runtimeOf } from '@ferrywire/driver/adapter';
 
-const choice: KernelChoice = { asciiFrom: Infinity, uncleared: true, javaScriptCore: true, ownBuffers: true };
-
-export const runtime: Runtime = runtimeOf(buffer, timers, threads, choice);
+export const runtime: Runtime = runtimeOf(buffer, timers, threads, { asciiFrom: Infinity, uncleared: true, javaScriptCore: true });
 
 /** Throws `WS_RUNTIME` where this is not Bun, or one older than 1.4. */
 export const requireBun = (): void => checkRuntime('Bun', process.versions.bun, [1, 4]);

@@ -11,8 +11,6 @@ const FIRST_SEGMENT = 512;
 
 /** Where memory for a whole message comes from. `Content` is one. */
 export interface MessageMemory {
-  /** As `Kernels.discard`. */
-  readonly discard: ((buffer: ArrayBufferLike) => void) | undefined;
   /** At least `size` bytes shown as exactly that many, which the caller fills. */
   memory(size: number): Uint8Array;
 }
@@ -21,8 +19,6 @@ export class Assembly {
   readonly #source: MessageMemory;
   /** Full, or ended by bytes kept by reference. */
   #segments: Uint8Array[] = [];
-  /** Those of them that were kept by reference. Nothing else shows their memory: they end where it does, and what came before them was copied. */
-  #adopted: Uint8Array[] | null = null;
   /** What goes back when it has been copied. Never what was kept by reference: input that is not read yet may stand behind it. */
   #scratch: Uint8Array[] | null = null;
   #current: Uint8Array | null = null;
@@ -72,9 +68,6 @@ export class Assembly {
     const current = this.#current;
     if (current !== null) target.set(this.#used === current.length ? current : current.subarray(0, this.#used), at);
     if (this.#scratch !== null) for (const scratch of this.#scratch) giveScratch(scratch);
-    const { discard } = this.#source;
-    if (this.#adopted !== null && discard !== undefined) for (const adopted of this.#adopted) discard(adopted.buffer);
-    this.#adopted = null;
     this.#scratch = null;
     this.#segments = [];
     this.#current = null;
@@ -107,12 +100,7 @@ export class Assembly {
     const size = end - start;
     if (this.#current !== null) this.#segments.push(this.#current.subarray(0, this.#used));
     this.#current = null;
-    const adopted = new Uint8Array(bytes.buffer, bytes.byteOffset + start, size);
-    this.#segments.push(adopted);
-    if (this.#source.discard !== undefined) {
-      this.#adopted ??= [];
-      this.#adopted.push(adopted);
-    }
+    this.#segments.push(new Uint8Array(bytes.buffer, bytes.byteOffset + start, size));
     this.size += size;
   }
 

@@ -66,7 +66,7 @@ function lasting(scratch: Uint8Array): Uint8Array {
   return scratch.length < REFERENCE_FROM ? scratch : new Uint8Array(scratch);
 }
 
-const fresh: MessageMemory = { discard: undefined, memory: zeroed };
+const fresh: MessageMemory = { memory: zeroed };
 
 class Gather implements TransformOutput {
   readonly assembly: Assembly = new Assembly(fresh);

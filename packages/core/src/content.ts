@@ -41,7 +41,6 @@ export class Content {
   readonly #markShared: Kernels['markShared'];
   /** As `allocate`, for what several connections share. */
   readonly #allocateShared: Allocate;
-  readonly discard: Kernels['discard'];
   readonly scanner: FrameScanner | null;
   /** Buffers of which a message shows a part: they may come back, as a part of somebody's input may not. */
   readonly #cut: WeakSet<ArrayBufferLike> = new WeakSet();
@@ -59,7 +58,6 @@ export class Content {
     this.allocate = allocate;
     this.#markShared = markShared;
     this.#allocateShared = markShared === undefined ? allocate : marking(allocate, markShared);
-    this.discard = kernels?.discard;
     this.scanner = kernels?.scanner ?? null;
   }
   isMadeOf(kernels: Kernels | undefined): boolean {
@@ -69,7 +67,6 @@ export class Content {
       text &&
       this.scanner === (kernels?.scanner ?? null) &&
       this.#markShared === kernels?.markShared &&
-      this.discard === kernels?.discard &&
       this.#mask === kernels?.applyMask &&
       this.#copy === kernels?.copyMasked &&
       this.allocate === (kernels?.allocate ?? zeroed)

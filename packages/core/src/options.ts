@@ -87,12 +87,6 @@ export interface Kernels {
    * (`markAsUntransferable` of `node:worker_threads`): with it, messages that others hold would lose their bytes.
    */
   readonly markShared?: (buffer: ArrayBuffer) => void;
-  /**
-   * Told of the buffer of transferred input when nothing reads or shows it any more, so that a host can free it at once, by
-   * `ArrayBuffer.prototype.transfer(0)`, instead of with the next collection. Only for a host whose chunks have a buffer each. Of chunks that
-   * large messages were put together from; it is not told of all.
-   */
-  readonly discard?: (buffer: ArrayBufferLike) => void;
   /** Finds and unmasks short messages many at a time; without it they are found one by one. */
   readonly scanner?: FrameScanner;
   /** As `copyMasked` in `@ferrywire/core/frame`. */

@@ -82,7 +82,7 @@ export function settingsOf(options: ConnectionOptions): Settings {
   for (const name of ['autoPong', 'autoClose'] as const) optional(options[name], 'boolean', `options.${name}`);
   for (const name of ['sink', 'limits', 'timeouts', 'lenient', 'kernels'] as const) optional(options[name], 'object', `options.${name}`);
   if (options.subprotocol !== undefined && options.subprotocol !== null) optional(options.subprotocol, 'string', 'options.subprotocol');
-  for (const name of ['decodeUtf8', 'decodeAscii', 'isUtf8', 'applyMask', 'copyMasked', 'allocate', 'markShared', 'discard'] as const)
+  for (const name of ['decodeUtf8', 'decodeAscii', 'isUtf8', 'applyMask', 'copyMasked', 'allocate', 'markShared'] as const)
     optional(options.kernels?.[name], 'function', `options.kernels.${name}`);
   checkLenient(options.lenient);
   const limits: Limits = options.limits ?? {};

@@ -25,7 +25,7 @@ function decode(bytes: Uint8Array, start: number, end: number): string | null {
 }
 
 describe('connections that differ in one kernel', () => {
-  const names = ['decodeUtf8', 'decodeAscii', 'isUtf8', 'applyMask', 'copyMasked', 'allocate', 'discard', 'scanner'] as const;
+  const names = ['decodeUtf8', 'decodeAscii', 'isUtf8', 'applyMask', 'copyMasked', 'allocate', 'scanner'] as const;
   const peer = peerOf('server');
   // The same for all: what differs is the kernel alone.
   const clock = (): number => 0;
@@ -35,8 +35,6 @@ describe('connections that differ in one kernel', () => {
     concat(peer.text('y'.repeat(200), false), peer.continuation('z'.repeat(200), true)),
     peer.binary(pattern(5000)),
     concat(...Array.from({ length: 20 }, () => peer.binary(pattern(100)))),
-    peer.binary(pattern(20_000), false),
-    peer.continuation(pattern(20_000), true),
   ];
   const made = (calls: string[], own: string): Required<Kernels> => {
     const note = (name: string): number => calls.push(`${own} ${name}`);
@@ -63,7 +61,6 @@ describe('connections that differ in one kernel', () => {
       },
       // Asked too seldom for this: `receive-transferred.test.ts`.
       markShared() {},
-      discard: () => note('discard'),
       scanner: {
         ...scanner,
         scan(...values) {
@@ -85,7 +82,7 @@ describe('connections that differ in one kernel', () => {
       Required<Kernels>,
     ];
     // One after the other with the same of everything else: that is when one could be given what another has.
-    const mode = name === 'applyMask' || name === 'discard' ? 'transferred' : 'shared';
+    const mode = name === 'applyMask' ? 'transferred' : 'shared';
     for (const base of [{}, common]) {
       for (const own of [one, other, one]) {
         calls.length = 0;

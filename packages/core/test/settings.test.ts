@@ -26,7 +26,6 @@ describe('a refusal says what is wrong', () => {
     [{ kernels: { isUtf8: true } }, 'options.kernels.isUtf8 must be a function, not boolean'],
     [{ kernels: { decodeAscii: 1 } }, 'options.kernels.decodeAscii must be a function, not number'],
     [{ kernels: { markShared: {} } }, 'options.kernels.markShared must be a function, not an object'],
-    [{ kernels: { discard: 'x' } }, 'options.kernels.discard must be a function, not string'],
     [{ lenient: { nonMinimalLength: 1 } }, 'options.lenient.nonMinimalLength must be a boolean, not number'],
     [
       { lenient: { all: true } },

@@ -95,19 +95,6 @@ export function cutKernel(markShared: Kernels['markShared']): Required<Pick<Kern
   };
 }
 
-/** `ArrayBuffer.prototype.transfer`, which Node 20 does not have. */
-interface Transferable {
-  transfer?(size: number): unknown;
-}
-
-/**
- * Gives memory back at once that a collection would give back later: reads find it again, still in the cache, and the system is asked for fewer
- * pages (bench: `echo --runtime bun`, 1 MiB: 0.88 of the CPU).
- */
-export const discardKernel: Required<Pick<Kernels, 'discard'>> = {
-  discard: (buffer) => void (buffer as Transferable).transfer?.(0),
-};
-
 export interface KernelChoice extends DecoderChoice {
   /** Is memory that is not cleared faster to have? Node 24 takes up to 14 us for 64 KiB of it, and clears as fast. */
   readonly uncleared?: boolean;
@@ -116,8 +103,6 @@ export interface KernelChoice extends DecoderChoice {
    * the cheapest way to memory of a message's own.
    */
   readonly javaScriptCore?: boolean;
-  /** Has every chunk that is read a buffer that nobody else uses? */
-  readonly ownBuffers?: boolean;
   /** Is a cut of a larger buffer faster to have than the smallest buffer of its own? */
   readonly cut?: boolean;
 }

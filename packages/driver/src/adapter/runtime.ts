@@ -3,7 +3,7 @@
  */
 import type { Clock, Kernels, Millis } from '@ferrywire/core';
 import { now } from '../platform.ts';
-import { allocateKernel, type BufferModule, cutKernel, discardKernel, type KernelChoice, textKernels } from './kernels.ts';
+import { allocateKernel, type BufferModule, cutKernel, type KernelChoice, textKernels } from './kernels.ts';
 import { maskKernels } from './mask-kernel.ts';
 import type { Runtime } from './options.ts';
 import { scanKernel } from './scan-kernel.ts';
@@ -54,7 +54,6 @@ export function runtimeOf(
       ...(choice.javaScriptCore === true ? scanKernel(48) : { ...maskKernels(), ...scanKernel(null) }),
       ...(choice.uncleared === true ? allocateKernel(buffer) : choice.cut === true ? cutKernel(markShared) : {}),
       ...(markShared === undefined ? null : { markShared }),
-      ...(choice.ownBuffers === true ? discardKernel : null),
     },
   };
 }
