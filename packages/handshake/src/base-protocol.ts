@@ -53,6 +53,12 @@ function period(value: Millis | undefined, name: string): Millis {
   return ms === 0 ? NEVER : ms;
 }
 
+/** Output that waits. What the application gave may be transferred or resized before it is taken. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly size: number;
+}
+
 export abstract class BaseProtocol<Event extends { readonly type: string }> implements Protocol {
   protected readonly clock: Clock;
   protected readonly limits: Required<HttpLimits>;
@@ -69,8 +75,7 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   private isPumping = false;
   private events_: Event[] = [];
   private held: Uint8Array[] = [];
-  /** Behind each piece stands its size: what the application gave may be resized before it is taken. */
-  private output: (Uint8Array | number)[] | null = null;
+  private output: Piece[] | null = null;
   /** Has the transport stopped accepting output? Followed until there is a connection, which is told then. */
   private isStalled = false;
   private outputSize = 0;
@@ -179,9 +184,9 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     this.output = null;
     this.outputSize = 0;
     const chunks: Uint8Array[] = [];
-    for (const part of own) {
-      if (typeof part !== 'number') chunks.push(part);
-      else if (part !== chunks[chunks.length - 1]?.length) return this.lost();
+    for (const { bytes, size } of own) {
+      if (bytes.length !== size) return this.lost();
+      chunks.push(bytes);
     }
     this.stirred();
     if (this.opened !== null) for (const chunk of this.opened.takeOutput()) chunks.push(chunk);
@@ -236,7 +241,7 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   protected write(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.output ??= [];
-    this.output.push(chunk, chunk.length);
+    this.output.push({ bytes: chunk, size: chunk.length });
     this.outputSize += chunk.length;
   }
 
