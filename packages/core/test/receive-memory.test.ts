@@ -23,14 +23,17 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 /**
- * Twice the payload and 64 KiB while it is under way; next to nothing afterwards; at most 2.2 times the CPU for twice the input, in the best
- * of four tries: a busy machine adds to either side, while work that grows with the square takes four times as much in each.
+ * Twice the payload and 64 KiB while it is under way; next to nothing afterwards; at most 2.2 times the CPU for twice the input. Each side is
+ * the least of up to six tries: a busy machine only ever adds to one, and work that grows with the square takes four times as much in all of them.
  */
 function judge(name: string, scenario: object): void {
   let growth = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < 4 && growth > 2.2; attempt++) {
+  let [leastHalf, leastWhole] = [growth, growth];
+  for (let attempt = 0; attempt < 6 && growth > 2.2; attempt++) {
     const { payload, kept, after, half, whole } = measure<Measured>(scenario);
-    growth = whole / half;
+    leastHalf = Math.min(leastHalf, half);
+    leastWhole = Math.min(leastWhole, whole);
+    growth = leastWhole / leastHalf;
     console.log(
       `${name}: keeps ${kept} of ${2 * payload + 64 * KIB} bytes, ${growth.toFixed(2)}x the CPU for twice the input (${whole / 1000} ms)`,
     );
@@ -71,9 +74,12 @@ describe.each(ways.map((way) => [nameOf(way), way] as const))('%s', (name, way) 
 
   it('the twelfth connection is as fast as the second, though none is alive in between', () => {
     let slowdown = Number.POSITIVE_INFINITY;
-    for (let attempt = 0; attempt < 4 && slowdown > 2.5; attempt++) {
+    let [leastEarly, leastLate] = [slowdown, slowdown];
+    for (let attempt = 0; attempt < 6 && slowdown > 2.5; attempt++) {
       const { early, late } = measure<{ early: number; late: number }>({ kind: 'generations', ...way, count: 1_000_000 });
-      slowdown = late / early;
+      leastEarly = Math.min(leastEarly, early);
+      leastLate = Math.min(leastLate, late);
+      slowdown = leastLate / leastEarly;
       console.log(`${name}: 1 MB bytewise takes ${early / 1000} ms at first and ${late / 1000} ms later`);
     }
     expect(slowdown).toBeLessThanOrEqual(2.5);
