@@ -248,10 +248,14 @@ export class OutboundPipeline extends Pipeline {
   /** Of all transforms together, or null while one keeps context. */
   get cacheKey(): string | null {
     let key = '';
-    for (const stage of this.#stages) {
-      const own = stage.transform.cacheKey;
-      if (own === null) return null;
-      key += `${own};`;
+    try {
+      for (const stage of this.#stages) {
+        const own = stage.transform.cacheKey;
+        if (own === null) return null;
+        key += `${own};`;
+      }
+    } catch (error) {
+      throw this.broken(error);
     }
     return key;
   }

@@ -2,11 +2,11 @@
  * Extensions that fail: they throw, or never answer. The error reaches the caller, nothing half done goes out or comes in, and the connection
  * ends as any other: a close frame, one `end` event, and a deadline for both.
  */
-import type { Extension, InboundTransform, OutboundTransform } from '@ferrywire/core';
+import { type Extension, type InboundTransform, type OutboundTransform, prepareMessage } from '@ferrywire/core';
 import { describe, expect, it } from 'vitest';
 import { type Harness, type OpenOptions, open, pattern, utf8 } from './connection-helpers.ts';
 import { extension, identity, message } from './extension-helpers.ts';
-import { doubling, roles, sentMessages, thrownBy } from './sending-helpers.ts';
+import { doubled, doubling, roles, sentMessages, thrownBy } from './sending-helpers.ts';
 
 const QUIET = { keepalive: 0 };
 const FAILED = { code: 'WS_FAILED_LOCALLY', closeCode: 1011, message: 'an extension failed' };
@@ -156,6 +156,33 @@ describe.each(roles)('%s: a message to be sent whose transform throws', (role) =
     expect(() => harness.connection.send('x')).toThrow('boom');
     expect(harness.end.cause).toMatchObject(FAILED);
     expect(harness.of('text')).toEqual([]);
+  });
+});
+
+describe('server: an extension whose cacheKey throws', () => {
+  it('fails the connection, at its first and at its second reading, and nothing is sent or kept', () => {
+    for (const begun of [0, 4]) {
+      for (const asked of [1, 2]) {
+        let times = 0;
+        const bad = doubling({ wants: () => begun !== 0 });
+        const transform = bad.outbound('server', () => undefined);
+        const outbound: OutboundTransform = {
+          begin: (...values) => transform.begin(...values),
+          push: (...values) => transform.push(...values),
+          get cacheKey() {
+            return ++times === asked ? boom() : 'key';
+          },
+        };
+        const harness = open({ role: 'server', extensions: [extension('bad', 4, identity, outbound)], timeouts: QUIET });
+        const prepared = prepareMessage('prepared');
+        expect(thrownBy(() => harness.connection.sendPrepared(prepared)).message).toBe('boom');
+        expectFailed(harness, 'eof');
+        // Nothing of it is there for others.
+        const other = open({ role: 'server', extensions: [doubling({ cacheKey: 'key' })] });
+        other.connection.sendPrepared(prepared);
+        expect(sentMessages(other.frames())).toMatchObject([{ rsv: 4, payload: doubled(utf8('prepared')) }]);
+      }
+    }
   });
 });
 
