@@ -6,7 +6,7 @@
  */
 import type { MessageMemory } from './assembly.ts';
 import { Assembly } from './assembly.ts';
-import type { MessageKind } from './common.ts';
+import type { MessageKind, WorkHost } from './common.ts';
 import type { TransformOutput } from './extension.ts';
 import { serializeFrame } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
@@ -185,6 +185,9 @@ export class Backlog {
     this.#budget = TURN;
     this.#pipeline.time.start(false);
     this.#work();
+  }
+  workFor(host: WorkHost): void {
+    this.#pipeline.host.worker = host;
   }
   wake(): void {
     this.#woken = true;

@@ -60,4 +60,14 @@ export interface Protocol {
    * true and `nextTimeout()` not before `due`, now and once the output was taken, so a host need not ask for them. False promises nothing.
    */
   steadyUntil?(due: Millis): boolean;
+  /** Optional: `host` is told when an asynchronous extension is ready, and then calls `wake`. Without a host the protocol goes on by itself. */
+  workFor?(host: WorkHost): void;
+  /** Optional: an asynchronous extension has finished what it called 'pending'. An input like any other: a turn comes of it. Harmless in vain. */
+  wake?(): void;
+}
+
+/** What moves the bytes of a protocol, as the protocol sees it. */
+export interface WorkHost {
+  /** Call `wake()`, but not from inside this: it may come in the middle of a call. */
+  onWork(): void;
 }

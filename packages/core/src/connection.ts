@@ -7,7 +7,7 @@
  */
 import type { CloseInfo } from './close.ts';
 import { isSendableCloseCode, serializeClosePayload, truncateReason } from './close.ts';
-import type { MessageKind, Millis, Protocol, Role, TransportDirective } from './common.ts';
+import type { MessageKind, Millis, Protocol, Role, TransportDirective, WorkHost } from './common.ts';
 import type { ConnectionEvent, ConnectionSink } from './events.ts';
 import type { Extension } from './extension.ts';
 import { disposeAll } from './extension.ts';
@@ -22,6 +22,7 @@ import type { ConnectionOptions } from './options.ts';
 import type { Filled } from './outlet.ts';
 import { PullOutlet, PushOutlet } from './outlet.ts';
 import { recycle } from './output.ts';
+import type { PipelineHost } from './pipeline.ts';
 import { InboundPipeline, OutboundPipeline } from './pipeline.ts';
 import type { PreparedMessage } from './prepared.ts';
 import { preparedOf } from './prepared.ts';
@@ -98,7 +99,7 @@ export class Connection implements Protocol {
     this.subprotocol = options.subprotocol ?? null;
     this.extensions = extensions;
     const transforms = extensions.length > 0;
-    const host = { ready: () => this.wake(), broken: () => this.#broken() };
+    const host: PipelineHost = { worker: null, ready: () => this.#ready(host.worker), broken: () => this.#broken() };
     const outbound = transforms ? new OutboundPipeline(extensions, role, host, clock) : null;
     const inbound = transforms ? new InboundPipeline(extensions, role, host, clock) : null;
     this.#pull = options.sink === undefined ? new PullOutlet(settings.delivery === 'span') : null;
@@ -158,6 +159,18 @@ export class Connection implements Protocol {
     this.#life.sync();
     this.#life.onTime(now);
     this.#after();
+  }
+
+  /**
+   * From here on `host` is told when an asynchronous extension is ready, so that what comes of it is a turn of its own; before, it woke the
+   * connection by itself. `drive` does this.
+   */
+  workFor(host: WorkHost): void {
+    this.#life.sender.workFor(host);
+  }
+  #ready(worker: WorkHost | null): void {
+    if (worker === null) this.wake();
+    else if (!this.#life.terminal) worker.onWork();
   }
 
   /** An asynchronous extension has finished what it called 'pending'. */

@@ -40,7 +40,10 @@ export interface Extension {
   readonly name: string;
   /** The RSV bits it owns (RSV1 = 4, RSV2 = 2, RSV3 = 1). Two extensions may not own the same bit. */
   readonly rsv: number;
-  /** `ready` is called by an asynchronous transform when work it called 'pending' is done. */
+  /**
+   * `ready` is called by an asynchronous transform when work it called 'pending' is done. Whoever has `Connection.workFor` (`drive` has) goes on
+   * later, in a turn of his own; else the connection goes on inside it.
+   */
   inbound(role: Role, ready: () => void): InboundTransform;
   outbound(role: Role, ready: () => void): OutboundTransform;
   /** Frees native memory. Called once, at the connection's end, whatever others throw in theirs. */

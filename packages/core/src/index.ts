@@ -5,7 +5,7 @@
  */
 
 export type { CloseInfo } from './close.ts';
-export type { Clock, MessageKind, Millis, Protocol, RandomSource, Role, TransportDirective } from './common.ts';
+export type { Clock, MessageKind, Millis, Protocol, RandomSource, Role, TransportDirective, WorkHost } from './common.ts';
 export type { ConnectionState, ConnectionStats, MessageWriter, PreparedMessage, SendOptions } from './connection.ts';
 export { Connection, prepareMessage } from './connection.ts';
 export type { ChunkEvent, ConnectionEvent, ConnectionSink, EndInfo, MessageEvent } from './events.ts';

@@ -3,7 +3,7 @@
  * in reverse when receiving). One transform is called directly; between several stands a small buffer each, so the budget of the last one
  * holds back the first.
  */
-import type { Clock, MessageKind, Role } from './common.ts';
+import type { Clock, MessageKind, Role, WorkHost } from './common.ts';
 import type { Extension, InboundTransform, OutboundTransform, TransformOutput, TransformStatus } from './extension.ts';
 import { TurnTime } from './turn-time.ts';
 import type { Violation } from './violations.ts';
@@ -74,6 +74,8 @@ function restart<T>(stages: Stage<T>[]): Stage<T>[] {
 
 /** What a pipeline tells the connection. */
 export interface PipelineHost {
+  /** Who wakes the connection when it is ready; null: it does that itself. */
+  worker: WorkHost | null;
   /** A transform has finished what it called 'pending'. */
   ready(): void;
   /** A transform threw. What it makes of more bytes can't be trusted, so it is not asked again and the connection ends. */
@@ -83,15 +85,16 @@ export interface PipelineHost {
 /** What both directions share. */
 class Pipeline {
   readonly time: TurnTime;
-  readonly #host: PipelineHost;
+  /** The same for both directions. */
+  readonly host: PipelineHost;
 
   constructor(host: PipelineHost, clock: Clock) {
     this.time = new TurnTime(clock);
-    this.#host = host;
+    this.host = host;
   }
   /** A transform has failed with `error`, which goes on to the caller. */
   broken(error: unknown): unknown {
-    this.#host.broken();
+    this.host.broken();
     return error;
   }
 }

@@ -6,7 +6,7 @@
  * number.
  */
 import { Backlog } from './backlog.ts';
-import type { MessageKind } from './common.ts';
+import type { MessageKind, WorkHost } from './common.ts';
 import { frameHeaderSize, serializeFrame } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { MessageWriter } from './message-writer.ts';
@@ -98,6 +98,9 @@ export class Sender {
     const { moved } = backlog;
     backlog.refill();
     return backlog.moved !== moved;
+  }
+  workFor(host: WorkHost): void {
+    this.#backlog?.workFor(host);
   }
   /** As `refill`, since one of them may be ready. */
   wake(): boolean {

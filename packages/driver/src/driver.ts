@@ -9,7 +9,7 @@
  * Beware: the turn's state is one number of flags and no closure is made before it is needed, because an idle server holds one of these
  * per connection.
  */
-import type { Millis, Protocol } from '@ferrywire/core';
+import type { Millis, Protocol, WorkHost } from '@ferrywire/core';
 import { MAX_DELAY } from './platform.ts';
 import { type Flushable, flushSoon } from './soon.ts';
 import type { DriveOptions, DriverHandle, Timed, Transport, TransportEvents } from './types.ts';
@@ -37,6 +37,8 @@ const ARMED = 1024;
 const CHANGES = 2048;
 /** Events wait for the turn to end: `Rare.deferred`. */
 const DEFERRED = 4096;
+/** The protocol has work outside any event: `flush` is to wake it. */
+const WORK = 8192;
 /** Nothing can be written any more. */
 const LOST = BROKEN | ABORT_CALLED | GONE;
 /** The flags of a turn in which nothing is out of the ordinary. */
@@ -63,6 +65,7 @@ type Deferred =
   | { readonly kind: 'error'; readonly error: unknown }
   | { readonly kind: 'eof' }
   | { readonly kind: 'drain' }
+  | { readonly kind: 'work' }
   | { readonly kind: 'closed' };
 
 /** What a driver needs of its options for as long as it lives. */
@@ -83,7 +86,7 @@ interface Rare {
   goneBy: Millis | null;
 }
 
-export class Pump implements DriverHandle, Flushable, Timed {
+export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   #protocol: Protocol;
   readonly #transport: Transport;
   readonly #host: TimeHost;
@@ -103,6 +106,7 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.#hooks = hooks;
     if (hooks !== null) this.#flags = CHANGES;
     if (options.onEvents !== undefined) this.onEvents = options.onEvents;
+    protocol.workFor?.(this);
   }
 
   get onEvents(): (() => void) | null {
@@ -200,6 +204,14 @@ export class Pump implements DriverHandle, Flushable, Timed {
     this.turn({ kind: 'closed' });
   }
 
+  /** An extension is ready, from its own callback or inside a call of the protocol: a turn, once this microtask has run. */
+  onWork(): void {
+    this.#flags |= WORK;
+    if ((this.#flags & SOON) !== 0) return;
+    this.#flags |= SOON;
+    flushSoon(this);
+  }
+
   pumpSoon(): void {
     if ((this.#flags & BUSY) !== 0) this.#flags |= AGAIN;
     else if ((this.#flags & SOON) === 0) {
@@ -211,6 +223,11 @@ export class Pump implements DriverHandle, Flushable, Timed {
   /** `pump`, unbound. */
   flush(): void {
     this.#flags &= ~SOON;
+    if ((this.#flags & WORK) !== 0) {
+      this.#flags &= ~WORK;
+      this.turn({ kind: 'work' });
+      return;
+    }
     if ((this.#flags & BUSY) !== 0) {
       this.#flags |= AGAIN;
       return;
@@ -271,6 +288,12 @@ export class Pump implements DriverHandle, Flushable, Timed {
       } finally {
         this.onEvents?.();
       }
+      return;
+    }
+    if (event.kind === 'work') {
+      // Whatever became of the transport: what was received before may wait for it.
+      this.#protocol.wake?.();
+      this.onEvents?.();
       return;
     }
     if ((this.#flags & ABORT_CALLED) !== 0) return;

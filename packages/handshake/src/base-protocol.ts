@@ -17,6 +17,7 @@ import {
   type Role,
   type Timeouts,
   type TransportDirective,
+  type WorkHost,
 } from '@ferrywire/core';
 import { judge } from './judge.ts';
 import { checkBytes, kindOf } from './kinds.ts';
@@ -82,6 +83,8 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   /** What was thrown and not told yet; the first, where there are several. */
   private late: { readonly error: unknown } | null = null;
   private opened: Connection | null = null;
+  /** Whom the connection tells of work. */
+  private worker: WorkHost | null = null;
   /** The connection once nothing is held any more: where every call goes. */
   private live: Connection | null = null;
 
@@ -142,6 +145,23 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
       this.directive = 'abort';
     } else this.expired();
     this.pump();
+  }
+
+  /** For the connection to come. `drive` does this. */
+  workFor(host: WorkHost): void {
+    this.worker = host;
+    this.opened?.workFor(host);
+  }
+
+  /** As that of the connection; before there is one it does nothing. */
+  wake(): void {
+    const { opened } = this;
+    if (opened === null) return;
+    try {
+      this.pump();
+    } finally {
+      opened.wake();
+    }
   }
 
   private receiveEarly(chunk: Uint8Array): void {
@@ -402,6 +422,7 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     if (this.isPaused) connection.pause();
     // Otherwise a close frame that nobody takes would have no deadline.
     if (this.isStalled) connection.outputStalled();
+    if (this.worker !== null) connection.workFor(this.worker);
     return connection;
   }
 
