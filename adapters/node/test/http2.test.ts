@@ -10,7 +10,7 @@ import {
 } from 'node:http2';
 import { get } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { EndInfo } from '@ferrywire/core';
+import type { EndInfo, ServerExtension } from '@ferrywire/core';
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
 import {
   type Attached,
@@ -816,6 +816,42 @@ describe('closing', () => {
       expect(await Promise.all(answers)).toEqual(Array(2).fill('closed with code 7 and no answer'));
     });
     expect(thrown).toEqual(Array(2).fill('Error: mistake'));
+  });
+
+  it.each(['the trace of the answer', 'an extension'])('keeps no connection that %s closes it in', async (where) => {
+    const log: string[] = [];
+    const inside: { closed: Promise<void> | null } = { closed: null };
+    const close = (): void => {
+      inside.closed ??= attached.close();
+    };
+    const extension: ServerExtension = {
+      name: 'x-closing',
+      accept: () => ({
+        params: [],
+        extension: {
+          name: 'x-closing',
+          rsv: 4,
+          inbound() {
+            if (where === 'an extension') close();
+            return { begin: () => false, push: () => ({ consumed: 0, status: 'need' }), finish: () => 'need' };
+          },
+          outbound: () => ({ cacheKey: null, begin: () => 0, push: () => ({ consumed: 0, status: 'need' }) }),
+        },
+      }),
+    };
+    const { session, attached } = await start({
+      handlers: { onOpen: () => void log.push('open'), onEnd: () => void log.push('end') },
+      policy: { extensions: [extension] },
+      onTrace({ text: line }) {
+        if (where !== 'an extension' && line === '> HTTP/2 200') close();
+      },
+    });
+    const stream = session.request(connectHead('/', { 'sec-websocket-extensions': 'x-closing' }), { endStream: false });
+    stream.on('error', () => {});
+    await new Promise((resolve) => stream.once('close', resolve));
+    expect(inside.closed).not.toBeNull();
+    await inside.closed;
+    expect([log, attached.peers.size]).toEqual([[], 0]);
   });
 
   it('aborts at the deadline what does not answer', async () => {

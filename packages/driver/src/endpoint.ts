@@ -168,6 +168,16 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   giveUp(): void {
     if (this.#connection === null) this.abort();
   }
+  /** Drops a connection that nobody has been told of, and nobody is. */
+  dismiss(connection: Connection): void {
+    try {
+      connection.abort();
+    } finally {
+      // Not before: there would be an end to tell of.
+      this.#connection = connection;
+      this.pump().drop();
+    }
+  }
   /** The polite end from outside: a close frame where there is a connection, nothing otherwise. */
   shutdown(code: number, reason: string): void {
     if (this.#connection === null) {

@@ -63,7 +63,8 @@ export class EndpointHost implements EndpointOwner {
   /**
    * A connection whose handshake was done elsewhere (`decideUpgrade` on an HTTP server's request, HTTP/2, `createUpgrade().verify()`).
    * `onOpen` is called before this returns; give bytes that came with the head to `peer.driver.receive()` afterwards. What `onOpen` throws
-   * leaves this call: `join` gets the driver before that, so that the transport's events have somewhere to go all the same.
+   * leaves this call: `join` gets the driver before that, so that the transport's events have somewhere to go all the same. After `close()` the
+   * connection is aborted, and no handler hears of it.
    */
   adopt(
     transport: Transport,
@@ -80,6 +81,11 @@ export class EndpointHost implements EndpointOwner {
     const driver = endpoint.start(connection, null, transport);
     this.#opening.add(endpoint);
     join?.(driver);
+    // Its handshake was under way elsewhere while everything was being closed.
+    if (this.#whenEmpty !== null) {
+      apart(() => endpoint.dismiss(connection));
+      return endpoint;
+    }
     try {
       endpoint.onOpen(connection, opening.response ?? undefined);
     } finally {

@@ -8,6 +8,7 @@ import {
   type PeerHandlers,
   type PendingRequest,
   type TimerHost,
+  type TransportEvents,
 } from '@ferrywire/driver';
 import { fakeTransport, joinedTransports, type PairOptions, virtualClock } from '@ferrywire/driver/testing';
 import { describe, expect, it } from 'vitest';
@@ -490,6 +491,12 @@ describe('a transport that broke behind input that nobody reads', () => {
   });
 });
 
+/** For the side that only has to be there. */
+function fakeEvents(): TransportEvents {
+  const nothing = (): void => {};
+  return { data: nothing, eof: nothing, error: nothing, drain: nothing, closed: nothing };
+}
+
 describe('close', () => {
   it('says 1001 to all, and resolves when the transports are gone', async () => {
     const { joined, log, serverSide } = await open();
@@ -516,6 +523,39 @@ describe('close', () => {
     pending.joined.flow();
     await dropped;
     expect(pending.joined.b.aborted).toBe(true);
+  });
+
+  it.each(['before', 'within'] as const)('aborts what is adopted afterwards, and no handler hears of it: closed %s', async (when) => {
+    for (const pull of [false, true]) {
+      const clock = virtualClock();
+      const joined = joinedTransports({ clock });
+      const log: string[] = [];
+      const handlers: PeerHandlers = { onOpen: () => void log.push('open'), onEnd: () => void log.push('end') };
+      const host = new EndpointHost({ clock: clock.now, timers: clock, pull, handlers });
+      let closed: Promise<void> | null = null;
+      const close = (): void => {
+        closed ??= host.close();
+      };
+      if (when === 'before') close();
+      const extension: Extension = {
+        name: 'x',
+        rsv: 4,
+        inbound() {
+          close();
+          return { begin: () => false, push: () => ({ consumed: 0, status: 'need' }), finish: () => 'need' };
+        },
+        outbound: () => ({ cacheKey: null, begin: () => 0, push: () => ({ consumed: 0, status: 'need' }) }),
+        dispose: () => void log.push('disposed'),
+      };
+      const negotiated: Negotiated = { role: 'server', subprotocol: null, extensions: [extension] };
+      const peer = host.adopt(joined.b, negotiated, {}, { request: null, response: null }, (driver) => joined.b.attach(driver));
+      joined.a.attach(fakeEvents());
+      joined.flow();
+      await closed;
+      expect([log, joined.b.aborted, host.peers.size, clock.pending]).toEqual([['disposed'], true, 0, 0]);
+      expect([peer.connection.state, peer.send('late'), peer.close(), peer.writable]).toEqual(['closed', false, false, false]);
+      peer.abort();
+    }
   });
 
   it('aborts at the deadline what the peer has ended and does not take', async () => {
