@@ -18,7 +18,7 @@ interface Running {
   readonly err: string[];
   /** Resolves when a line that matches has come. */
   line(pattern: RegExp): Promise<void>;
-  kill(signal: 'SIGINT' | 'SIGTERM'): void;
+  kill(signal: NodeJS.Signals): void;
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
 }
 
@@ -93,7 +93,7 @@ describe('a signal', () => {
   it('ends the run at once, with its child, and leaves a report of what ran', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'conform-'));
     cleanUps.push(() => rmSync(folder, { recursive: true }));
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       const file = join(folder, `${signal}.json`);
       const { template, gone } = await watchedServer();
       const run = start(['server', '--command', template, '--cases', oneIsLong, '--verbose', '--json', file]);

@@ -11,12 +11,16 @@ function giveUp(why: string): never {
   process.exit(2);
 }
 
-// Whoever reads may stop early, as `head` does; the exit code still says how the run ended.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') giveUp(`can't write to the standard output: ${error.message}`);
+/** Whoever reads may stop early, as `head` does, or a terminal that is closed; the exit code and the report still say how the run ended. */
+function isLeft(stream: NodeJS.WriteStream, { code }: NodeJS.ErrnoException): boolean {
+  return code === 'EPIPE' || (code === 'EIO' && stream.isTTY);
+}
+
+process.stdout.on('error', (error) => {
+  if (!isLeft(process.stdout, error)) giveUp(`can't write to the standard output: ${error.message}`);
 });
-process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') process.exit(2);
+process.stderr.on('error', (error) => {
+  if (!isLeft(process.stderr, error)) process.exit(2);
 });
 // A fault of the harness says nothing about the subject, which is what exit code 1 would mean.
 process.on('uncaughtException', (error: unknown) => {

@@ -1,9 +1,9 @@
 /**
- * Ctrl-C and SIGTERM during a run. The first ends the run, whose report is still written; another ends the process, and with it the child under
- * test, at once.
+ * Ctrl-C, SIGTERM and a terminal that closes (SIGHUP) during a run. The first ends the run, whose report is still written; another ends the
+ * process, and with it the child under test, at once. Without a listener each would end the process with no 'exit', and leave the child.
  */
 
-const names = ['SIGINT', 'SIGTERM'] as const;
+const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface Interruption {
   /** Aborted by the first one. */
