@@ -121,25 +121,30 @@ export interface Comparison {
 const atATime = 2;
 
 /**
- * Runs the implementations of some recorded runs, two at a time, and yields each when it is done. Throws RangeError for a name that is not
- * recorded; rejects with TargetUnavailable when an implementation is not installed.
+ * Runs the implementations of some recorded runs, two at a time, and yields each when it is done; what the signal ends is not compared, and
+ * not yielded. Throws RangeError for a name that is not recorded; rejects with TargetUnavailable when an implementation is not installed.
  */
 export async function* compareAll(names: readonly string[], options: RunOptions): AsyncGenerator<Comparison, void, undefined> {
   // The longest first, so that it does not run alone at the end.
   const waiting = [...names].reverse();
-  const running = new Map<string, Promise<Comparison>>();
+  const running = new Map<string, Promise<{ readonly name: string; readonly comparison: Comparison | null }>>();
   while (waiting.length > 0 || running.size > 0) {
     for (let name = waiting[0]; name !== undefined && running.size < atATime; name = waiting[0]) {
       waiting.shift();
-      running.set(name, compare(name, options));
+      const asked = name;
+      running.set(
+        asked,
+        compare(asked, options).then((comparison) => ({ name: asked, comparison })),
+      );
     }
-    const done = await Promise.race(running.values());
-    running.delete(done.name);
-    yield done;
+    const { name, comparison } = await Promise.race(running.values());
+    running.delete(name);
+    if (comparison !== null) yield comparison;
   }
 }
 
-async function compare(name: string, options: RunOptions): Promise<Comparison> {
+/** Null when the signal came first: cases that did not run are no differences. */
+async function compare(name: string, options: RunOptions): Promise<Comparison | null> {
   const started = performance.now();
   const all = recordedVerdicts(name);
   const chosen = selectedCases(options).filter(({ id }) => all.has(id));
@@ -155,5 +160,6 @@ async function compare(name: string, options: RunOptions): Promise<Comparison> {
     const again = await collect(runCases(target, { ...options, cases: doubtful }));
     found = differences(name, new Map([...recorded].filter(([id]) => doubtful.some((test) => test.id === id))), again);
   }
+  if (options.signal?.aborted === true) return null;
   return { name, count: recorded.size, found, seconds: (performance.now() - started) / 1000 };
 }

@@ -23,8 +23,8 @@ interface Running {
 }
 
 /** Starts the command as a process of its own. */
-function start(args: readonly string[], stdout: 'pipe' | number = 'pipe'): Running {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', stdout, 'pipe'] });
+function start(args: readonly string[], stdout: 'pipe' | number = 'pipe', env: NodeJS.ProcessEnv = {}): Running {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', stdout, 'pipe'], env: { ...process.env, ...env } });
   cleanUps.push(() => child.kill('SIGKILL'));
   const out: string[] = [];
   const err: string[] = [];
@@ -86,6 +86,29 @@ async function watchedServer(more = ''): Promise<{ readonly template: string; re
   return { template: `${node} -e "${script}" {port}`, gone };
 }
 
+/** What is loaded into the server of `parity`, too: it ends with the test, if with nothing else. */
+async function watchedPeer(): Promise<{ readonly env: NodeJS.ProcessEnv; readonly started: Promise<void>; readonly gone: Promise<void> }> {
+  const watch = createServer();
+  const started = new Promise<Socket>((resolve) => watch.once('connection', resolve));
+  const gone = started.then(
+    (socket) =>
+      new Promise<void>(
+        (resolve) =>
+          void socket
+            .once('close', () => resolve())
+            .on('error', () => {})
+            .resume(),
+      ),
+  );
+  await new Promise<void>((resolve) => watch.listen(0, '127.0.0.1', resolve));
+  cleanUps.push(() => {
+    watch.close();
+    void started.then((socket) => socket.destroy());
+  });
+  const script = `import net from 'node:net'; if (/ws-server/.test(process.argv[1])) net.connect(${portOf(watch)}, '127.0.0.1').on('close', () => process.exit())`;
+  return { env: { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(script)}` }, started: started.then(() => {}), gone };
+}
+
 /** 9.7.6 waits for 480 s. */
 const oneIsLong = '1.1.2,9.7.6';
 
@@ -118,6 +141,20 @@ describe('a signal', () => {
     expect(await run.ended).toEqual({ code: 1, signal: null });
     await gone;
     expect(run.out.at(-1)).toMatch(/^OK/);
+  });
+
+  it('ends a comparison too, with the children of it, and says what was not compared', async () => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      const { env, started, gone } = await watchedPeer();
+      // A pause of 6.4.1 is minutes long.
+      const run = start(['parity', 'server-ws-plain', '--cases', '6.4.1', '--time-scale', '1000'], 'pipe', env);
+      await started;
+      run.kill(signal);
+      expect(await run.ended).toEqual({ code: 1, signal: null });
+      await gone;
+      expect(run.err).toEqual([`interrupted by ${signal}`]);
+      expect(run.out).toEqual(['server-ws-plain: not compared', '0 verdicts compared, 0 differ, 0 of them explained in docs/parity.md']);
+    }
   });
 
   it('is heard by clients and in process too', async () => {

@@ -4,6 +4,7 @@
 import { escaped } from '../escape.ts';
 import { compareAll, type Difference, isExplained, parityTargets } from '../parity.ts';
 import type { Output } from './commands.ts';
+import { onInterrupt } from './interrupt.ts';
 import { type Options, UsageError } from './options.ts';
 
 /** More differences than this are no parity, explained or not. */
@@ -16,17 +17,25 @@ export async function runParity(options: Options, output: Output): Promise<numbe
   let compared = 0;
   const differences: Difference[] = [];
   const { include, exclude, seed, timeScale } = options;
-  for await (const { name, count, found, seconds } of compareAll(names, { include, exclude, seed, timeScale })) {
-    compared += count;
-    differences.push(...found);
-    for (const difference of found) output.out(lineOf(difference));
-    if (count > 0) output.out(`${name}: ${count - found.length} of ${count} verdicts are the same (${seconds.toFixed(1)} s)`);
+  const missing = new Set(names);
+  const { signal, off } = onInterrupt(1, (name) => output.err(`interrupted by ${name}`));
+  try {
+    for await (const { name, count, found, seconds } of compareAll(names, { include, exclude, seed, timeScale, signal })) {
+      missing.delete(name);
+      compared += count;
+      differences.push(...found);
+      for (const difference of found) output.out(lineOf(difference));
+      if (count > 0) output.out(`${name}: ${count - found.length} of ${count} verdicts are the same (${seconds.toFixed(1)} s)`);
+    }
+  } finally {
+    off();
   }
-  if (compared === 0) throw new UsageError('no recorded case is chosen');
+  for (const name of missing) output.out(`${name}: not compared`);
+  if (compared === 0 && missing.size === 0) throw new UsageError('no recorded case is chosen');
   const unexplained = differences.filter((difference) => !isExplained(difference));
   const total = differences.length;
   output.out(`${compared} verdicts compared, ${total} differ, ${total - unexplained.length} of them explained in docs/parity.md`);
-  return unexplained.length > 0 || total > mostDifferences ? 1 : 0;
+  return missing.size > 0 || unexplained.length > 0 || total > mostDifferences ? 1 : 0;
 }
 
 /** Safe for a terminal. */
