@@ -11,22 +11,16 @@ import { timers } from '@ferrywire/node';
 /** Milliseconds for a request that was on its way when the server was closed. */
 const grace = 1000;
 
-type Connection = Duplex & Pick<IncomingMessage['socket'], 'remoteAddress' | 'remotePort'>;
+type Connection = Duplex & Pick<IncomingMessage['socket'], 'localAddress' | 'remoteAddress' | 'remotePort'>;
 
 export class Connections {
   /** Each with the answers that are due on it. */
   readonly #due = new Map<Connection, Set<ServerResponse>>();
   #isOver = false;
 
-  constructor(server: Server) {
+  constructor(server: Server, secure: boolean) {
     server.on('connection', (socket: Connection) => this.#dueOn(socket));
-    // Of TLS the server tells twice: of the connection below, and of the one that it reads from.
-    server.on('secureConnection', (socket: Connection) => {
-      for (const below of this.#due.keys()) {
-        if (below.remotePort === socket.remotePort && below.remoteAddress === socket.remoteAddress) this.#due.delete(below);
-      }
-      this.#dueOn(socket);
-    });
+    if (secure) this.#joinSecure(server);
     server.on('request', (request, response) => {
       const due = this.#dueOn(request.socket);
       due.add(response);
@@ -45,6 +39,24 @@ export class Connections {
     else this.#wait();
   }
 
+  /** Of TLS the server tells twice: of the connection below, and of the one that it reads from, on which only its addresses name the first. */
+  #joinSecure(server: Server): void {
+    const below = new Map<string, Connection>();
+    server.on('connection', (socket: Connection) => {
+      const name = nameOf(socket);
+      below.set(name, socket);
+      socket.once('close', () => {
+        if (below.get(name) === socket) below.delete(name);
+      });
+    });
+    server.on('secureConnection', (socket: Connection) => {
+      const name = nameOf(socket);
+      const known = below.get(name);
+      if (known !== undefined) this.#due.delete(known);
+      below.delete(name);
+      this.#dueOn(socket);
+    });
+  }
   #dueOn(socket: Connection): Set<ServerResponse> {
     let due = this.#due.get(socket);
     if (due === undefined) {
@@ -61,4 +73,9 @@ export class Connections {
   #wait(): void {
     if (this.#due.size > 0) timers.set(() => this.#drop(), grace);
   }
+}
+
+/** Of all that are open on one port it has the only one of this name. */
+function nameOf({ localAddress, remoteAddress, remotePort }: Connection): string {
+  return `${localAddress} ${remoteAddress} ${remotePort}`;
 }

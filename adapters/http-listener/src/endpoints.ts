@@ -53,7 +53,7 @@ class EndPoint {
     this.#key = key;
     const secure = tls !== null;
     this.server = secure ? createSecureServer(tls) : createServer();
-    this.#connections = new Connections(this.server);
+    this.#connections = new Connections(this.server, secure);
     const route = (request: IncomingMessage): Registration | null => {
       const authority = request.headers.host ?? '';
       const target = request.url ?? '';

@@ -1,6 +1,7 @@
 /** The listener, requests and responses. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { getEventListeners } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { connect as connectSecure } from 'node:tls';
@@ -13,7 +14,7 @@ import {
   ObjectDisposedException,
 } from '@ferrywire/http-listener';
 import { generate } from 'selfsigned';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { bodyOf, get, raw, rejection, serving, upgradeHead } from './helpers.ts';
 
 describe('life', () => {
@@ -274,6 +275,40 @@ describe('life', () => {
       listener[end]();
       await gone;
     }
+  });
+  it('a connection of TLS looks at no other, however many there are', async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+    let accepted = 0;
+    let looks = 0;
+    const watch = (message: unknown): void => {
+      const { socket } = message as { socket: Socket };
+      const { remotePort } = socket;
+      accepted += 1;
+      const get = (): number | undefined => {
+        looks += 1;
+        return remotePort;
+      };
+      Object.defineProperty(socket, 'remotePort', { get });
+    };
+    subscribe('net.server.socket', watch);
+    onTestFinished(() => void unsubscribe('net.server.socket', watch));
+    await using server = await serving(['https://127.0.0.1:0/'], undefined, { tls: { key, cert } });
+    const answered = async (): Promise<number> => {
+      looks = 0;
+      const socket = connectSecure({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false });
+      onTestFinished(() => void socket.destroy());
+      socket.on('error', () => {}).write('GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+      await new Promise((resolve) => socket.once('data', resolve));
+      return looks;
+    };
+    const alone = await answered();
+    for (let count = 0; count < 20; count++) {
+      const silent = connect(server.port, '127.0.0.1').on('error', () => {});
+      onTestFinished(() => void silent.destroy());
+    }
+    const among = await answered();
+    expect(accepted).toBe(22);
+    expect(among).toBe(alone);
   });
   it('https needs a certificate, and serves with one', async () => {
     const without = new HttpListener();
