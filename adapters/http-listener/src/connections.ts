@@ -1,5 +1,5 @@
 /**
- * The connections of a server, for the time after it has stopped listening.
+ * The connections of a server, for the time after it has stopped listening, and those on which an upgrade was refused.
  *
  * HTTP.sys has connections apart from listeners, and drops one that sends no whole request within its own time limits. Node's server has such
  * limits as well, but stops looking at them when it is closed: what was silent then, or in the middle of a head, would stay for ever.
@@ -10,13 +10,18 @@ import { timers } from '@ferrywire/node';
 
 /** Milliseconds for a request that was on its way when the server was closed. */
 const grace = 1000;
+/** Milliseconds that a client has to end a connection on which its upgrade was refused. */
+const linger = 1000;
 
 type Connection = Duplex & Pick<IncomingMessage['socket'], 'localAddress' | 'remoteAddress' | 'remotePort'>;
 
 export class Connections {
   /** Each with the answers that are due on it. */
   readonly #due = new Map<Connection, Set<ServerResponse>>();
+  /** Upgrades that were refused, and whose clients have not ended them. */
+  readonly #refused = new Set<Duplex>();
   #isOver = false;
+  #isOverAtOnce = false;
 
   constructor(server: Server, secure: boolean) {
     server.on('connection', (socket: Connection) => this.#dueOn(socket));
@@ -34,9 +39,32 @@ export class Connections {
   /** The server is closed: answers that are due are the last on their connections. `atOnce`: nothing else is waited for. */
   end(atOnce: boolean): void {
     this.#isOver = true;
+    this.#isOverAtOnce = atOnce;
     for (const due of this.#due.values()) for (const response of due) response.shouldKeepAlive = false;
-    if (atOnce) this.#drop();
-    else this.#wait();
+    if (!atOnce) {
+      this.#wait();
+      return;
+    }
+    for (const socket of this.#refused) socket.destroy();
+    this.#drop();
+  }
+
+  /**
+   * An upgrade is answered, and it was no 101: what still comes is thrown away, since unread bytes would make the end a reset. Node has no
+   * deadline for such a socket.
+   */
+  letGo(socket: Duplex): void {
+    const drop = (): void => void socket.destroy();
+    socket.resume();
+    // The answer is still sent where the server was closed before it.
+    if (this.#isOverAtOnce) socket.end(drop);
+    else socket.end();
+    const timer = timers.set(drop, linger);
+    this.#refused.add(socket);
+    socket.once('close', () => {
+      timers.clear(timer);
+      this.#refused.delete(socket);
+    });
   }
 
   /** Of TLS the server tells twice: of the connection below, and of the one that it reads from, on which only its addresses name the first. */

@@ -10,15 +10,15 @@ import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
-import { afterEarlierResponses, timers } from '@ferrywire/node';
+import { afterEarlierResponses } from '@ferrywire/node';
 import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
 import { matchPrefix, prefixKey, type UrlPrefix } from './prefixes.ts';
 
-/** A request with what it is answered on. */
+/** A request with what it is answered on; an upgrade that is refused is let go of behind the answer. */
 export type Incoming =
   | { readonly request: IncomingMessage; readonly response: ServerResponse }
-  | { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Uint8Array };
+  | { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Uint8Array; readonly letGo: () => void };
 export type Receiver = (incoming: Incoming) => void;
 export type TlsSettings = SecureContextOptions & TlsOptions;
 
@@ -32,9 +32,6 @@ export interface ListenEndPoint {
   readonly address: string;
   readonly port: number;
 }
-
-/** Milliseconds that a client has to end a connection on which its upgrade was refused. */
-const linger = 1000;
 
 /** Keys of all prefixes that are served in this process, or about to be. */
 const registered = new Set<string>();
@@ -72,12 +69,16 @@ class EndPoint {
     });
     this.server.on('upgrade', (request, socket, head) => {
       watch(socket);
+      const letGo = (): void => {
+        unwatch(socket);
+        this.#connections.letGo(socket);
+      };
       afterEarlierResponses(request, () => {
         const registration = route(request);
         if (registration === null) {
           socket.write('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-          letGo(socket);
-        } else registration.receive({ request, socket, head });
+          letGo();
+        } else registration.receive({ request, socket, head, letGo });
       });
     });
     this.ready = new Promise((resolve, reject) => {
@@ -147,17 +148,6 @@ function look(this: Duplex): void {
 /** The socket is somebody's. */
 export function unwatch(socket: Duplex): void {
   socket.removeListener('readable', look);
-}
-
-/**
- * The answer has been written, and it was no upgrade: what still comes is thrown away, since unread bytes would make the end a reset. Node has
- * no deadline for such a socket.
- */
-export function letGo(socket: Duplex): void {
-  unwatch(socket);
-  socket.resume().end();
-  const timer = timers.set(() => socket.destroy(), linger);
-  socket.once('close', () => timers.clear(timer));
 }
 
 /** Throws when the prefix is served already, by any listener. */

@@ -7,7 +7,7 @@
 import { type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import { type Incoming, letGo } from './endpoints.ts';
+import type { Incoming } from './endpoints.ts';
 import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
 import { ResponseBody } from './response-body.ts';
 import { checkBuffer } from './websocket-checks.ts';
@@ -185,12 +185,12 @@ export class HttpListenerResponse {
   #attach(): ServerResponse {
     const incoming = this.#incoming;
     if ('response' in incoming) return incoming.response;
-    const { request, socket } = incoming;
+    const { request, socket, letGo } = incoming;
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     // An upgrade's socket is a Socket of `net` or `tls`; Node types it as any duplex.
     if (socket instanceof Socket) response.assignSocket(socket);
-    response.once('finish', () => letGo(socket));
+    response.once('finish', letGo);
     return response;
   }
   #finish(body: Uint8Array = nothing): void {

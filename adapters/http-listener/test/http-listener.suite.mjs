@@ -212,6 +212,30 @@ listener('lets go of a client whose upgrade was refused, be there input that nob
   );
 });
 
+listener('drops a client whose upgrade was refused at once when it is aborted', async () => {
+  for (const path of ['/', '/elsewhere']) {
+    const made = new HttpListener();
+    made.prefixes.add('http://127.0.0.1:0/ws/');
+    await made.start();
+    const port = made.endPoints[0]?.port ?? 0;
+    const answering = path === '/' ? made.getContext().then(({ response }) => response.close('not you')) : null;
+    const head = `GET /ws${path === '/' ? '/' : 'not'} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.write(head));
+    socket.on('error', () => {});
+    await new Promise((resolve) => socket.on('end', resolve).resume());
+    await answering;
+    made.abort();
+    // A byte is answered with a reset when there is nobody any more, which the next one shows.
+    let left = 20;
+    while (left > 0 && !(await new Promise((resolve) => socket.write('x', resolve)))) {
+      left -= 1;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.ok(left > 0, path);
+    socket.destroy();
+  }
+});
+
 listener('hears of a client that goes without a word', async () => {
   /** @type {(code: unknown) => void} */
   let tell = () => {};
