@@ -170,7 +170,7 @@ describe.runIf('path' in found)('the page', () => {
     expect(reached).toEqual(wanted);
     await page.focus('#subprotocol');
     await page.keyboard.press('Enter');
-    await visitor.until('status', 'connected');
+    await visitor.until('status', 'This browser is connected');
     await page.focus('#text');
     await page.keyboard.press('Enter');
     await visitor.line("> TEXT 'hi' [2 bytes]");
@@ -204,7 +204,7 @@ describe.runIf('path' in found)('the page', () => {
     await visitor.fill('code', '');
     await visitor.click('send-close');
     await visitor.line('< CLOSE [0 bytes]');
-    await visitor.until('verdict', 'clean');
+    await visitor.until('verdict', 'ended: clean');
     expect(visitor.problems).toEqual([]);
     await context.close();
   });
@@ -215,7 +215,7 @@ describe.runIf('path' in found)('the page', () => {
     const visitor = new Visitor(await context.newPage(), other.url.replace(/^ws/, 'http').replace(/\/$/, ''));
     await visitor.open();
     await visitor.click('connect');
-    await visitor.until('status', 'connected');
+    await visitor.until('status', 'This browser is connected');
     await other.close();
     await visitor.until('log', 'the control channel is closed (1001)');
     await visitor.until('log', 'browser: closed with 1001');
@@ -289,7 +289,7 @@ async function closeFromBrowser(visitor: Visitor): Promise<void> {
   await visitor.click('send-close');
   await visitor.line("< CLOSE 1000 'done'");
   await visitor.line('> CLOSE 1000');
-  await visitor.until('verdict', 'clean, code 1000 "done"');
+  await visitor.until('verdict', 'ended: clean, code 1000 "done"');
   await visitor.lit('ended');
   await visitor.until('status', 'This browser is not connected.');
 }
@@ -320,7 +320,7 @@ async function useRawPeer(visitor: Visitor): Promise<void> {
   await visitor.fill('code', '4001');
   await visitor.fill('reason', 'bye');
   await visitor.click('send-close');
-  await visitor.until('verdict', 'clean, code 4001 "bye"');
+  await visitor.until('verdict', 'ended: clean, code 4001 "bye"');
   await visitor.lit('ended');
 }
 
