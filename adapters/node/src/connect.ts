@@ -155,6 +155,7 @@ async function openHttp2(
     // It may have been aborted in the turn of the answer.
     if (signal.aborted) {
       reset(stream, CANCEL);
+      for (const extension of negotiated.extensions) extension.dispose?.();
       throw signal.reason;
     }
     const transport = new Http2Transport(stream, made === null ? null : new SessionRefs(made.session));

@@ -14,7 +14,7 @@ import {
 } from 'node:http2';
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import type { EndInfo } from '@ferrywire/core';
+import type { ClientExtension, EndInfo } from '@ferrywire/core';
 import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
 import { attach, connect, EndpointError, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -491,6 +491,44 @@ describe('refusals', () => {
     expect((await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2: true, signal: controller.signal }))).code).toBe(
       'WS_CONNECT_ABORTED',
     );
+  });
+
+  it('an abort in the turn of the answer, which leaves nothing of what was negotiated', async () => {
+    const { port } = await scripted((stream) => stream.respond({ ':status': 200, 'sec-websocket-extensions': 'counted' }));
+    for (const when of ['before', 'behind'] as const) {
+      const controller = new AbortController();
+      const session = sessionOf(port);
+      const request = session.request.bind(session);
+      session.request = (...args) => {
+        const stream = request(...args);
+        if (when === 'before') stream.once('response', () => controller.abort());
+        return stream;
+      };
+      let disposed = 0;
+      const counted: ClientExtension = {
+        name: 'counted',
+        offers: () => [[]],
+        confirm() {
+          if (when === 'behind') queueMicrotask(() => controller.abort());
+          return {
+            name: 'counted',
+            rsv: 4,
+            inbound: () => ({
+              begin: () => false,
+              push: (_input, start, end) => ({ consumed: end - start, status: 'need' }),
+              finish: () => 'need',
+            }),
+            outbound: () => ({ begin: () => 0, push: (_input, start, end) => ({ consumed: end - start, status: 'need' }), cacheKey: null }),
+            dispose() {
+              disposed += 1;
+            },
+          };
+        },
+      };
+      const attempt = connect('ws://example.com/', { http2: session, signal: controller.signal, extensions: [counted] });
+      expect((await refusalOf(attempt)).code).toBe('WS_CONNECT_ABORTED');
+      expect([when, disposed]).toEqual([when, 1]);
+    }
   });
 
   it('a server that speaks HTTP/1.1 only', async () => {
