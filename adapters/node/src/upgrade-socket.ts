@@ -39,27 +39,28 @@ export function isTaken(socket: Duplex): boolean {
 }
 
 /**
- * Keeps a socket that was declined alive for another listener, which has it alone from the moment it listens to it. `abandoned` is called when
- * nobody has touched it for `delay` (0: never).
+ * Keeps a socket that was declined alive for another listener, which has it alone from the moment it listens to it; while it may still turn out
+ * to be nobody's, its 'close' alone is listened to. `abandoned` is called when nobody has touched it for `delay` (0: never).
  */
 export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: number, abandoned: () => void): void {
   // What is written while another request is being answered tells nothing.
   const written = earlierResponse(incoming) === null ? writtenTo(socket) : null;
   const ignore = (): void => {};
   const leave = (): void => {
-    socket.off('error', ignore).off('newListener', listened).off('close', over);
+    socket.off('error', ignore).off('newListener', listened);
   };
   const over = (): void => {
     leave();
+    socket.off('close', over);
     timers.clear(timer);
   };
   const listened = (event: string | symbol): void => {
     if (event === 'data' || event === 'readable') over();
-    // Who only looks after its errors may still have nothing to say: many do so before they ask whose it is.
+    // Who only looks after its errors may still have nothing to say: many do so before they ask whose it is. The timer still ends with it.
     else if (event === 'error') leave();
   };
   const expired = (): void => {
-    leave();
+    over();
     if (socket.writable && !isTaken(socket) && (written === null || writtenTo(socket) === written)) abandoned();
   };
   const timer = delay === 0 ? null : timers.set(expired, delay);
