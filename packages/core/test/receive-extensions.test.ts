@@ -144,6 +144,18 @@ describe.each(ways.map((way) => [title(way), way] as const))('%s', (_, way) => {
     expect(messagesOf(endpoint.seen)).toEqual([toHex(concat(repeated(concat(repeated(payload, 5), utf8('U')), 3), utf8('T')))]);
   });
 
+  it('what the first of several holds back comes out without more input', () => {
+    const extensions = [extension('id', 4, identity), extension('x5000', 2, () => repeater(5000))];
+    const { connection, peer, seen, pull } = open({ ...way, delivery: 'chunk', extensions });
+    connection.receiveData(peer.frame({ opcode: 2, rsv: 6, fin: false, payload: utf8('abc') }));
+    for (let turn = 0; turn < 20; turn++) {
+      connection.handleTimeout();
+      if (way.mode === 'pull') pull();
+    }
+    const pieces = seen.flatMap((event) => (event.type === 'span' ? [event.data] : []));
+    expect(pieces.reduce((sum, { length }) => sum + length, 0)).toBe(15_000);
+  });
+
   it('bits that nobody owns are refused; so are owned ones on continuations and control frames', () => {
     const cases: [string, (peer: Peer) => Uint8Array][] = [
       ['not owned', (peer) => peer.frame({ opcode: 1, rsv: 2 })],

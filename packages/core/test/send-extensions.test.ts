@@ -410,5 +410,7 @@ describe.each(roles)('dispose, %s', (role) => {
     harness.advance(100_000);
     expect(disposed).toHaveLength(3);
     expect(harness.of('end')).toHaveLength(1);
+    const only = open({ role, extensions: [throwing('d', 4, false), throwing('e', 2, true)] });
+    expect(() => only.connection[how]()).toThrow('dispose e');
   });
 });

@@ -34,6 +34,17 @@ describe.each(roles)('the closing deadline of a %s', (role) => {
     expect(due(harness)).toBe(null);
   });
 
+  it('is not put off by work of extensions where there is none', () => {
+    const harness = start();
+    harness.connection.close(1000);
+    harness.output();
+    harness.advance(9000);
+    harness.connection.wake();
+    expect(due(harness)).toBe(10_000);
+    harness.advance(1000);
+    expect(harness.end.cause?.code).toBe('WS_TIMEOUT_CLOSING');
+  });
+
   it('is the only one from the first close frame on', () => {
     const harness = start({ keepalive: 20_000, idle: 5000, closing: 60_000 });
     harness.connection.close(1000);
