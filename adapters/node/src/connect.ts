@@ -13,7 +13,7 @@ import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@fe
 import { createUpgrade, parseUri, resolveLimits, type WebSocketUri } from '@ferrywire/handshake';
 import { type ConnectHook, type DialOptions, dial } from './dial.ts';
 import { type OwnSession, openStream, sessionOver } from './http2-client.ts';
-import { CANCEL, dropSession, endSession, reset } from './http2-ends.ts';
+import { CANCEL, disposeOf, dropSession, endSession, reset } from './http2-ends.ts';
 import { Http2Transport, SessionRefs } from './http2-transport.ts';
 import { kernels } from './kernels.ts';
 import { type ClientOptions, checkClient, checkNumber, checkObject, checkText, hostOptions } from './options.ts';
@@ -155,7 +155,7 @@ async function openHttp2(
     // It may have been aborted in the turn of the answer.
     if (signal.aborted) {
       reset(stream, CANCEL);
-      for (const extension of negotiated.extensions) extension.dispose?.();
+      disposeOf(negotiated.extensions);
       throw signal.reason;
     }
     const transport = new Http2Transport(stream, made === null ? null : new SessionRefs(made.session));

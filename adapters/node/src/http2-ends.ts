@@ -6,6 +6,8 @@
  */
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import type { Extension } from '@ferrywire/core';
+import { apart } from '@ferrywire/driver/adapter';
 import { timers } from './timers.ts';
 
 /** Codes of RFC 9113 section 7. Written out, since `node:http2` is loaded only where it is asked for. */
@@ -22,6 +24,11 @@ export function reset(stream: Http2Stream, code: number): void {
   if (stream.destroyed) return;
   stream.close(code);
   stream.destroy();
+}
+
+/** Extensions of a connection that will not be. What one throws keeps the others from nothing. */
+export function disposeOf(extensions: readonly Extension[]): void {
+  for (const extension of extensions) apart(() => extension.dispose?.());
 }
 
 /** GOAWAY on a session of our own that has no stream any more, and the end of its socket. */

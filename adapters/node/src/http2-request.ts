@@ -21,7 +21,7 @@ import {
   type ServerPolicy,
 } from '@ferrywire/handshake';
 import { RefusalBody } from './http2-body.ts';
-import { CANCEL, INTERNAL_ERROR, REFUSED_STREAM, reset } from './http2-ends.ts';
+import { CANCEL, disposeOf, INTERNAL_ERROR, REFUSED_STREAM, reset } from './http2-ends.ts';
 import { outgoing } from './http2-heads.ts';
 import { Http2Transport, type SessionRefs } from './http2-transport.ts';
 import { clock, timers } from './timers.ts';
@@ -103,6 +103,11 @@ class Http2Request implements PendingRequest {
     if (!this.#isOpen()) return false;
     const { endpoints, settings } = this.#owner;
     const decision = decideUpgrade(this.request, policy ?? settings.policy);
+    // A callback of the policy may have closed everything.
+    if (!this.#isOpen()) {
+      if (decision.ok) disposeOf(decision.negotiated.extensions);
+      return false;
+    }
     if (!decision.ok) {
       this.#answer(decision.status, decision.headers, Buffer.from(decision.body));
       this.#refused(decision.status, decision.error);
@@ -113,7 +118,7 @@ class Http2Request implements PendingRequest {
     try {
       this.#begin(decision.status, decision.headers, false);
     } catch (mistake) {
-      for (const extension of negotiated.extensions) extension.dispose?.();
+      disposeOf(negotiated.extensions);
       reset(stream, INTERNAL_ERROR);
       throw mistake;
     }

@@ -854,6 +854,51 @@ describe('closing', () => {
     expect([log, attached.peers.size]).toEqual([[], 0]);
   });
 
+  it('answers nothing when a policy has closed it', async () => {
+    let disposed = 0;
+    const extension: ServerExtension = {
+      name: 'x-kept',
+      accept: () => ({
+        params: [],
+        extension: {
+          name: 'x-kept',
+          rsv: 4,
+          inbound: () => ({ begin: () => false, push: () => ({ consumed: 0, status: 'need' }), finish: () => 'need' }),
+          outbound: () => ({ cacheKey: null, begin: () => 0, push: () => ({ consumed: 0, status: 'need' }) }),
+          dispose: () => void disposed++,
+        },
+      }),
+    };
+    for (const refuses of [false, true]) {
+      const accepted: unknown[] = [];
+      const refused: unknown[] = [];
+      const { session, attached } = await start({
+        handlers: {
+          onRequest(pending) {
+            const subprotocols = (): null => {
+              void attached.close();
+              if (refuses) throw new Error('on purpose');
+              return null;
+            };
+            try {
+              accepted.push(pending.accept({ subprotocols, extensions: [extension] }));
+            } catch (error) {
+              accepted.push(String(error));
+            }
+          },
+          onRefused: (_, error) => void refused.push(error),
+        },
+      });
+      const stream = session.request(connectHead('/', { 'sec-websocket-extensions': 'x-kept', 'sec-websocket-protocol': 'chat' }), {
+        endStream: false,
+      });
+      stream.on('error', () => {});
+      await new Promise((resolve) => stream.once('close', resolve));
+      expect([accepted, refused]).toEqual([[refuses ? 'Error: on purpose' : false], ['WS_HS_EOF']]);
+    }
+    expect(disposed).toBe(1);
+  });
+
   it('aborts at the deadline what does not answer', async () => {
     const { session, attached } = await start();
     const client = await RawStream.open(session);
