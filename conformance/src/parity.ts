@@ -124,33 +124,45 @@ const atATime = 2;
  * Runs the implementations of some recorded runs, two at a time, and yields each when it is done; what the signal ends is not compared, and
  * not yielded. Throws RangeError for a name that is not recorded; rejects with TargetUnavailable when an implementation is not installed.
  */
-export async function* compareAll(names: readonly string[], options: RunOptions): AsyncGenerator<Comparison, void, undefined> {
+export async function* compareAll(
+  names: readonly string[],
+  options: RunOptions,
+  targets: typeof parityTargets = parityTargets,
+): AsyncGenerator<Comparison, void, undefined> {
   // The longest first, so that it does not run alone at the end.
   const waiting = [...names].reverse();
   const running = new Map<string, Promise<{ readonly name: string; readonly comparison: Comparison | null }>>();
-  while (waiting.length > 0 || running.size > 0) {
-    for (let name = waiting[0]; name !== undefined && running.size < atATime; name = waiting[0]) {
-      waiting.shift();
-      const asked = name;
-      running.set(
-        asked,
-        compare(asked, options).then((comparison) => ({ name: asked, comparison })),
-      );
+  const stop = new AbortController();
+  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+  try {
+    while (waiting.length > 0 || running.size > 0) {
+      for (let name = waiting[0]; name !== undefined && running.size < atATime; name = waiting[0]) {
+        waiting.shift();
+        const asked = name;
+        running.set(
+          asked,
+          compare(asked, { ...options, signal }, targets).then((comparison) => ({ name: asked, comparison })),
+        );
+      }
+      const { name, comparison } = await Promise.race(running.values());
+      running.delete(name);
+      if (comparison !== null) yield comparison;
     }
-    const { name, comparison } = await Promise.race(running.values());
-    running.delete(name);
-    if (comparison !== null) yield comparison;
+  } finally {
+    // One has failed, or nobody reads on: the others end, with their children.
+    stop.abort();
+    await Promise.allSettled(running.values());
   }
 }
 
 /** Null when the signal came first: cases that did not run are no differences. */
-async function compare(name: string, options: RunOptions): Promise<Comparison | null> {
+async function compare(name: string, options: RunOptions, targets: typeof parityTargets): Promise<Comparison | null> {
   const started = performance.now();
   const all = recordedVerdicts(name);
   const chosen = selectedCases(options).filter(({ id }) => all.has(id));
   const ids = new Set(chosen.map(({ id }) => id));
   const recorded = new Map([...all].filter(([id]) => ids.has(id)));
-  const target = parityTargets[name]?.();
+  const target = targets[name]?.();
   if (target === undefined) throw new RangeError(`no recorded run '${name}'`);
   const results = chosen.length === 0 ? [] : await collect(runCases(target, { ...options, cases: chosen }));
   let found = differences(name, recorded, results);

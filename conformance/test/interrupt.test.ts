@@ -7,8 +7,9 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { collect, runCases, serverCommand, serverUrl } from '@ferrywire/conformance';
+import { type ActiveTarget, collect, runCases, serverCommand, serverUrl, TargetUnavailable } from '@ferrywire/conformance';
 import { describe, expect, it } from 'vitest';
+import { compareAll } from '../dist/parity.js';
 import { cleanUps, command, node, portOf, silentServer } from './servers.ts';
 
 const program = fileURLToPath(new URL('../dist/bin/conform.js', import.meta.url));
@@ -207,6 +208,32 @@ describe('a child that ends in the middle', () => {
       expect(failed.join('\n')).not.toContain('ECONNREFUSED');
       expect(out.at(-1)).toMatch(/^\d+ of 64 cases did not run$/);
     }
+  });
+
+  it('or is not there takes those beside it along', async () => {
+    let opened = (): void => {};
+    const isOpen = new Promise<void>((resolve) => {
+      opened = resolve;
+    });
+    let closed = false;
+    const common = { kind: 'active', role: 'server', virtual: false } as const;
+    const silent: ActiveTarget = {
+      ...common,
+      name: 'silent',
+      open: async () => opened(),
+      run: () => new Promise(() => {}),
+      close: async () => {
+        closed = true;
+      },
+    };
+    const missing: ActiveTarget = {
+      ...silent,
+      name: 'missing',
+      open: () => isOpen.then(() => Promise.reject(new TargetUnavailable('not installed'))),
+    };
+    const targets = { 'server-ws-plain': () => missing, 'server-ws-deflate': () => silent };
+    await expect(compareAll(Object.keys(targets), { include: ['1.1.1'] }, targets).next()).rejects.toThrow('not installed');
+    expect(closed).toBe(true);
   });
 
   it('as a client leaves a report of what it did', async () => {
