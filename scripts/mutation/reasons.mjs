@@ -127,6 +127,11 @@ const reasons = [
   { file: 'backlog.js', where: 'write', texts: ['this.room', 'end - start →'], reason: SIZE },
   { file: 'backlog.js', where: 'close', texts: ['true → false'], reason: FASTER },
   { file: 'backlog.js', where: '#atOnce', texts: ['true → false'], reason: FASTER },
+  { file: 'backlog.js', where: '#atOnce', texts: ['false → true'], reason: 'What has to wait is copied, and the copy is ours.' },
+  { file: 'backlog.js', where: '#done', texts: ['this.#jobs.length > 1 → >='], reason: 'A turn more, in which nothing is left to do.' },
+  { file: 'backlog.js', where: '#shift', texts: ['this.moved++'], reason: 'What no transform has is done at once, up to the close frame.' },
+  { file: 'backlog.js', where: '#run', texts: ['false → true'], reason: 'The connection is over, and its jobs with it.' },
+  { file: 'backlog.js', where: '#transform', texts: ['this.moved += count → -='], reason: 'Only whether it has changed is asked.' },
   { file: 'backlog.js', where: '#oneStep', texts: ['true → false', 'this.#working', 'this.#woken', 'false → true'], reason: GUARD },
   {
     file: 'backlog.js',
@@ -224,6 +229,14 @@ const reasons = [
   { file: 'message.js', where: 'copy', texts: ['LOOP_UP_TO', 'end - start →', 'at < end → <='], reason: FASTER },
   { file: 'outlet.js', where: '', texts: ['true → false', 'false → true', '0 → +1'], reason: FIRST },
   { file: 'outlet.js', where: 'piece', texts: ['data.buffer === bytes.buffer → true'], reason: FASTER },
+  { file: 'outlet.js', where: '', texts: ['16_384 →', '256 →'], reason: SIZE },
+  { file: 'outlet.js', where: 'shift', texts: ['this.#queue.length > FEW_EVENTS'], reason: FASTER },
+  {
+    file: 'outlet.js',
+    where: '#next',
+    texts: ['this.#queue.length - this.#read', 'left <= FEW_EVENTS', 'left < this.#read'],
+    reason: FASTER,
+  },
   /* Sending. */
   { file: 'sender.js', where: '', texts: ['false → true'], reason: 'The life cycle sets it from the state table before anything is sent.' },
   {
@@ -238,7 +251,8 @@ const reasons = [
     texts: ["this.#state === 'idle' → !==", "fragmentation.idle.whole === 'idle' → !==", '→ false'],
     reason: FASTER,
   },
-  { file: 'sender.js', where: 'prepared', texts: ['this.#writer.masked → true'], reason: FASTER },
+  { file: 'sender.js', where: 'prepared', texts: ['this.#writer.masked → true', 'true → false'], reason: FASTER },
+  { file: 'sender.js', where: 'refill', texts: ['backlog === null → false'], reason: 'Asked only while something waits for a transform.' },
   {
     file: 'sender.js',
     where: 'fragment',
@@ -305,7 +319,7 @@ const reasons = [
   },
   {
     file: 'pipeline.js',
-    where: 'push',
+    where: '#push',
     texts: ['before !== null → ==='],
     reason: 'A transform that is given nothing and has nothing to give does nothing.',
   },

@@ -178,7 +178,7 @@ describe.each(roles)('discarded messages, %s', (role) => {
     connection.close(1000);
     const sent: number[] = [];
     for (let count = 0; count < 2000; count++) {
-      const data = pattern(1 + (count % 5), count);
+      const data = pattern(1 + ((count + 1) % 5), count);
       sent.push(...data);
       connection.receiveData(peer.binary(data));
     }

@@ -42,8 +42,23 @@ describe('asynchronous transforms', () => {
     endpoint.receive(message(endpoint.peer, 1, 4, flip('hello')));
     expect(endpoint.seen).toEqual([]);
     work.release();
-    endpoint.connection.wake();
     expect(messagesOf(endpoint.seen)).toEqual(['hello']);
+  });
+
+  it('ready only tells a host that works for the connection, which goes on with its wake', () => {
+    const work = new Asynchronous();
+    const endpoint = open({ role: 'server', extensions: [work.extension] });
+    const { connection, peer, seen } = endpoint;
+    let told = 0;
+    connection.workFor({ onWork: () => void told++ });
+    endpoint.receive(message(peer, 1, 4, flip('hello')));
+    work.release();
+    expect([told, seen]).toEqual([1, []]);
+    connection.wake();
+    expect(messagesOf(seen)).toEqual(['hello']);
+    connection.abort();
+    work.release();
+    expect(told).toBe(1);
   });
 
   it('what it gives out in the middle of a frame comes without more input', () => {
