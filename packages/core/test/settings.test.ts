@@ -225,4 +225,28 @@ describe.each(roles)('connections made one after the other, %s', (role) => {
     }
     expect(spans).toEqual([-1, 4, -1]);
   });
+
+  it('each has its own trace and leniency, and others have none', () => {
+    const peer = peerOf(role);
+    const clock = (): number => 0;
+    const lines = { a: 0, b: 0 };
+    const tracing = (name: 'a' | 'b') => ({ onTrace: () => void lines[name]++ });
+    // A server that is lenient takes what is not masked, a client what is.
+    const other = peerOf(role === 'server' ? 'client' : 'server').text('x');
+    const takes = (options: Partial<ConnectionOptions>): boolean => {
+      const connection = new Connection({ role, clock, sink: {}, ...options });
+      connection.receiveData(other);
+      return connection.state === 'open';
+    };
+    const traced = (options: Partial<ConnectionOptions>): string => {
+      Object.assign(lines, { a: 0, b: 0 });
+      new Connection({ role, clock, sink: {}, ...options }).receiveData(peer.text('x'));
+      return `${lines.a > 0 ? 'a' : ''}${lines.b > 0 ? 'b' : ''}`;
+    };
+    const lenient = role === 'server' ? { unmaskedClientFrames: true } : { maskedServerFrames: true };
+    for (let round = 0; round < 2; round++) {
+      expect([{}, tracing('a'), {}, tracing('b'), {}].map(traced)).toEqual(['', 'a', '', 'b', '']);
+      expect([{}, { lenient }, {}].map(takes)).toEqual([false, true, false]);
+    }
+  });
 });
