@@ -39,6 +39,28 @@ async function ask(port: number, request: string): Promise<{ readonly client: Ra
   return { client, head: await client.head() };
 }
 
+/** Ten connections to /b that are over leave nothing behind. */
+async function expectForgotten(server: Server, port: number): Promise<void> {
+  const collect = (globalThis as { gc?: () => void }).gc;
+  expect(collect, 'run with --expose-gc').toBeTypeOf('function');
+  const sockets: WeakRef<Socket>[] = [];
+  server.on('connection', (socket) => sockets.push(new WeakRef(socket)));
+  for (let count = 0; count < 10; count += 1) {
+    const client = await RawClient.open(port);
+    client.write(requestFor('/b'));
+    await client.head();
+    client.socket.resetAndDestroy();
+  }
+  const left = (): number => sockets.filter((socket) => socket.deref() !== undefined).length;
+  for (let turn = 0; turn < 50 && left() > 2; turn += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect?.();
+  }
+  // Node's server and its parsers may know the last.
+  expect(sockets).toHaveLength(10);
+  expect(left()).toBeLessThanOrEqual(2);
+}
+
 describe('alone on a server', () => {
   it('upgrades, takes glued frames, and leaves plain requests to the server', async () => {
     const { server, port } = await serve();
@@ -234,54 +256,20 @@ describe('beside other listeners', () => {
   });
 
   it('keeps nothing of connections that one declined and another took, once they are over', async () => {
-    const collect = (globalThis as { gc?: () => void }).gc;
-    expect(collect, 'run with --expose-gc').toBeTypeOf('function');
     const { server, port } = await serve();
     attachTo(server, { policy: { path: '/a' } });
     attachTo(server, { policy: { path: '/b' } });
-    const sockets: WeakRef<Socket>[] = [];
-    server.on('connection', (socket) => sockets.push(new WeakRef(socket)));
-    for (let count = 0; count < 10; count += 1) {
-      const client = await RawClient.open(port);
-      client.write(requestFor('/b'));
-      await client.head();
-      client.socket.resetAndDestroy();
-    }
-    const left = (): number => sockets.filter((socket) => socket.deref() !== undefined).length;
-    for (let turn = 0; turn < 50 && left() > 2; turn += 1) {
-      await new Promise((resolve) => setImmediate(resolve));
-      collect?.();
-    }
-    // Node's server and its parsers may know the last.
-    expect(sockets).toHaveLength(10);
-    expect(left()).toBeLessThanOrEqual(2);
+    await expectForgotten(server, port);
   });
 
   it('keeps nothing of connections that somebody took who asks for errors before bytes, once they are over', async () => {
-    const collect = (globalThis as { gc?: () => void }).gc;
-    expect(collect, 'run with --expose-gc').toBeTypeOf('function');
     const { server, port } = await serve();
     attachTo(server, { policy: { path: '/a' } });
     server.on('upgrade', (_request, socket) => {
       socket.on('error', () => {}).on('data', () => {});
       socket.end('HTTP/1.1 200 OK\r\nServer: other\r\n\r\n');
     });
-    const sockets: WeakRef<Socket>[] = [];
-    server.on('connection', (socket) => sockets.push(new WeakRef(socket)));
-    for (let count = 0; count < 10; count += 1) {
-      const client = await RawClient.open(port);
-      client.write(requestFor('/b'));
-      await client.head();
-      client.socket.resetAndDestroy();
-    }
-    const left = (): number => sockets.filter((socket) => socket.deref() !== undefined).length;
-    for (let turn = 0; turn < 50 && left() > 2; turn += 1) {
-      await new Promise((resolve) => setImmediate(resolve));
-      collect?.();
-    }
-    // Node's server and its parsers may know the last.
-    expect(sockets).toHaveLength(10);
-    expect(left()).toBeLessThanOrEqual(2);
+    await expectForgotten(server, port);
   });
 
   it('two attached without a path: the first takes it', async () => {
