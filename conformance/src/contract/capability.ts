@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Opcode } from '@ferrywire/core/frame';
-import type { Capabilities, EndpointErrorCode, Peer, PeerHandlers } from '@ferrywire/driver';
+import type { Capabilities, EndpointErrorCode, Listening, Peer, PeerHandlers } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith, ok } from './case.ts';
 import { type HostName, here, hostNamed } from './hosts.ts';
@@ -56,19 +56,21 @@ function thrownOutside(scope: Scope): string[] {
   return thrown;
 }
 
+/** With these handlers alone, to the end of the case: `scope.serve` has an `onError` of its own. */
+async function listenFor(scope: Scope, handlers: PeerHandlers): Promise<Listening> {
+  const listening = await scope.adapter.listen({ host: '127.0.0.1', port: 0, handlers });
+  scope.defer(() => listening.close({ deadline: 0 }));
+  return listening;
+}
+
 /** A handler that throws, and nobody who asked to hear of it: an uncaught exception, and a close frame that says 1011. */
 async function uncaught(scope: Scope): Promise<void> {
   const thrown = thrownOutside(scope);
-  const listening = await scope.adapter.listen({
-    host: '127.0.0.1',
-    port: 0,
-    handlers: {
-      onMessage() {
-        throw new Error('on purpose');
-      },
+  const listening = await listenFor(scope, {
+    onMessage() {
+      throw new Error('on purpose');
     },
   });
-  scope.defer(() => listening.close({ deadline: 0 }));
   const raw = await scope.raw(listening.port);
   raw.send(Opcode.Text, new TextEncoder().encode('go'));
   const close = await raw.next(Opcode.Close);
@@ -88,8 +90,7 @@ async function uncaughtAtTheEnd(scope: Scope): Promise<void> {
   const opened = new Queue<Peer>();
   const meet = async (onServer: PeerHandlers, onClient: PeerHandlers) => {
     const handlers: PeerHandlers = { ...onServer, onOpen: (peer) => opened.push(peer) };
-    const listening = await scope.adapter.listen({ host: '127.0.0.1', port: 0, handlers });
-    scope.defer(() => listening.close({ deadline: 0 }));
+    const listening = await listenFor(scope, handlers);
     const client = await within(scope.adapter.connect(listening.url, { handlers: onClient }), 'connect');
     scope.defer(() => client.driver.isClosed || client.abort());
     return { listening, client, server: await opened.next('open') };
@@ -112,16 +113,11 @@ async function uncaughtAtTheEnd(scope: Scope): Promise<void> {
 /** The same while the listener closes: every peer is dropped at the deadline, and `close` resolves. */
 async function uncaughtWhileClosing(scope: Scope): Promise<void> {
   const thrown = thrownOutside(scope);
-  const listening = await scope.adapter.listen({
-    host: '127.0.0.1',
-    port: 0,
-    handlers: {
-      onEnd() {
-        throw new Error('at the end');
-      },
+  const listening = await listenFor(scope, {
+    onEnd() {
+      throw new Error('at the end');
     },
   });
-  scope.defer(() => listening.close({ deadline: 0 }));
   const raws = [await scope.raw(listening.port), await scope.raw(listening.port), await scope.raw(listening.port)];
   equal(listening.peers.size, 3, 'peers');
   await within(listening.close({ deadline: 0 }), 'the listener to close');
