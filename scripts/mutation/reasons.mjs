@@ -93,6 +93,12 @@ const reasons = [
   },
   { file: 'output.js', where: 'cut', texts: ['chunk === null ||', 'slab.view = chunk', 'latest = slab'], reason: FASTER },
   { file: 'output.js', where: 'take', texts: ['parts.length > 1 → true', 'parts.length > 1 → >='], reason: FASTER },
+  {
+    file: 'output.js',
+    where: 'clear',
+    texts: ["typeof chunk !== 'number' → true"],
+    reason: 'A number has no buffer, and so is no slab’s.',
+  },
   { file: 'output.js', where: 'recycle', texts: ['latest?.view === chunk → false'], reason: FASTER },
   { file: 'frame-writer.js', where: 'preview', texts: ['this.#settings.tracer === null → false'], reason: GUARD },
   { file: 'frame-writer.js', where: '', texts: ['→ +1'], reason: SIZE },
@@ -150,11 +156,17 @@ const reasons = [
   { file: 'content.js', where: 'text', texts: ['0 → +1'], reason: FASTER },
   { file: 'content.js', where: 'memory', texts: ['spare.length === size → false'], reason: FASTER },
   { file: 'content.js', where: 'recycle', texts: ['this.#spare.length < size → <='], reason: FASTER },
+  { file: 'content.js', where: 'recycle', texts: ['2 → +1'], reason: KEPT },
   { file: 'frame-parser.js', where: '', texts: ['67_108_864 →', '1024 →'], reason: SIZE },
   { file: 'frame-parser.js', where: '', texts: ['0 → +1'], reason: FIRST },
   { file: 'frame-parser.js', where: '#reserve', texts: ['needed <=', '2 → +1'], reason: FASTER },
   { file: 'frame-parser.js', where: '#finish', texts: ['this.#payload.length === length → false', '0 → +1'], reason: FASTER },
-  { file: 'frame-parser.js', where: '#takeHeader', texts: ['MAX_SAFE_INTEGER → >='], reason: 'Nobody can have so many bytes.' },
+  {
+    file: 'frame-parser.js',
+    where: '#takeHeader',
+    texts: ['at + taken → -'],
+    reason: 'Nobody reads on from there: the input is used up, or refused.',
+  },
   { file: 'frame-writer.js', where: 'bytes', texts: ['REFERENCE_FROM'], reason: FASTER },
   { file: 'frame-writer.js', where: 'raw', texts: ['REFERENCE_FROM'], reason: FASTER },
   {
@@ -253,6 +265,7 @@ const reasons = [
   },
   { file: 'sender.js', where: 'prepared', texts: ['this.#writer.masked → true', 'true → false'], reason: FASTER },
   { file: 'sender.js', where: 'refill', texts: ['backlog === null → false'], reason: 'Asked only while something waits for a transform.' },
+  { file: 'sender.js', where: 'refill', texts: ['false → true'], reason: 'Asked only while something waits for a transform.' },
   {
     file: 'sender.js',
     where: 'fragment',
@@ -669,6 +682,7 @@ const reasons = [
   { file: 'views.js', where: '', texts: ['262_144 → +1', '0x7fff_fff0 → +1'], reason: SIZE },
   { file: 'views.js', where: '', texts: ['0 → +1'], reason: FIRST },
   { file: 'views.js', where: 'wordsOf', texts: ['→ false', 'view.length >= length → >'], reason: FASTER },
+  { file: 'views.js', where: 'wordsOfBuffer', texts: ['buffer = of; → nothing'], reason: FASTER },
   {
     file: 'views.js',
     where: 'wordsOfBuffer',
@@ -677,6 +691,7 @@ const reasons = [
   },
   { file: 'scan.js', where: '', texts: ['4 →', '2 → +1'], reason: 'Asked of text only, whose other bit is 0.' },
   { file: 'scan.js', where: 'isWorthScanning', texts: ['size <= FROM_SLAB → <'], reason: FASTER },
+  { file: 'scan.js', where: 'scanFrames', texts: ['0 → +1'], reason: FIRST },
   {
     file: 'scan.js',
     where: 'scanFrames',

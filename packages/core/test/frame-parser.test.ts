@@ -124,6 +124,20 @@ describe('FrameParser', () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8_000_000);
   });
 
+  it('with no limit a frame may have 2^53 - 1 bytes, which is as far as numbers count', () => {
+    const header = new Uint8Array(14);
+    for (const [length, code] of [
+      [Number.MAX_SAFE_INTEGER, undefined],
+      [2n ** 53n, 'WS_MESSAGE_TOO_BIG'],
+    ] as const) {
+      const parser = new FrameParser({ maxFrameSize: Number.POSITIVE_INFINITY });
+      const size = encodeFrameHeader({ opcode: 2 }, length, header, 0);
+      expect([...parser.push(header.subarray(0, size))]).toEqual([]);
+      expect(parser.violation?.code).toBe(code);
+      expect(parser.incomplete).toBe(true);
+    }
+  });
+
   it('frames before the one that is too large come out of the same push', () => {
     const parser = new FrameParser({ maxFrameSize: 4 });
     const four = serializeFrame({ opcode: 2, payload: new Uint8Array(4) });

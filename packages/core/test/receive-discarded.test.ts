@@ -5,7 +5,7 @@
 import type { Delivery } from '@ferrywire/core';
 import { violations } from '@ferrywire/core/frame';
 import { describe, expect, it } from 'vitest';
-import { concat, hex, open, pattern, peerOf, split, utf8 } from './connection-helpers.ts';
+import { concat, hex, open, pattern, peerOf, split, toHex, utf8 } from './connection-helpers.ts';
 import { extension, identity } from './extension-helpers.ts';
 import { roles } from './sending-helpers.ts';
 
@@ -157,6 +157,17 @@ describe.each(roles)('discarded messages, %s', (role) => {
     }
     expect(seen).toHaveLength(16_384);
     expect(moved).toBeLessThan(100_000);
+  });
+
+  it('each event that was pulled makes room for one, in delivery message and of pings', () => {
+    const { connection, peer, of, pull } = open({ role, mode: 'pull', pulling: false });
+    connection.close(1000);
+    for (let count = 0; count < 16_384; count++) connection.receiveData(peer.ping(`${count}`));
+    pull(6_000);
+    for (let count = 16_384; count < 22_385; count++) connection.receiveData(peer.ping(`${count}`));
+    pull();
+    expect(of('ping')).toHaveLength(22_384);
+    expect(toHex(of('ping').at(-1)?.data ?? utf8(''))).toBe(toHex(utf8('22383')));
   });
 
   it('events that were pulled make room for others, and in their order', () => {

@@ -4,6 +4,7 @@ import { violations } from '@ferrywire/core/frame';
 import { describe, expect, it } from 'vitest';
 import {
   concat,
+  digest,
   type Harness,
   hex,
   joined,
@@ -36,6 +37,20 @@ it.each(roles)('%s: decoded messages are memory of their own, which those after 
   expect(seen.map(({ length }) => length)).toEqual(sizes);
   for (const [at, size] of sizes.entries()) expect(Buffer.compare(seen[at] as Uint8Array, repeated(pattern(size / 4, size), 4))).toBe(0);
   expect(new Set(seen.map(({ buffer }) => buffer)).size).toBe(sizes.length);
+});
+
+it.each(roles)('%s: memory of `readInto` stays the application’s, however much text is decoded after it', (role) => {
+  const target = new Uint8Array(65_536);
+  const twice = open({ role, mode: 'pull', delivery: 'span', target, extensions: [extension('twice', 4, () => repeater(2))] });
+  twice.receive(message(twice.peer, 2, 4, pattern(1000)));
+  const shown = digest(target);
+  for (let count = 0; count < 4; count++) {
+    const other = open({ role, extensions: [extension('xor', 4, () => xor(1))] });
+    other.receive(other.peer.text('x'.repeat(5000)), message(other.peer, 1, 4, utf8('y'.repeat(5000))));
+    expect(other.of('text').map(({ data }) => data.length)).toEqual([5000, 5000]);
+  }
+  expect(digest(target)).toBe(shown);
+  expect(twice.of('span').reduce((sum, { data }) => sum + data.length, 0)).toBe(2000);
 });
 
 describe.each(ways.map((way) => [title(way), way] as const))('%s', (_, way) => {

@@ -109,6 +109,27 @@ describe.each(ways.map((way) => [title(way), way] as const))('%s', (_, way) => {
     }
   });
 
+  it('a buffer that grows under the input shows all of a message', () => {
+    const Resizable = ArrayBuffer as unknown as new (
+      size: number,
+      options: { maxByteLength: number },
+    ) => ArrayBuffer & { resize(size: number): void };
+    const { peer } = open(way);
+    const [first, second] = [peer.binary(pattern(220)), peer.binary(pattern(380, 1))];
+    for (const follows of [true, false]) {
+      const endpoint = open(way);
+      const buffer = new Resizable(first.length, { maxByteLength: 1000 });
+      let bytes = new Uint8Array(buffer);
+      bytes.set(first);
+      endpoint.receive(bytes);
+      buffer.resize(second.length);
+      if (!follows) bytes = new Uint8Array(buffer);
+      bytes.set(second);
+      endpoint.receive(bytes);
+      expect(messagesOf(endpoint.seen)).toEqual([toHex(pattern(220)), toHex(pattern(380, 1))]);
+    }
+  });
+
   it('writes nothing outside a transferred chunk', () => {
     const endpoint = open({ ...way, input: 'transferred' });
     for (const [at, end] of cuts()) {

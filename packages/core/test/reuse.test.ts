@@ -125,6 +125,14 @@ describe.each(roles)('a %s', (role) => {
       expect([data.length, harness.of('binary')[0]?.data.buffer === data.buffer]).toEqual([data.length, kept]);
       expect(sizes.length === 0).toBe(kept);
     }
+    // Nor all of memory that came back before, for a part of it that does not begin where it does.
+    const cut = open({ role });
+    cut.connection.recycleInput(new Uint8Array(10_000));
+    cut.receive(cut.peer.binary(pattern(9000)));
+    const message = cut.of('binary')[0]?.data ?? new Uint8Array();
+    cut.connection.recycleInput(message.subarray(1));
+    cut.receive(cut.peer.binary(pattern(9000)));
+    expect([message.buffer.byteLength, cut.of('binary')[1]?.data.buffer === message.buffer]).toEqual([10_000, false]);
     const whole = new Uint8Array(10_000);
     const again = open({ role });
     for (const [at, size] of [5000, 9999, 10_000].entries()) {

@@ -4,11 +4,11 @@
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { Connection } from '@ferrywire/core';
+import { Connection, prepareMessage } from '@ferrywire/core';
 import { FrameParser, type ParsedFrame } from '@ferrywire/core/frame';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concat, hex, open, pattern, pseudoRandom, utf8 } from './connection-helpers.ts';
+import { concat, hex, open, pattern, pseudoRandom, toHex, utf8 } from './connection-helpers.ts';
 import { digest, roles, sentMessages } from './sending-helpers.ts';
 
 const KIB = 1024;
@@ -130,6 +130,15 @@ describe('payloads of a client', () => {
 });
 
 describe.each(roles)('output, %s', (role) => {
+  it('a prepared message by reference may be all there is', () => {
+    const { connection } = open({ role: 'server' });
+    for (const size of [16 * KIB - 10, 16 * KIB, 100_000]) {
+      connection.sendPrepared(prepareMessage(pattern(size)));
+      const chunks = connection.takeOutput();
+      expect(chunks).toHaveLength(1);
+      expect(parsed(chunks).map(({ payload }) => digest(payload))).toEqual([digest(pattern(size))]);
+    }
+  });
   it('small frames of a turn are one chunk', () => {
     const { connection, peer, receive } = open({ role });
     for (let i = 0; i < 200; i++) {
@@ -294,6 +303,20 @@ describe('memory handed back', () => {
       for (const chunk of third.connection.takeOutput()) third.connection.recycleOutput(chunk);
     }
     expect(Buffer.compare(concat(...waiting), before)).toBe(0);
+  });
+  it('is not started again while another connection writes in its rest', () => {
+    const [first, second] = [open({ role: 'server' }).connection, open({ role: 'server' }).connection];
+    // From its start: the rest of one that the tests before have used may be too small to serve twice.
+    first.sendBinary(pattern(40_000).subarray(0, 15_000));
+    for (let turn = 0; turn < 3; turn++) {
+      const lent = first.takeOutput();
+      second.sendBinary(pattern(300, 1));
+      for (const chunk of lent) first.recycleOutput(chunk);
+      second.sendBinary(pattern(300, 2));
+      const payloads = parsed(second.takeOutput()).map(({ payload }) => toHex(payload));
+      expect(payloads).toEqual([toHex(pattern(300, 1)), toHex(pattern(300, 2))]);
+      first.sendBinary(pattern(300));
+    }
   });
   it('is shown by the view that came back only where place and size are the same', () => {
     const { connection } = open({ role: 'server' });

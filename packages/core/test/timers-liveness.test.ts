@@ -340,6 +340,17 @@ describe.each(roles)('deadlines of a %s', (role) => {
       expect(harness.connection.state).toBe('closing');
     });
 
+    it('stands still while paused from the last byte on, which may come meanwhile', () => {
+      const harness = start(idle);
+      harness.connection.pause();
+      harness.advance(5_000);
+      harness.receive(harness.peer.text('x'));
+      harness.advance(2_000);
+      harness.connection.resume();
+      // Silence counts from the byte, and the 2 s since then were ours.
+      expect(due(harness)).toBe(37_000);
+    });
+
     it('stands still while output is not taken', () => {
       const harness = start(idle);
       harness.advance(10_000);
