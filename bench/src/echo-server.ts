@@ -14,15 +14,22 @@ import { loadWebsocketDriver, loadWsServer } from './peers.ts';
 const host = '127.0.0.1';
 
 /** The adapter of the runtime at hand. */
-const ferrywire: Start = async (port) => {
+const listenHere = async (port: number, onBinary: (peer: Peer, data: Uint8Array) => void): Promise<void> => {
   const { bun, deno } = process.versions;
   const { listen } = await (bun !== undefined
     ? import('@ferrywire/bun')
     : deno !== undefined
       ? import('@ferrywire/deno')
       : import('@ferrywire/node'));
-  await listen({ host, port, handlers: { onBinary: echoBack } });
+  await listen({ host, port, handlers: { onBinary } });
 };
+const ferrywire: Start = (port) => listenHere(port, echoBack);
+/** The memory of each message is given back, to be used again once the echo was written. */
+const ferrywireGivenBack: Start = (port) =>
+  listenHere(port, (peer, data) => {
+    peer.send(data);
+    peer.connection.recycleInput(data);
+  });
 /** The Node adapter on any runtime. */
 const ferrywireNode: Start = async (port) => {
   const { listen } = await import('@ferrywire/node');
@@ -102,6 +109,7 @@ function ignore(): void {}
 
 const variants: Readonly<Record<string, Start>> = {
   ferrywire,
+  'ferrywire given back': ferrywireGivenBack,
   'ferrywire node': ferrywireNode,
   'ferrywire attach': ferrywireAttach,
   'ws+bufferutil': ws,

@@ -13,6 +13,8 @@ interface Shape {
   readonly size: number;
   readonly connections: number;
   readonly window: number;
+  /** Ferrywire's server hands the memory of each message back (`recycleInput`), which the others have no way to do. */
+  readonly givenBack?: true;
 }
 const shapes: readonly Shape[] = [
   { size: 16, connections: 1, window: 64 },
@@ -21,27 +23,25 @@ const shapes: readonly Shape[] = [
   { size: 125, connections: 50, window: 16 },
   { size: 1024, connections: 50, window: 16 },
   { size: 1024, connections: 200, window: 1 },
-  { size: 16 * 1024, connections: 20, window: 4 },
-  { size: 64 * 1024, connections: 10, window: 2 },
-  { size: 1024 * 1024, connections: 4, window: 1 },
+  ...bothWays({ size: 16 * 1024, connections: 20, window: 4 }),
+  ...bothWays({ size: 64 * 1024, connections: 10, window: 2 }),
+  ...bothWays({ size: 1024 * 1024, connections: 4, window: 1 }),
 ];
+function bothWays(shape: Shape): readonly Shape[] {
+  return [shape, { ...shape, givenBack: true }];
+}
 
 interface Server {
   readonly name: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 /** Ferrywire first; what the goals are held against second; the raw echo last. */
-function serversOf(runtime: RuntimeName): readonly Server[] {
+function serversOf(runtime: RuntimeName, { givenBack }: Pick<Shape, 'givenBack'>): readonly Server[] {
+  const ours = { name: givenBack === true ? 'ferrywire given back' : 'ferrywire' };
   if (runtime === 'bun' || runtime === 'deno') {
-    return [{ name: 'ferrywire' }, { name: `${runtime} native` }, { name: 'ferrywire node' }, { name: `${runtime} raw` }];
+    return [ours, { name: `${runtime} native` }, { name: 'ferrywire node' }, { name: `${runtime} raw` }];
   }
-  return [
-    { name: 'ferrywire' },
-    { name: 'ws+bufferutil' },
-    { name: 'ws', env: { WS_NO_BUFFER_UTIL: '1' } },
-    { name: 'websocket-driver' },
-    { name: 'raw' },
-  ];
+  return [ours, { name: 'ws+bufferutil' }, { name: 'ws', env: { WS_NO_BUFFER_UTIL: '1' } }, { name: 'websocket-driver' }, { name: 'raw' }];
 }
 
 function goalOf(runtime: RuntimeName, { size, window }: Shape): Goal | undefined {
@@ -115,7 +115,7 @@ async function runRound({ server, load }: Pair, milliseconds: number, { costs, l
 async function measureTogether(options: MeasureOptions, shape: Shape, rounds: number, figures: readonly Figures[]): Promise<void> {
   const pairs: Pair[] = [];
   try {
-    for (const server of serversOf(options.runtime)) pairs.push(await startPair(options.runtime, server, shape));
+    for (const server of serversOf(options.runtime, shape)) pairs.push(await startPair(options.runtime, server, shape));
     for (const pair of pairs) await warmUp(pair, options.quick);
     const order = [...pairs.entries()];
     for (let round = 0; round < rounds; round++) {
@@ -132,7 +132,7 @@ async function measureTogether(options: MeasureOptions, shape: Shape, rounds: nu
 }
 
 async function measureRow(options: MeasureOptions, shape: Shape): Promise<string[]> {
-  const figures = serversOf(options.runtime).map((): Figures => ({ costs: [], loadShare: [] }));
+  const figures = serversOf(options.runtime, shape).map((): Figures => ({ costs: [], loadShare: [] }));
   for (let done = 0; done < options.rounds; done += ROUNDS_OF_A_PROCESS) {
     await measureTogether(options, shape, Math.min(ROUNDS_OF_A_PROCESS, options.rounds - done), figures);
   }
@@ -148,8 +148,8 @@ async function measureRow(options: MeasureOptions, shape: Shape): Promise<string
   ];
 }
 
-function rowName({ size, connections, window }: Shape): string {
-  return `${bytes(size)} c${connections} w${window}`;
+function rowName({ size, connections, window, givenBack }: Shape): string {
+  return `${bytes(size)} c${connections} w${window}${givenBack === true ? ', given back' : ''}`;
 }
 
 export async function echo(options: MeasureOptions): Promise<void> {
@@ -158,7 +158,7 @@ export async function echo(options: MeasureOptions): Promise<void> {
     if (options.only.length > 0 && !options.only.some((word) => rowName(shape).includes(word))) continue;
     rows.push(await measureRow(options, shape));
   }
-  const [, first, ...rest] = serversOf(options.runtime).map(({ name }) => name);
+  const [, first, ...rest] = serversOf(options.runtime, {}).map(({ name }) => name);
   printTable(
     `echo on ${options.runtime}: server CPU per message, times ferrywire's (above 1: ferrywire is cheaper); goals against ${first}`,
     ['c connections, w in flight on each', 'ferrywire', first ?? '', ...rest, 'goal', 'load CPU / server CPU'],

@@ -1,6 +1,6 @@
 /** Contents: what goes in comes out, whole, unchanged and in order, however slow either side is. */
 import { Opcode } from '@ferrywire/core/frame';
-import type { Peer } from '@ferrywire/driver';
+import type { Peer, PeerHandlers } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, ok } from './case.ts';
 import { digest, pattern, type Scope, sequence, words } from './support.ts';
@@ -25,8 +25,8 @@ async function bySize(scope: Scope, messages: readonly (string | Uint8Array)[]):
 }
 
 /** `count` messages of 0 to 300 kB: the sender heeds `writable`, the reader takes a turn of the event loop after each message. */
-async function slowReaders(scope: Scope, connections: number, count: number): Promise<void> {
-  const { url, opened } = await scope.serve();
+async function slowReaders(scope: Scope, connections: number, count: number, handlers: PeerHandlers = {}): Promise<void> {
+  const { url, opened } = await scope.serve({ handlers });
   await within(
     Promise.all(
       Array.from({ length: connections }, async (_, id) => {
@@ -75,6 +75,12 @@ async function slowReaders(scope: Scope, connections: number, count: number): Pr
     100_000,
   );
   equal(opened.count, connections, 'connections opened');
+}
+
+/** No part of a message may be written again before the transport has written it. */
+function echoAndGiveBack(peer: Peer, data: string | Uint8Array): void {
+  peer.send(data);
+  if (typeof data !== 'string') peer.connection.recycleInput(data);
 }
 
 /** A peer that takes nothing for long: the server stops reading it instead of keeping answers without end. */
@@ -291,6 +297,9 @@ export function echoCases(adapter: AdapterUnderTest): ContractCase[] {
       ),
     ),
     named('10 connections of 150 messages of 0 to 300 kB, slow readers', (scope) => slowReaders(scope, 10, 150)),
+    named('10 connections of 50 messages that are given back as soon as they are sent on, slow readers', (scope) =>
+      slowReaders(scope, 10, 50, { onMessage: echoAndGiveBack }),
+    ),
     named('a peer that reads no answers is not read', unreadAnswers),
     named('a peer that writes a byte at a time', slowWriter),
     named('10 000 messages in one write', pipelined),

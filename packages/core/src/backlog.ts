@@ -11,6 +11,7 @@ import type { TransformOutput } from './extension.ts';
 import { serializeFrame } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { REFERENCE_FROM } from './frame-writer.ts';
+import { lend, settle } from './loans.ts';
 import { giveScratch, SCRATCH_SIZE, takeScratch, zeroed } from './memory.ts';
 import type { OutboundPipeline } from './pipeline.ts';
 import { Piece } from './pipeline.ts';
@@ -47,6 +48,8 @@ interface Job {
   readonly own: boolean;
   /** Is it memory of ours, which nobody writes to? */
   readonly ours: boolean;
+  /** Does `payload` wait by reference, so that its memory must not come back before the job is done? */
+  readonly lent: boolean;
   readonly prepared: Prepared | null;
 }
 
@@ -57,8 +60,10 @@ interface SendWish {
 
 /** A job that can wait. What is large waits by reference, like any large payload; what is small is copied, like any small one. */
 function waiting(job: Job): Job {
-  if (job.ours || job.size >= (job.own ? REFERENCE_FROM : ROOM)) return job;
-  return { ...job, payload: new Uint8Array(job.payload), own: true, ours: true };
+  if (job.ours) return job;
+  if (job.size < (job.own ? REFERENCE_FROM : ROOM)) return { ...job, payload: new Uint8Array(job.payload), own: true, ours: true };
+  lend(job.payload);
+  return { ...job, lent: true };
 }
 
 /** `scratch` itself where the writer copies it. */
@@ -114,13 +119,13 @@ export class Backlog {
     const text = typeof content === 'string';
     const payload = text ? encodeUtf8(content) : content;
     const own = text || wish.transfer;
-    this.submit({ first, payload, size: payload.length, kind, compress: wish.compress, own, ours: text, prepared: null });
+    this.submit({ first, payload, size: payload.length, kind, compress: wish.compress, own, ours: text, lent: false, prepared: null });
     return payload.length;
   }
   /** The close frame, behind what waits. */
   close(payload: Uint8Array): void {
     const size = payload.length;
-    this.submit({ first: CLOSE, payload, size, kind: 'binary', compress: undefined, own: true, ours: true, prepared: null });
+    this.submit({ first: CLOSE, payload, size, kind: 'binary', compress: undefined, own: true, ours: true, lent: false, prepared: null });
   }
 
   /** What is small is mostly done in one step, from scratch to scratch (bench: `deflate`, 100 B). What is not becomes a job that has begun. */
@@ -135,7 +140,11 @@ export class Backlog {
     if (this.#rsv === 0) {
       if (text === null) this.#writer.bytes(first, input, wish.transfer);
       else this.#writer.bytes(first, lasting(input), true);
-    } else this.#oneStep({ first, payload: input, size, kind, compress: wish.compress, own: true, ours: false, prepared: null }, fin);
+    } else
+      this.#oneStep(
+        { first, payload: input, size, kind, compress: wish.compress, own: true, ours: false, lent: false, prepared: null },
+        fin,
+      );
     if (text !== null) giveScratch(text);
     return size;
   }
@@ -219,11 +228,12 @@ export class Backlog {
       this.waits = this.#jobs !== null && this.#jobs.length > 1;
       throw error;
     } finally {
-      if (isDone && this.#jobs?.[0] === job) this.#shift(this.#jobs, job.size);
+      if (isDone && this.#jobs?.[0] === job) this.#shift(this.#jobs, job);
     }
   }
-  #shift(jobs: Job[], size: number): void {
-    this.bytes -= size;
+  #shift(jobs: Job[], job: Job): void {
+    this.bytes -= job.size;
+    if (job.lent) settle(job.payload);
     this.moved++;
     if (jobs.length === 1) this.#jobs = null;
     else jobs.shift();
@@ -304,7 +314,9 @@ export class Backlog {
 
   /** What was not made into frames is dropped, but for a close frame. */
   drop(): void {
-    const last = this.#jobs?.at(-1);
+    const jobs = this.#jobs ?? [];
+    for (const job of jobs) if (job.lent) settle(job.payload);
+    const last = jobs.at(-1);
     this.#jobs = null;
     this.bytes = 0;
     this.#gather = null;

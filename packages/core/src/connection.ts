@@ -299,7 +299,7 @@ export class Connection implements Protocol {
     this.#after();
     return [];
   }
-  /** The transport has taken `chunk` synchronously: its memory may be written again. Ignores memory of the application. Optional. */
+  /** The transport refers to `chunk` no more: its memory may be written again; that of the application only if it was given back. Optional. */
   recycleOutput(chunk: Uint8Array): void {
     checkBytes(chunk, 'chunk');
     recycle(chunk);
@@ -397,7 +397,10 @@ export class Connection implements Protocol {
     } while (receiver.exhausted && !receiver.told);
   }
 
-  /** A message's memory may be reused for a later one. The caller must not touch it any more. Optional. */
+  /**
+   * A message's memory may be reused for a later one. The caller must not touch it any more, but may have sent it on, here or on other connections:
+   * it is reused once the last of them has written it, which hosts say with `recycleOutput`. Optional; of no effect below 4 KiB and above 1 MiB.
+   */
   recycleInput(data: Uint8Array): void {
     checkBytes(data, 'data');
     if (!this.#life.terminal) this.#receiver.content.recycle(data);

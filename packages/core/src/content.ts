@@ -7,6 +7,7 @@
  *
  * Beware: the application may transfer the buffer of any message, and all that lies in it is gone then. What is still to be read never does.
  */
+import { type Home, isLent } from './loans.ts';
 import { applyMask, copyMasked } from './mask.ts';
 import type { Allocate } from './memory.ts';
 import {
@@ -31,7 +32,7 @@ const KERNEL_FROM = 384;
 /** Smaller messages are copied even where they could be shown in place: a view costs as much as the copy, and pins more. */
 const IN_PLACE_FROM = 4096;
 
-export class Content {
+export class Content implements Home {
   readonly #decode: (bytes: Uint8Array, start: number, end: number) => string | null;
   readonly #decodeAscii: (bytes: Uint8Array, start: number, end: number) => string | null;
   readonly #mask: Kernels['applyMask'];
@@ -44,8 +45,8 @@ export class Content {
   readonly scanner: FrameScanner | null;
   /** Buffers of which a message shows a part: they may come back, as a part of somebody's input may not. */
   readonly #cut: WeakSet<ArrayBufferLike> = new WeakSet();
-  /** The last memory that came back from the application, of whichever connection. */
-  #spare: Uint8Array | null = null;
+  /** Memory that came back from the application, of whichever connection; the last is used first. */
+  readonly #spares: Uint8Array[] = [];
 
   constructor(kernels: Kernels | undefined) {
     this.#decode = kernels?.decodeUtf8 ?? decodeUtf8;
@@ -145,20 +146,36 @@ export class Content {
 
   /** Memory for `size` bytes that is at most twice as large: what came back, if it fits. */
   memory(size: number): Uint8Array {
-    const spare = this.#spare;
-    if (spare === null || size > spare.length || size * 2 < spare.length) return this.allocate(size);
-    this.#spare = null;
-    if (spare.length === size) return spare;
-    this.#cut.add(spare.buffer);
-    return new Uint8Array(spare.buffer, 0, size);
+    const spares = this.#spares;
+    for (let at = spares.length - 1; at >= 0; at--) {
+      const spare = spares[at] as Uint8Array;
+      if (size > spare.length || size * 2 < spare.length) continue;
+      // Nearly always it is the last.
+      if (at === spares.length - 1) spares.pop();
+      else spares.splice(at, 1);
+      if (spare.length === size) return spare;
+      this.#cut.add(spare.buffer);
+      return new Uint8Array(spare.buffer, 0, size);
+    }
+    return this.allocate(size);
   }
-  /** Memory that nobody uses any more, for the next message. */
+  /** Memory that the application does not use any more, for a later message; what was sent on and is still to be written comes when it was. */
   recycle(data: Uint8Array): void {
-    const size = data.buffer.byteLength;
+    const { buffer } = data;
+    const size = buffer.byteLength;
     // Transferred input may show a message from its start, and unread frames behind it.
-    if (data.length !== size && !this.#cut.has(data.buffer)) return;
+    if (data.length !== size && !this.#cut.has(buffer)) return;
     if (data.byteOffset !== 0 || data.length * 2 < size || size < IN_PLACE_FROM || size > MOST_SPARE) return;
-    if (this.#spare === null || this.#spare.length < size) this.#spare = new Uint8Array(data.buffer);
+    if (!isLent(buffer, this)) this.keep(buffer);
+  }
+  keep(buffer: ArrayBufferLike): void {
+    const spares = this.#spares;
+    let size = buffer.byteLength;
+    // Transferred before it came back, or not by its owner: a second time.
+    if (size === 0 || spares.some((spare) => spare.buffer === buffer)) return;
+    for (const spare of spares) size += spare.length;
+    for (; size > MOST_SPARES || spares.length >= MOST_PIECES; ) size -= (spares.shift() as Uint8Array).length;
+    spares.push(new Uint8Array(buffer));
   }
 }
 
@@ -178,8 +195,10 @@ export function fills(bytes: Uint8Array, start: number, end: number): boolean {
   return end === bytes.length && (end - start) * 2 >= bytes.buffer.byteLength;
 }
 
-/** Memory that waits for the next message is bounded. */
+/** Memory that waits for the next message is bounded: for each piece, together, and in pieces. */
 const MOST_SPARE = 1 << 20;
+const MOST_SPARES = 4 << 20;
+const MOST_PIECES = 64;
 
 /** Unmasks and decodes ASCII in one pass; null if there is anything else. */
 function shortText(bytes: Uint8Array, start: number, end: number, key: number): string | null {

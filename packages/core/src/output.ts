@@ -6,6 +6,8 @@
  * one that has not come back serves the next writer. Beware: hand a chunk back once, and never one that is still to be written.
  */
 
+import { lend, settle } from './loans.ts';
+
 const SLAB_SIZE = 65536;
 const MOST_FREE_SLABS = 8;
 /** Less room than this is not worth keeping. */
@@ -83,8 +85,9 @@ export abstract class OutputQueue {
     (this.#slab as Slab).used += count;
     this.size += count;
   }
-  /** Queues a chunk by reference, of the `size` that was announced for it. Its buffer may still be transferred or resized. */
+  /** Queues a chunk by reference, of the `size` that was announced for it. Its buffer may still be transferred or resized, or given back. */
   protected append(chunk: Uint8Array, size: number): void {
+    lend(chunk);
     this.cut();
     this.#chunks ??= [];
     this.#chunks.push(chunk, size);
@@ -149,10 +152,14 @@ function chunksOf(parts: readonly (Uint8Array | number)[]): Uint8Array[] | null 
   return chunks;
 }
 
-/** The transport has taken `chunk`. Memory that is not a slab's is the application's own and is left alone. */
+/** The transport has taken `chunk`. Memory that is not a slab's is the application's own, and is written again only if it was given back. */
 export function recycle(chunk: Uint8Array): void {
   const slab = latest?.view === chunk ? latest : slabs.get(chunk.buffer);
-  if (slab === undefined || slab.lent === 0) return;
+  if (slab === undefined) {
+    settle(chunk);
+    return;
+  }
+  if (slab.lent === 0) return;
   slab.lent--;
   if (slab.lent > 0 || slab.busy) return;
   slab.used = 0;

@@ -155,6 +155,7 @@ export class Sender {
       compress: undefined,
       own: false,
       ours: true,
+      lent: false,
       prepared: this.#writer.masked ? null : message,
     });
   }

@@ -84,6 +84,8 @@ interface Rare {
   timer: unknown;
   /** When a transport that both sides have ended is to be gone. */
   goneBy: Millis | null;
+  /** What the write that stalled the transport brought, if it was not taken at once. */
+  waiting: readonly Uint8Array[] | null;
 }
 
 export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
@@ -122,7 +124,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     this.rare().onDrain = callback;
   }
   private rare(): Rare {
-    this.#rare ??= { bound: null, deferred: [], onEvents: null, onDrain: null, timer: null, goneBy: null };
+    this.#rare ??= { bound: null, deferred: [], onEvents: null, onDrain: null, timer: null, goneBy: null, waiting: null };
     return this.#rare;
   }
 
@@ -200,6 +202,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if ((this.#flags & GONE) !== 0) return;
     const known = (this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0;
     this.#flags |= GONE | INPUT_OVER;
+    if (this.#rare !== null) this.#rare.waiting = null;
     if (!known) this.defer({ kind: 'eof' });
     this.turn({ kind: 'closed' });
   }
@@ -302,6 +305,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       this.#flags &= ~STALLED;
       // Some hosts say so without having said "slow down" before.
       if (stalled) {
+        this.takenLate();
         // Who takes what waits has as long again, as for the protocol's own deadline.
         if (this.#rare !== null) this.#rare.goneBy = null;
         this.#protocol.outputDrained?.();
@@ -358,6 +362,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if (next === null) return;
     this.#flags &= ~CHANGES;
     this.#protocol = next;
+    // Not for the next one to take back.
+    if (this.#rare !== null) this.#rare.waiting = null;
   }
 
   /** Output, directive and reading, until nothing asks for another look. */
@@ -383,11 +389,21 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       this.#flags |= STALLED;
       protocol.outputStalled?.();
     }
-    if (transport.taken !== true) return;
+    if (transport.taken !== true) {
+      if ((this.#flags & STALLED) !== 0) this.rare().waiting = chunks.slice();
+      return;
+    }
     for (let index = 0; index < count; index++) {
       const chunk = chunks[index];
       if (chunk !== undefined) protocol.recycleOutput(chunk);
     }
+  }
+  /** Of a stalled transport nothing was written since, so what waited is all there was. */
+  private takenLate(): void {
+    const chunks = this.#rare?.waiting;
+    if (this.#rare === null || chunks === null || chunks === undefined) return;
+    this.#rare.waiting = null;
+    if (this.#transport.taken === true) for (const chunk of chunks) this.#protocol.recycleOutput(chunk);
   }
 
   /** What nobody will take must not pile up while the protocol cannot know: the end waits behind input that the application does not read. */

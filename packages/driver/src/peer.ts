@@ -64,8 +64,9 @@ export interface PeerHandlers {
   onOpen?(peer: Peer, opening: Opening): void;
   onText?(peer: Peer, text: string): void;
   /**
-   * `data` is yours to keep; `peer.connection.recycleInput(data)` gives its memory back. Its `buffer` may hold other messages too: copy what
-   * you transfer to a worker (`data.slice().buffer`). Memory with messages of other connections refuses to be transferred, save in browsers.
+   * `data` is yours to keep; `peer.connection.recycleInput(data)` gives its memory back, also right after `send(data)`. Its `buffer` may hold
+   * other messages too: copy what you transfer to a worker (`data.slice().buffer`). Memory with messages of other connections refuses to be
+   * transferred, save in browsers.
    */
   onBinary?(peer: Peer, data: Uint8Array): void;
   /** Both kinds; each is called only where the specific handler is missing. */

@@ -23,9 +23,9 @@ export interface Transport {
   /** Bytes written and not yet taken by the operating system (or whatever lies below). */
   readonly bufferedAmount: number;
   /**
-   * Optional, read right after `write()`: true when every byte of it has been taken and no chunk is referenced any longer, so that their
-   * memory may be reused (`Protocol.recycleOutput`). On a Node socket: `writableLength === 0`. Left out, nothing is assumed and each
-   * batch of output is fresh memory.
+   * Optional, read right after `write()`, and once more at the `drain()` that follows one which returned false: true when every byte that was
+   * written has been taken and no chunk is referenced any longer, so that their memory may be reused (`Protocol.recycleOutput`). On a Node
+   * socket: `writableLength === 0`. Left out, nothing is assumed and each batch of output is fresh memory.
    */
   readonly taken?: boolean;
 }

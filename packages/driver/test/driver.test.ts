@@ -70,6 +70,43 @@ describe('output', () => {
     expect(slow.protocol.recycled).toHaveLength(0);
   });
 
+  it('recycles what stalled the transport once that has drained and says that it has taken it', () => {
+    for (const recycles of [true, false]) {
+      const { protocol, transport, driver } = setup({ recycles, room: 0 });
+      for (let turn = 1; turn <= 3; turn++) {
+        protocol.say(1, 2);
+        protocol.say(3);
+        driver.pump();
+        expect(driver.stalled).toBe(true);
+        protocol.say(4);
+        driver.pump();
+        expect(protocol.recycled).toHaveLength(recycles ? 3 * (turn - 1) : 0);
+        transport.grant(3);
+        // What was said meanwhile stalls it again.
+        expect([driver.stalled, [...transport.written]]).toEqual([true, Array(turn).fill([1, 2, 3, 4]).flat()]);
+        expect(protocol.recycled).toHaveLength(recycles ? 3 * turn - 1 : 0);
+        transport.grant(1);
+        expect(protocol.recycled).toHaveLength(recycles ? 3 * turn : 0);
+      }
+    }
+  });
+
+  it('recycles nothing of a transport that is gone, or that drains and has not taken all', () => {
+    const lost = setup({ recycles: true, room: 0 });
+    lost.protocol.say(1);
+    lost.driver.pump();
+    lost.transport.reset();
+    lost.driver.drain();
+    expect(lost.protocol.recycled).toHaveLength(0);
+    const holding = setup({ recycles: true, room: 0 });
+    holding.protocol.say(1);
+    holding.driver.pump();
+    holding.driver.drain();
+    expect(holding.protocol.recycled).toHaveLength(0);
+    holding.transport.grant();
+    expect(holding.protocol.recycled).toHaveLength(0);
+  });
+
   it('gathers sends of one microtask in one write', async () => {
     const { protocol, transport, driver } = setup();
     protocol.say(1);

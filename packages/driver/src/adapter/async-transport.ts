@@ -225,6 +225,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     this.#source = null;
     if (this.#stalled && this.#waiting.length === 0) {
       this.#stalled = false;
+      this.#taken = this.bytes.copies === true;
       tell(this.#driver, (driver) => driver.drained());
       if (this.#closed) return;
     }
