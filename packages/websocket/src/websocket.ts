@@ -144,6 +144,10 @@ export class WebSocket extends EventTargetBase {
     return this.#url;
   }
   get readyState(): ReadyState {
+    if (this.#readyState === 1 && this.#link?.connection.state === 'closing') {
+      // A failure sends a close frame too (RFC 6455 sections 7.1.3 and 7.1.7), of which no event tells. What was received before it comes first.
+      if (this.#reader !== null || this.#link.inbox.length === 0) return 2;
+    }
     return this.#readyState;
   }
   get protocol(): string {

@@ -71,6 +71,35 @@ describe('states', () => {
     expect(log).toEqual(['error 3', 'close 3 false 1006 ""']);
     expect(made.transport.aborted).toBe(true);
   });
+  it('RFC6455-7.1.3-1: a failure sends a close frame, so it enters CLOSING, behind the messages before it', async () => {
+    for (const fails of ['protocol', 'pong'] as const) {
+      const { ws, sent, feed, transport, tasks, log, clock } = await opened({ timeouts: { keepalive: 10, pong: 10 } });
+      feed(1, 'before');
+      if (fails === 'protocol') feed(3);
+      expect(ws.readyState).toBe(1);
+      await tasks.run();
+      if (fails === 'pong') {
+        expect(ws.readyState).toBe(1);
+        clock.advance(20);
+      }
+      expect([fails, ws.readyState, sent().at(-1)?.opcode, log]).toEqual([fails, 2, 8, ['message 1 before']]);
+      ws.send('late');
+      await tasks.run();
+      expect([ws.bufferedAmount, sent().at(-1)?.opcode]).toEqual([4, 8]);
+      transport.feedEof();
+      await tasks.run();
+      expect([ws.readyState, log]).toEqual([3, ['message 1 before', 'error 3', 'close 3 false 1006 ""']]);
+    }
+  });
+  it('RFC6455-7.1.3-1: so it does while messages are read on demand', async () => {
+    const { ws, feed, tasks } = await opened();
+    const messages = ws.messages();
+    const first = messages.next();
+    feed(1, 'before');
+    feed(3);
+    await tasks.run();
+    expect([await first, ws.readyState]).toEqual([{ value: 'before', done: false }, 2]);
+  });
   it('an abort signal fails the opening, and does nothing later', async () => {
     const controller = new AbortController();
     const made = bench();
