@@ -51,10 +51,15 @@ export class BodyReader {
     const lengths = fieldValues(index, 'content-length');
     const length = lengths[0] ?? '';
     this.chunked = codings.length === 1 && codings[0]?.toLowerCase() === 'chunked';
-    const sound = codings.length === 0 && lengths.every((other) => other === length) && isDigits(length);
+    const sized = codings.length === 0 && lengths.length > 0;
     // Neither: to the end of the stream (RFC 9112 section 6.3, items 4 and 8).
-    this.remaining = this.chunked ? 0 : sound ? Number(length) : Number.POSITIVE_INFINITY;
-    if (head.status === 204 || head.status === 304 || (!this.chunked && this.remaining === 0)) this.status = 'complete';
+    this.remaining = this.chunked ? 0 : sized ? Number(length) : Number.POSITIVE_INFINITY;
+    // Lengths that disagree or are none: there is no knowing what is body (item 5).
+    const broken = sized && !(isDigits(length) && lengths.every((other) => other === length));
+    const none = head.status === 204 || head.status === 304 || (sized && !broken && this.remaining === 0);
+    if (none) this.status = 'complete';
+    // Nor is anything worth waiting for where none of it is to be kept.
+    else if (broken || maxBody === 0) this.status = 'stopped';
   }
 
   /** What arrived of it, as one array. */

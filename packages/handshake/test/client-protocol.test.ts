@@ -119,14 +119,30 @@ describe('refused', () => {
       event: { body: 'abc', error: 'WS_HS_STATUS' },
       transport: 'done',
     });
-    // Lengths that disagree or are none: to the end of the stream.
-    for (const lengths of [
-      'Content-Length: 1\r\nContent-Length: 2\r\n',
-      'Content-Length: x\r\n',
-      'Content-Length: 1\r\nTransfer-Encoding: gzip\r\n',
-    ]) {
-      expect(refusal(`HTTP/1.1 500 x\r\n${lengths}\r\nabc`, {}, true).event).toMatchObject({ body: 'abc' });
+    const unknown = 'Content-Length: 1\r\nTransfer-Encoding: gzip\r\n';
+    expect(refusal(`HTTP/1.1 500 x\r\n${unknown}\r\nabc`, {}, true).event).toMatchObject({ body: 'abc' });
+  });
+
+  test('RFC9112-6.3: lengths that disagree or are none end it at once, without a body', () => {
+    for (const length of ['0\r\nContent-Length: 2', '2\r\nContent-Length: 0', 'x', '', '+1', '-0', '1, 1', '0x0', '1.0', '\t']) {
+      const { event, transport } = refusal(`HTTP/1.1 500 x\r\nContent-Length: ${length}\r\n\r\nabc`);
+      const told = { type: 'refused', response: { status: 500 }, body: '', error: 'WS_HS_STATUS' };
+      expect([length, event, transport]).toMatchObject([length, told, 'abort']);
     }
+    expect(refusal('HTTP/1.1 500 x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nabc')).toMatchObject({
+      event: { body: 'ab' },
+      transport: 'end',
+    });
+  });
+
+  test('a body that nobody wants is not waited for', () => {
+    for (const framing of ['', 'Content-Length: 5\r\n', 'Transfer-Encoding: chunked\r\n']) {
+      const { event, transport } = refusal(`HTTP/1.1 401 x\r\n${framing}\r\n`, { http: { maxBodySize: 0 } });
+      const told = { type: 'refused', response: { status: 401 }, body: '', error: 'WS_HS_STATUS' };
+      expect([framing, event, transport]).toMatchObject([framing, told, 'abort']);
+    }
+    const empty = refusal('HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n', { http: { maxBodySize: 0 } });
+    expect(empty.transport).toBe('end');
   });
 
   test('a broken chunked body ends it with what there is', () => {
