@@ -17,6 +17,25 @@ async function slowRefusal(scope: Scope): Promise<void> {
   equal([error.handshake, error.response?.status, body], ['WS_HS_STATUS', 401, 'not so'], 'what the server answered');
 }
 
+/** A page is never told what the server answered (WHATWG WebSockets, "feedback from the protocol"), so it does not wait for the rest of it. */
+async function refusedSocket(scope: Scope): Promise<void> {
+  const bound = defineWebSocket(connectorOver((to, options) => scope.adapter.connect(to, { ...options, timeouts: { opening: 0 } })));
+  for (const rest of ['\r\n', 'Content-Length: 100\r\n\r\nnot so', 'Transfer-Encoding: chunked\r\n\r\n']) {
+    const url = await scope.rawServer((raw) => raw.text(`HTTP/1.1 401 Unauthorized\r\n${rest}`));
+    const socket = new bound.WebSocket(url);
+    const events: string[] = [];
+    const closed = new Promise<void>((resolve) => {
+      socket.addEventListener('error', () => void events.push('error'));
+      socket.addEventListener('close', ({ code, wasClean }) => {
+        events.push(`close ${code} ${wasClean}`);
+        resolve();
+      });
+    });
+    await within(closed, 'the close event');
+    equal(events, ['error', 'close 1006 false'], 'the events of a socket that was refused');
+  }
+}
+
 /** The signal gives up until the connection is open: aborted by whoever hears of that first, it does nothing any more. */
 async function abortedOnceOpen(scope: Scope, where: 'onOpen' | 'onMessage'): Promise<void> {
   // The greeting leaves in one write with the answer to the handshake.
@@ -70,6 +89,7 @@ export function openingCases(adapter: AdapterUnderTest): ContractCase[] {
   const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, `opening: ${name}`, body);
   return [
     named('a refusal whose body is not complete in time', slowRefusal),
+    named('a refusal whose body does not end, of a WebSocket', refusedSocket),
     named('a signal aborted in the open handler', (scope) => abortedOnceOpen(scope, 'onOpen')),
     named('a signal aborted in the handler of the first message', (scope) => abortedOnceOpen(scope, 'onMessage')),
     named('the extensions in use', extensionsInUse),

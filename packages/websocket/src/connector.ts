@@ -42,8 +42,15 @@ export interface Connector {
 /** What an adapter's `connect` looks like from here. Resolves to a peer in pull mode; `handlers.onOpen` gets the server's answer before that. */
 export type PeerConnect = (
   url: string,
-  options: Omit<ConnectRequest, 'url'> & { readonly pull: true; readonly handlers: PeerHandlers },
+  options: Omit<ConnectRequest, 'url'> & {
+    readonly pull: true;
+    readonly handlers: PeerHandlers;
+    readonly http: { readonly maxBodySize: number };
+  },
 ) => PromiseLike<{ readonly connection: Connection; readonly driver: Driver }>;
+
+/** No page is told why it was refused, so no body of a refusal is waited for: one without an end would hold back the error until the deadline. */
+const NO_BODY = { maxBodySize: 0 };
 
 /** The connector of an adapter. */
 export function connectorOver(connect: PeerConnect): Connector {
@@ -56,7 +63,7 @@ export function connectorOver(connect: PeerConnect): Connector {
           if (response !== null) inUse.extensions = getHeader(response.headers, 'sec-websocket-extensions') ?? '';
         },
       };
-      const { connection, driver } = await connect(url, { ...options, pull: true, handlers });
+      const { connection, driver } = await connect(url, { ...options, pull: true, handlers, http: NO_BODY });
       return { connection, host: driver, ...inUse };
     },
   };
