@@ -7,7 +7,7 @@
 import type { Negotiated } from '@ferrywire/core';
 import { acceptKey } from './accept-key.ts';
 import { type HandshakeErrorCode, handshakeErrors } from './errors.ts';
-import { type FieldIndex, fieldValues, type HeaderList, indexFields } from './headers.ts';
+import { type FieldIndex, fieldValues, type HeaderList, hasConnectionFields, indexFields } from './headers.ts';
 import { isModern, type RequestHead } from './heads.ts';
 import { acceptExtensions, chooseSubprotocol, parseExtensionFields, parseSubprotocols } from './negotiate.ts';
 import { checkPolicy, isHostAllowed, isOriginAllowed, isPathServed, type ServerPolicy } from './policy.ts';
@@ -120,9 +120,6 @@ function splitTarget(target: string): { readonly path: string; readonly authorit
 
 /* ---- HTTP/2 and 3 ---- */
 
-/** Fields of a connection, which these versions do not have (RFC 9113 section 8.2.2). */
-const connectionFields: readonly string[] = ['connection', 'upgrade', 'keep-alive', 'proxy-connection', 'transfer-encoding'];
-
 function decideConnect(request: RequestHead, fields: FieldIndex, policy: ServerPolicy): UpgradeDecision {
   if (request.method !== 'CONNECT') {
     // RFC 8441 section 4: :protocol on another method is malformed.
@@ -133,7 +130,7 @@ function decideConnect(request: RequestHead, fields: FieldIndex, policy: ServerP
   if (request.protocol.toLowerCase() !== 'websocket') {
     return refuse(request, 'WS_HS_UPGRADE', { status: 501, message: 'this :protocol is not supported (RFC 9220 3)' });
   }
-  if (connectionFields.some((name) => fields.has(name))) {
+  if (hasConnectionFields(fields)) {
     return refuse(request, 'WS_HS_SYNTAX', { message: 'a field of HTTP/1.1 connections is not allowed here (RFC 9113 8.2.2)' });
   }
   const scheme = request.scheme?.toLowerCase();

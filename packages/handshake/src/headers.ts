@@ -69,6 +69,13 @@ export function fieldValues(index: FieldIndex, name: string): readonly string[] 
   return index.get(name) ?? none;
 }
 
+/** Fields of a connection, which HTTP/2 and 3 do not have: a head with one is malformed (RFC 9113 section 8.2.2). */
+const connectionFields: readonly string[] = ['connection', 'upgrade', 'keep-alive', 'proxy-connection', 'transfer-encoding'];
+
+export function hasConnectionFields(index: FieldIndex): boolean {
+  return connectionFields.some((name) => index.has(name));
+}
+
 /**
  * The value of a field; several lines of it joined with ", " in order (RFC 9110 section 5.3). Null when it is absent.
  *

@@ -6,7 +6,7 @@
 import type { ClientExtension, Negotiated, RandomSource } from '@ferrywire/core';
 import { acceptKey, constantTimeEqual, createKey } from './accept-key.ts';
 import { type HandshakeErrorCode, handshakeErrors } from './errors.ts';
-import { checkFields, type FieldIndex, fieldValues, type HeaderList, indexFields } from './headers.ts';
+import { checkFields, type FieldIndex, fieldValues, type HeaderList, hasConnectionFields, indexFields } from './headers.ts';
 import { isModern, type ResponseHead } from './heads.ts';
 import { checkSubprotocols, confirmExtensions, offerExtensions, parseExtensionFields } from './negotiate.ts';
 import { encodeUtf8, platformRandom, toBase64 } from './platform.ts';
@@ -112,7 +112,7 @@ export function createUpgrade(options: ClientUpgradeOptions): ClientUpgrade {
       : { method: 'GET', target: uri.resource, headers },
     verify(response) {
       const index = indexFields(response.headers);
-      const error = expected === null ? judgeConnect(response) : judgeSwitch(response, index, expected);
+      const error = expected === null ? judgeConnect(response, index) : judgeSwitch(response, index, expected);
       if (error !== null) return fail(error);
       return verifyNegotiated(index, subprotocols, available, options.requireSubprotocol === true);
     },
@@ -125,8 +125,9 @@ function fail(error: HandshakeErrorCode): UpgradeVerdict {
 }
 
 /** RFC 8441 section 5: success is any 2xx. */
-function judgeConnect(response: ResponseHead): HandshakeErrorCode | null {
-  return response.status >= 200 && response.status <= 299 ? null : 'WS_HS_STATUS';
+function judgeConnect(response: ResponseHead, fields: FieldIndex): HandshakeErrorCode | null {
+  if (!(response.status >= 200 && response.status <= 299)) return 'WS_HS_STATUS';
+  return hasConnectionFields(fields) ? 'WS_HS_SYNTAX' : null;
 }
 
 /** RFC 6455 section 4.1, the numbered list on the response. */

@@ -255,6 +255,9 @@ describe('verify', () => {
     for (const status of [101, 301, 400, 404, 501])
       expect(verify({ status, headers: [] })).toMatchObject({ ok: false, error: 'WS_HS_STATUS' });
     expect(verify({ status: 200, headers: [['sec-websocket-protocol', 'b']] })).toMatchObject({ error: 'WS_HS_SUBPROTOCOL' });
+    // RFC 9113 section 8.2.2.
+    for (const name of ['connection', 'Upgrade', 'keep-alive', 'proxy-connection', 'transfer-encoding'])
+      expect([name, verify({ status: 200, headers: [[name, 'x']] })]).toMatchObject([name, { ok: false, error: 'WS_HS_SYNTAX' }]);
   });
 
   test('the accept belongs to the key of this request', () => {
