@@ -191,7 +191,7 @@ function bodyOf(stream: ClientHttp2Stream, most: number): Promise<Uint8Array> {
       if (size >= most) finish();
     };
     stream.on('data', onData).on('end', finish).on('close', finish);
-    // It may have closed in the turn of the answer.
-    if (stream.destroyed) finish();
+    // It may have closed in the turn of the answer; nor is a body waited for of which nothing is kept.
+    if (stream.destroyed || most === 0) finish();
   });
 }

@@ -376,6 +376,12 @@ describe('refusals', () => {
     expect(Buffer.from(error.body ?? []).toString()).toBe('who are');
   });
 
+  it('a status, without waiting for a body of which nothing is kept', async () => {
+    const { port } = await scripted((stream) => stream.respond({ ':status': 401, 'content-length': '100' }));
+    const error = await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2: true, http: { maxBodySize: 0 }, timeouts: { opening: 0 } }));
+    expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_STATUS', response: { status: 401 } });
+  });
+
   it('an abort amid the body of a refusal', async () => {
     const controller = new AbortController();
     const reset = deferred<number | undefined>();
