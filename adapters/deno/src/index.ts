@@ -9,7 +9,7 @@ export type { SocketInfo } from '@ferrywire/driver/adapter';
 export { CloseEvent, messageStreams, WebSocketError, type WebSocketInit, type WebSocketStreamInfo } from '@ferrywire/websocket';
 export { capabilities } from './capabilities.ts';
 export { type ConnectOptions, connect } from './connect.ts';
-export { type ListenOptions, listen } from './listen.ts';
+export { type ListenOptions, listen, listen as serve } from './listen.ts';
 export type { TlsOptions } from './tls.ts';
 export { transportOf } from './transport.ts';
 export { WebSocket, WebSocketStream } from './websocket.ts';

@@ -12,7 +12,7 @@ export { capabilities } from './capabilities.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { Address, ConnectHook, ConnectTarget } from './dial.ts';
 export { kernels } from './kernels.ts';
-export { type ListenOptions, listen, type NodeListening } from './listen.ts';
+export { type ListenOptions, listen, listen as serve, type NodeListening } from './listen.ts';
 export { clock, timers } from './timers.ts';
 export { type NodeTransport, SocketTransport, transportOf } from './transport.ts';
 export { afterEarlierResponses } from './upgrade-socket.ts';
