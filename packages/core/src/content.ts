@@ -7,7 +7,6 @@
  *
  * Beware: the application may transfer the buffer of any message, and all that lies in it is gone then. What is still to be read never does.
  */
-import { type Home, isLent } from './loans.ts';
 import { applyMask, copyMasked } from './mask.ts';
 import type { Allocate } from './memory.ts';
 import {
@@ -23,6 +22,7 @@ import {
   zeroed,
 } from './memory.ts';
 import type { FrameScanner, Kernels } from './options.ts';
+import { type Spares, sparesOf } from './spares.ts';
 import { decodeUtf8 } from './utf8.ts';
 
 /** Up to here text is put together by code unit, which costs less than calling a decoder (bench: `parse`, 16 B text). */
@@ -32,7 +32,7 @@ const KERNEL_FROM = 384;
 /** Smaller messages are copied even where they could be shown in place: a view costs as much as the copy, and pins more. */
 const IN_PLACE_FROM = 4096;
 
-export class Content implements Home {
+export class Content {
   readonly #decode: (bytes: Uint8Array, start: number, end: number) => string | null;
   readonly #decodeAscii: (bytes: Uint8Array, start: number, end: number) => string | null;
   readonly #mask: Kernels['applyMask'];
@@ -43,10 +43,7 @@ export class Content implements Home {
   /** As `allocate`, for what several connections share. */
   readonly #allocateShared: Allocate;
   readonly scanner: FrameScanner | null;
-  /** Buffers of which a message shows a part: they may come back, as a part of somebody's input may not. */
-  readonly #cut: WeakSet<ArrayBufferLike> = new WeakSet();
-  /** Memory that came back from the application, of whichever connection; the last is used first. */
-  readonly #spares: Uint8Array[] = [];
+  readonly #spares: Spares;
 
   constructor(kernels: Kernels | undefined) {
     this.#decode = kernels?.decodeUtf8 ?? decodeUtf8;
@@ -57,6 +54,7 @@ export class Content implements Home {
     const allocate = kernels?.allocate ?? zeroed;
     const markShared = kernels?.markShared;
     this.allocate = allocate;
+    this.#spares = sparesOf(allocate);
     this.#markShared = markShared;
     this.#allocateShared = markShared === undefined ? allocate : marking(allocate, markShared);
     this.scanner = kernels?.scanner ?? null;
@@ -146,36 +144,11 @@ export class Content implements Home {
 
   /** Memory for `size` bytes that is at most twice as large: what came back, if it fits. */
   memory(size: number): Uint8Array {
-    const spares = this.#spares;
-    for (let at = spares.length - 1; at >= 0; at--) {
-      const spare = spares[at] as Uint8Array;
-      if (size > spare.length || size * 2 < spare.length) continue;
-      // Nearly always it is the last.
-      if (at === spares.length - 1) spares.pop();
-      else spares.splice(at, 1);
-      if (spare.length === size) return spare;
-      this.#cut.add(spare.buffer);
-      return new Uint8Array(spare.buffer, 0, size);
-    }
-    return this.allocate(size);
+    return this.#spares.memory(size);
   }
-  /** Memory that the application does not use any more, for a later message; what was sent on and is still to be written comes when it was. */
+  /** Memory that the application does not use any more, for a later message. */
   recycle(data: Uint8Array): void {
-    const { buffer } = data;
-    const size = buffer.byteLength;
-    // Transferred input may show a message from its start, and unread frames behind it.
-    if (data.length !== size && !this.#cut.has(buffer)) return;
-    if (data.byteOffset !== 0 || data.length * 2 < size || size < IN_PLACE_FROM || size > MOST_SPARE) return;
-    if (!isLent(buffer, this)) this.keep(buffer);
-  }
-  keep(buffer: ArrayBufferLike): void {
-    const spares = this.#spares;
-    let size = buffer.byteLength;
-    // Transferred before it came back, or not by its owner: a second time.
-    if (size === 0 || spares.some((spare) => spare.buffer === buffer)) return;
-    for (const spare of spares) size += spare.length;
-    for (; size > MOST_SPARES || spares.length >= MOST_PIECES; ) size -= (spares.shift() as Uint8Array).length;
-    spares.push(new Uint8Array(buffer));
+    this.#spares.recycle(data);
   }
 }
 
@@ -194,11 +167,6 @@ const marking =
 export function fills(bytes: Uint8Array, start: number, end: number): boolean {
   return end === bytes.length && (end - start) * 2 >= bytes.buffer.byteLength;
 }
-
-/** Memory that waits for the next message is bounded: for each piece, together, and in pieces. */
-const MOST_SPARE = 1 << 20;
-const MOST_SPARES = 4 << 20;
-const MOST_PIECES = 64;
 
 /** Unmasks and decodes ASCII in one pass; null if there is anything else. */
 function shortText(bytes: Uint8Array, start: number, end: number, key: number): string | null {

@@ -2,7 +2,7 @@
  * Messages that are sent on and given back (`recycleInput`) before they were written: their memory serves later messages, and none of it
  * before the last transport has written it.
  */
-import { Connection, type Extension, type Role } from '@ferrywire/core';
+import { Connection, type Extension, type Kernels, type Role } from '@ferrywire/core';
 import { FrameParser } from '@ferrywire/core/frame';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -10,8 +10,6 @@ import { concat, digest, open, type Peer, pattern, peerOf, pseudoRandom } from '
 import { extension, identity } from './extension-helpers.ts';
 import { roles } from './sending-helpers.ts';
 
-/** One for all: connections with the same options share what came back. */
-const clock = (): number => 0;
 /** Echoes by reference: a client masks in place what it was given. */
 const transfer = true;
 const payloads = (chunks: readonly Uint8Array[]): string[] =>
@@ -29,7 +27,7 @@ function echo(role: Role, onBinary?: (data: Uint8Array) => void): Echo {
   const peer = peerOf(role);
   const connection = new Connection({
     role,
-    clock,
+    clock: () => 0,
     random: pseudoRandom(3),
     sink: {
       onBinary(data) {
@@ -149,7 +147,7 @@ describe.each(roles)('%s: a message that is echoed and given back', (role) => {
         };
       },
     };
-    const other = new Connection({ role: 'server', clock, extensions: [slow] });
+    const other = new Connection({ role: 'server', clock: () => 0, extensions: [slow] });
     for (const ends of [false, true]) {
       isOpen = false;
       const { connection, receive, buffers } = echo(role, (data) => {
@@ -192,7 +190,7 @@ describe('memory that waits to be used again', () => {
     const buffers: ArrayBufferLike[] = [];
     const sink = { onBinary: (data: Uint8Array): void => void buffers.push(data.buffer) };
     const allocate = (size: number): Uint8Array<ArrayBuffer> => new Uint8Array(size);
-    const connection = new Connection({ role: 'client', clock, sink, kernels: { allocate } });
+    const connection = new Connection({ role: 'client', clock: () => 0, sink, kernels: { allocate } });
     for (const size of sizes) {
       const data = new Uint8Array(size);
       mine.add(data.buffer);
@@ -208,6 +206,25 @@ describe('memory that waits to be used again', () => {
     expect(kept(Array(5).fill(1 << 20))).toHaveLength(4);
     expect(kept([4096, 1 << 20, 1 << 20, 1 << 20, 1 << 20])).toEqual(Array(4).fill(1 << 20));
     expect(kept([1 << 20, 1 << 20, 1 << 20, (1 << 20) - 4096, 4096])).toHaveLength(5);
+  });
+  it('serves every connection with memory from the same source, and no other', () => {
+    const allocate = (size: number): Uint8Array<ArrayBuffer> => new Uint8Array(size);
+    const buffers: ArrayBufferLike[] = [];
+    const make = (role: Role, kernels: Kernels | undefined): Connection => {
+      const sink = { onBinary: (data: Uint8Array): void => void buffers.push(data.buffer) };
+      return new Connection({ role, clock: () => 0, sink, ...(kernels === undefined ? {} : { kernels }) });
+    };
+    const [mine, other] = [new Uint8Array(7000), new Uint8Array(7000)];
+    make('server', { allocate }).recycleInput(mine);
+    make('server', undefined).recycleInput(other);
+    for (const kernels of [{ allocate: (size: number) => new Uint8Array(size) }, { allocate }, undefined]) {
+      make('client', kernels).receiveData(peerOf('client').binary(pattern(7000)));
+    }
+    expect(buffers.map((buffer) => [buffer === mine.buffer, buffer === other.buffer])).toEqual([
+      [false, false],
+      [true, false],
+      [false, true],
+    ]);
   });
   it('serves sizes that are mixed', () => {
     expect(kept([5000, 900_000, 30_000, 100_000])).toEqual([5000, 900_000, 30_000, 100_000]);
@@ -235,7 +252,7 @@ describe('any order of sending, taking, writing and giving back', () => {
           };
           side.connection = new Connection({
             role: 'server',
-            clock,
+            clock: () => 0,
             sink: {
               onBinary(data) {
                 for (const at of new Set([side.to, (side.to * 2) % 4])) {
