@@ -6,7 +6,7 @@
  */
 import { fieldValues, indexFields } from './headers.ts';
 import type { ParsedResponseHead } from './heads.ts';
-import { isDigits } from './tokens.ts';
+import { isDigits, trimOws } from './tokens.ts';
 
 const CR = 0x0d;
 const LF = 0x0a;
@@ -47,10 +47,11 @@ export class BodyReader {
     this.room = maxBody;
     this.overhead = maxOverhead;
     const index = indexFields(head.headers);
-    const codings = fieldValues(index, 'transfer-encoding');
-    const lengths = fieldValues(index, 'content-length');
+    const codings = elements(fieldValues(index, 'transfer-encoding'));
+    // One length may be said several times, as when fields were joined on the way.
+    const lengths = elements(fieldValues(index, 'content-length'));
     const length = lengths[0] ?? '';
-    this.chunked = codings.length === 1 && codings[0]?.toLowerCase() === 'chunked';
+    this.chunked = codings.at(-1)?.toLowerCase() === 'chunked';
     const sized = codings.length === 0 && lengths.length > 0;
     // Neither: to the end of the stream (RFC 9112 section 6.3, items 4 and 8).
     this.remaining = this.chunked ? 0 : sized ? Number(length) : Number.POSITIVE_INFINITY;
@@ -155,6 +156,11 @@ export class BodyReader {
         return true;
     }
   }
+}
+
+/** Of a comma list over any number of fields. Empty ones are kept, so that `1,` is no length. */
+function elements(values: readonly string[]): readonly string[] {
+  return values.flatMap((value) => value.split(',').map(trimOws));
 }
 
 function hexDigit(byte: number): number {

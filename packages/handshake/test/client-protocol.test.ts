@@ -119,12 +119,27 @@ describe('refused', () => {
       event: { body: 'abc', error: 'WS_HS_STATUS' },
       transport: 'done',
     });
-    const unknown = 'Content-Length: 1\r\nTransfer-Encoding: gzip\r\n';
-    expect(refusal(`HTTP/1.1 500 x\r\n${unknown}\r\nabc`, {}, true).event).toMatchObject({ body: 'abc' });
+    // RFC 9112 section 6.3: one length said several times is that length, and what was encoded before it was cut into chunks is chunked all the same.
+    for (const [framing, body] of [
+      ['Content-Length: 3, 3\r\n', 'abc'],
+      ['Content-Length: 3,3\r\nContent-Length: 3\r\n', 'abc'],
+      ['Transfer-Encoding: gzip, Chunked\r\n', '3\r\nabc\r\n0\r\n\r\n'],
+      ['Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n', '3\r\nabc\r\n0\r\n\r\n'],
+    ]) {
+      expect(refusal(`HTTP/1.1 500 x\r\n${framing}\r\n${body}`), framing).toMatchObject({ event: { body: 'abc' }, transport: 'end' });
+    }
+    // Codings that do not end in chunks: to the end of the stream, whatever length is said.
+    for (const codings of [
+      'Transfer-Encoding: chunked, gzip\r\n',
+      'Transfer-Encoding: gzip;as=",chunked"\r\n',
+      'Content-Length: 1\r\nTransfer-Encoding: gzip\r\n',
+    ]) {
+      expect(refusal(`HTTP/1.1 500 x\r\n${codings}\r\nabc`, {}, true).event).toMatchObject({ body: 'abc' });
+    }
   });
 
   test('RFC9112-6.3: lengths that disagree or are none end it at once, without a body', () => {
-    for (const length of ['0\r\nContent-Length: 2', '2\r\nContent-Length: 0', 'x', '', '+1', '-0', '1, 1', '0x0', '1.0', '\t']) {
+    for (const length of ['0\r\nContent-Length: 2', '2\r\nContent-Length: 0', 'x', '', '+1', '-0', '1, 2', '1,', '0x0', '1.0', '\t']) {
       const { event, transport } = refusal(`HTTP/1.1 500 x\r\nContent-Length: ${length}\r\n\r\nabc`);
       const told = { type: 'refused', response: { status: 500 }, body: '', error: 'WS_HS_STATUS' };
       expect([length, event, transport]).toMatchObject([length, told, 'abort']);
