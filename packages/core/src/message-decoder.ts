@@ -151,9 +151,10 @@ export class MessageDecoder {
     if (isViolation(result)) return result;
     const { consumed, status } = result;
     const count = out.used - used;
-    // The turn is the same for one that was ready meanwhile.
-    this.#budget = pipeline.time.isUp(count > 0 ? count : consumed) ? 0 : budget - count;
     const whole = consumed === end - start;
+    const ended = status === 'more' && !whole && out.room > 0;
+    // The turn is the same for one that was ready meanwhile.
+    this.#budget = pipeline.time.isUp(count > consumed ? count : consumed, ended) ? 0 : budget - count;
     // A transform may be ready before it has said 'pending'.
     this.waits = status === 'pending' && !this.#woken;
     this.unfinished = status !== 'need' || !whole || (ending && !pipeline.finished);

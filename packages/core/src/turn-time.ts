@@ -27,9 +27,12 @@ export class TurnTime {
     this.#until = this.#clock() + TURN;
     this.#unseen = fresh ? LOOK_EVERY - AT_ONCE : 0;
   }
-  /** A step has done so many bytes of the message, as it is without the transforms. Is time up? */
-  isUp(bytes: number): boolean {
-    this.#unseen += bytes;
+  /**
+   * A step has done so many bytes of the message, as it is without the transforms; of what gives less than it takes, so many of that. `ended`: by
+   * itself, with input and room left, so it was work, however few they are. Is time up?
+   */
+  isUp(bytes: number, ended = false): boolean {
+    this.#unseen += ended && bytes < LOOK_EVERY ? LOOK_EVERY : bytes;
     if (this.#unseen <= LOOK_EVERY) return false;
     this.#unseen = 0;
     return this.#clock() >= this.#until;

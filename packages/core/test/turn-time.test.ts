@@ -2,7 +2,8 @@
  * How much work of transforms one turn does, by the clock: with a clock that moves at each step the number of steps is exact. What is left goes
  * on in the next turn, and a transform that calls `ready` from inside a step is not called again before that step has ended.
  */
-import type { Extension, InboundTransform, OutboundTransform } from '@ferrywire/core';
+import { Connection, type Extension, type InboundTransform, type OutboundTransform } from '@ferrywire/core';
+import { serializeFrame } from '@ferrywire/core/frame';
 import { describe, expect, it } from 'vitest';
 import { concat, digest, type Harness, open, pattern } from './connection-helpers.ts';
 import { extension, identity, message, plainOutbound } from './extension-helpers.ts';
@@ -161,6 +162,9 @@ describe('a turn of receiving', () => {
     [5000, 1, 14, 6],
     [4096, 2, 17, 4],
     [4097, 7, 16, 1],
+    // A step that ends by itself was work, however few its bytes: as for 4096 of them.
+    [500, 1, 16, 6],
+    [500, 10, 16, 2],
   ])('in steps of %i bytes and %i ms', (size, ms, first, next) => {
     const endpoint = start(size, ms);
     const { harness } = endpoint;
@@ -175,6 +179,39 @@ describe('a turn of receiving', () => {
     expect(steps[0]).toBeLessThan(first + 6);
     expect(steps[1]).toBeGreaterThanOrEqual(next);
     expect(steps[1]).toBeLessThanOrEqual(next + 2);
+  });
+
+  it('of input that gives next to nothing', () => {
+    let now = 0;
+    let steps = 0;
+    // Takes what it is given, all of a slice, and gives one byte for it.
+    const grudging: InboundTransform = {
+      begin: () => true,
+      push(input, start, end, out) {
+        steps++;
+        now += 1;
+        out.write(input, start, start + 1);
+        return { consumed: end - start, status: 'need' };
+      },
+      finish: () => 'need',
+    };
+    const connection = new Connection({
+      role: 'client',
+      clock: () => now,
+      extensions: [extension('grudging', 4, () => grudging)],
+      timeouts: { keepalive: 0 },
+      sink: {},
+    });
+    connection.receiveData(serializeFrame({ opcode: 2, rsv: 4, payload: pattern(1 << 20) }));
+    // 64 KiB of it, then what six milliseconds are enough for: not all of the 64 slices.
+    expect(steps).toBeLessThanOrEqual(4 + 6);
+    for (let turn = 0; turn < 64 && steps < 64; turn++) {
+      const before = steps;
+      connection.handleTimeout(now);
+      expect(steps - before).toBeLessThanOrEqual(7);
+    }
+    expect(steps).toBe(64);
+    expect(connection.stats.messagesIn).toBe(1);
   });
 
   it('begins anew with wake(), however long that took', () => {

@@ -3,12 +3,13 @@
  * the content cost, and after so many bytes where the clock says nothing.
  */
 import { Connection, type ConnectionSink, type Extension } from '@ferrywire/core';
+import { serializeFrame } from '@ferrywire/core/frame';
 import { type DeflateCodec, serverDeflate } from '@ferrywire/deflate';
 import { pakoCodec } from '@ferrywire/deflate/pako';
 import { zlibCodec } from '@ferrywire/deflate/zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concat, mixture, random } from '../dist/suite/harness.js';
+import { concat, hex, mixture, random } from '../dist/suite/harness.js';
 
 const MIB = 1 << 20;
 const QUIET = { keepalive: 0, pong: 0, idle: 0 } as const;
@@ -117,6 +118,35 @@ describe.each(codecs)('%s', (_name, codec) => {
       }),
       { numRuns: 25 },
     );
+  });
+
+  // Two bytes make a block with BFINAL=1, and each costs as much work as kilobytes that are what they seem.
+  it.each([
+    ['nothing', '0300', '0300'],
+    ['a byte now and then', '0300', '4b0400'],
+    ['a byte each', '4b0400', '4b0400'],
+  ])('of blocks that end the stream and give %s no turn does more than its share', (_what, block, now) => {
+    const payload = hex(`${block.repeat(249)}${now}`.repeat(60).slice(0, 80_000 - (80_000 % block.length)));
+    const { codec: taking, time } = slow(codec, () => 1);
+    const clock = () => time.now;
+    const received: Uint8Array[] = [];
+    const { sender, receiver } = ends(extension(codec), extension(taking), clock, { onBinary: (data) => void received.push(data) });
+    const wire = serializeFrame({ opcode: 2, rsv: 4, payload: concat([payload, hex('00')]) });
+    turnsOf(
+      receiver,
+      clock,
+      () => receiver.receiveData(wire),
+      (turn, index) => {
+        const before = time.now;
+        turn();
+        // Six milliseconds, the step that was under way, and what is too small to look at the clock for: at first 16 steps.
+        expect(time.now - before).toBeLessThanOrEqual(index === 0 ? 6 + 1 + 16 : 6 + 1 + 1);
+      },
+    );
+    expect(time.steps).toBeGreaterThan(50);
+    expect(received).toHaveLength(1);
+    sender.abort();
+    receiver.abort();
   });
 
   it('64 KiB are done at once, whatever the clock says', () => {
