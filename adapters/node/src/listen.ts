@@ -167,6 +167,8 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
     if (!shares) transport.startReading();
   };
   const accept = (socket: Socket): void => {
+    // A peer that has sent its FIN may still be owed data and a close frame.
+    socket.allowHalfOpen = true;
     // TLS was agreed on after close().
     if (!server.listening) socket.destroy();
     else if (sessions === null) serve(socket, null);
@@ -202,14 +204,14 @@ function createListener(
     accepted.add(socket);
     socket.once('close', () => accepted.delete(socket));
   };
-  // Half-open: a peer that has sent its FIN may still be owed data and a close frame.
   if (tls === undefined) {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
     return http2 === null ? server : server.prependListener('connection', keep);
   }
   const handshakeTimeout = opening === undefined ? OPENING : opening === 0 ? LONGEST : Math.min(opening, LONGEST);
   const protocols = http2 === null ? null : { ALPNProtocols: ['h2', 'http/1.1'] };
-  const server = orTlsError(() => createTlsServer({ handshakeTimeout, noDelay: true, ...protocols, ...tls, allowHalfOpen: true }, accept));
+  // Not half-open before TLS is agreed on: a client that leaves then would keep its socket until `handshakeTimeout`.
+  const server = orTlsError(() => createTlsServer({ handshakeTimeout, noDelay: true, ...protocols, ...tls, allowHalfOpen: false }, accept));
   server.on('connection', keep);
   // Node only tells: a client that does not finish TLS in time would keep its socket for ever.
   server.on('tlsClientError', (_error, socket) => socket.destroy());

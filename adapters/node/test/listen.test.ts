@@ -1,5 +1,5 @@
 /** `listen` against raw sockets: the handshake on the wire, refusals, options, TLS, unix sockets, and closing everything. */
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import type { Transport } from '@ferrywire/driver';
@@ -254,6 +254,25 @@ describe('TLS', () => {
     const held = deferred<number>();
     server.getConnections((_error, count) => held.resolve(count));
     expect(await held.promise).toBe(0);
+  });
+
+  it.each([false, true])('keeps no socket of a client that leaves before TLS is agreed on (http2: %s)', async (http2) => {
+    const { key, cert } = await certificate();
+    const { port, server } = await start({ tls: { key, cert }, timeouts: { opening: 0 }, http2 });
+    const dropped = (): Promise<void> => {
+      const gone = deferred<void>();
+      server.once('connection', (socket: Socket) => socket.once('close', () => gone.resolve()));
+      return gone.promise;
+    };
+    const ended = dropped();
+    const silent = await RawClient.open(port);
+    silent.socket.end();
+    await ended;
+    const aborted = dropped();
+    const hasty = connectTls({ port, host: '127.0.0.1', servername: 'localhost', ca: cert });
+    cleanups.push(() => hasty.destroy());
+    hasty.once('secureConnect', () => hasty.destroy());
+    await aborted;
   });
 
   it('takes a certificate from wherever Node does', async () => {
