@@ -173,7 +173,7 @@ export class WebSocket {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    if (this.state !== 'Closed') this.abort();
+    this.abort();
   }
   [Symbol.dispose](): void {
     this.dispose();
@@ -290,9 +290,22 @@ export class WebSocket {
   }
 
   #abort(error: Error): void {
-    if (this.#aborted || this.state === 'Closed') return;
+    if (this.#aborted) return;
+    if (this.state === 'Closed') {
+      this.#abandon(error);
+      return;
+    }
     this.#connection?.abort();
     this.#reject(error);
+  }
+
+  /** A closed socket stays closed, and what it has sent may still arrive; unless an operation waits for a peer that takes nothing. */
+  #abandon(error: Error): void {
+    const waiting = this.#waitingForRoom.splice(0);
+    if (waiting.length === 0) return;
+    this.#connection?.abort();
+    this.#driver?.pump();
+    for (const { reject } of waiting) reject(error);
   }
 
   /** Aborted from here on, as far as the application is concerned. */

@@ -337,6 +337,23 @@ describe('a transport that is gone', () => {
     second.near.destroy();
     expect(await closing).toMatchObject(gone);
   });
+  it('is what a close that waits for room is cancelled with, by a signal, abort and dispose', async () => {
+    for (const how of ['signal', 'abort', 'dispose'] as const) {
+      const { socket, near, far, waiting } = await full();
+      far.write(serializeFrame({ opcode: 8, payload: closePayload(1000), maskKey: 1 }));
+      expect((await socket.receive(new Uint8Array(8))).messageType).toBe('Close');
+      const controller = new AbortController();
+      const closing = rejection(socket.close(1000, null, controller.signal));
+      expect(socket.state).toBe('Closed');
+      if (how === 'signal') controller.abort(new Error('enough'));
+      else socket[how]();
+      expect(near.destroyed).toBe(true);
+      if (how === 'signal') expect(await closing).toEqual(new Error('enough'));
+      else expect(await closing).toBeInstanceOf(OperationCanceledException);
+      expect(await waiting).toBeInstanceOf(OperationCanceledException);
+      expect(socket.state).toBe('Closed');
+    }
+  });
   it('fails sends at once, and keeps what came before for receive', async () => {
     for (const error of [undefined, new Error('reset')]) {
       const { socket, feed, near } = ends();
