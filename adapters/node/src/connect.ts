@@ -8,10 +8,11 @@
  */
 import type { ClientHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import type { ConnectionOptions as TlsConnectionOptions } from 'node:tls';
+import { TLSSocket, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@ferrywire/driver';
 import { createUpgrade, parseUri, resolveLimits, type WebSocketUri } from '@ferrywire/handshake';
-import { type ConnectHook, type DialOptions, dial } from './dial.ts';
+import { type ConnectHook, type DialOptions, dial, whereOf } from './dial.ts';
+import { connectError } from './errors.ts';
 import { type OwnSession, openStream, sessionOver } from './http2-client.ts';
 import { CANCEL, disposeOf, dropSession, endSession, reset } from './http2-ends.ts';
 import { Http2Transport, SessionRefs } from './http2-transport.ts';
@@ -124,7 +125,24 @@ async function openHttp1(
   else transport.startReading();
   if (target.signal.aborted) dialled.abort();
   else target.signal.addEventListener('abort', () => dialled.abort(), { once: true });
-  return await dialled.opened;
+  return await (socket instanceof TLSSocket ? orAlert(socket, dialled.opened, whereOf(target)) : dialled.opened);
+}
+
+/** In TLS 1.3 a server looks at the client's certificate when the client has done its part: what it refuses it with comes where an answer should. */
+async function orAlert(socket: TLSSocket, opened: Promise<Peer>, where: string): Promise<Peer> {
+  let cause: unknown = null;
+  const onError = (error: unknown): void => {
+    cause ??= error;
+  };
+  socket.on('error', onError);
+  try {
+    return await opened;
+  } catch (error) {
+    const failure = connectError(cause, where, false);
+    throw failure.code === 'WS_CONNECT_TLS' && error instanceof EndpointError && error.handshake === 'WS_HS_EOF' ? failure : error;
+  } finally {
+    socket.off('error', onError);
+  }
 }
 
 /** What `make` throws is a mistake in the options, found late. */

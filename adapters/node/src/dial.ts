@@ -49,13 +49,18 @@ export interface DialOptions {
   readonly onread: OnReadOpts | null;
 }
 
+/** For messages. */
+export function whereOf({ host, port, socketPath }: Pick<DialOptions, 'host' | 'port' | 'socketPath'>): string {
+  return socketPath ?? (isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`);
+}
+
 /**
  * Connected, and with TLS where it is asked for. Rejects with an `EndpointError`, or with the signal's reason; with a TypeError for options of TLS
  * that cannot be used, before anything is dialled, and for a stream of the hook that gives strings.
  */
 export async function dial(options: DialOptions): Promise<{ readonly socket: Duplex; readonly onread: boolean }> {
   const { host, port, secure, socketPath, tls, connect, signal, onread } = options;
-  const where = socketPath ?? (isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`);
+  const where = whereOf(options);
   const context = secure && tls !== undefined ? orTlsError(() => tls.secureContext ?? createSecureContext(tls)) : null;
   let pinned: readonly Address[] | null = null;
   let supplied: Duplex | undefined;

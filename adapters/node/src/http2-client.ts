@@ -38,6 +38,8 @@ export async function sessionOver(socket: Duplex, authority: string): Promise<Ow
   const { connect } = await import('node:http2');
   // A session has no half: without this it would outlive its peer's FIN.
   socket.allowHalfOpen = false;
+  // Of an alert behind the handshake of TLS, as a refused certificate is in TLS 1.3, Node's session says nothing before the socket is gone.
+  socket.on('error', () => socket.destroy());
   const session = connect(authority, { createConnection: () => socket });
   // Its streams tell.
   session.on('error', () => {});

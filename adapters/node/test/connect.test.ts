@@ -258,6 +258,17 @@ describe('unix sockets, hooks and TLS', () => {
     expect(written).toBe(0);
   });
 
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('says so when the server refuses the client for its certificate (%s)', async (maxVersion) => {
+    const { key, cert } = await certificate();
+    for (const http2 of [false, true]) {
+      const server = createTlsServer({ key, cert, ca: cert, requestCert: true, ALPNProtocols: ['h2', 'http/1.1'], maxVersion });
+      server.on('tlsClientError', () => {});
+      const port = await listenOn(server);
+      const refused = await failureOf(connect(`wss://localhost:${port}/`, { http2, tls: { ca: cert }, timeouts: { opening: 0 } }));
+      expect(refused).toMatchObject({ code: 'WS_CONNECT_TLS', cause: { code: expect.stringMatching(/^ERR_SSL_.*ALERT/) } });
+    }
+  });
+
   it('finds what TLS cannot use before it dials, and lets go of what was dialled where it is found late', async () => {
     for (const tls of [{ ciphers: 'nonsense' }, { pfx: 'nonsense' }, { minVersion: 'TLSv9' }]) {
       const error = await failureOf(connect('wss://127.0.0.1:1/', { tls } as ConnectOptions));

@@ -75,9 +75,13 @@ function sentence(cause: unknown): string {
   return code === '' ? String(cause) : code;
 }
 
+/** An alert of the peer, or a record that cannot be read. */
+const TLS_FAILURE = /^ERR_SSL_/;
+
 /** What failed between the call of `connect` and the first byte of the handshake. `secure`: TCP had been connected, TLS had not. */
 export function connectError(cause: unknown, where: string, secure: boolean): EndpointError {
-  const code = secure ? 'WS_CONNECT_TLS' : (connectCodes.get(systemCode(cause)) ?? 'WS_TRANSPORT');
+  const system = systemCode(cause);
+  const code = secure || TLS_FAILURE.test(system) ? 'WS_CONNECT_TLS' : (connectCodes.get(system) ?? 'WS_TRANSPORT');
   return new EndpointError(code, `cannot connect to ${where}: ${sentence(cause)}`, { cause });
 }
 
