@@ -35,6 +35,8 @@ export async function sessionOver(socket: Duplex, authority: string): Promise<Ow
     socket.on('error', () => {}).destroy();
     throw new EndpointError('WS_CONNECT_TLS', 'the server does not speak HTTP/2 (ALPN)');
   }
+  // Where no name was asked for: Node's is false. Of Deno's '' its own session makes a URL, which throws.
+  if (socket instanceof TLSSocket && socket.servername === '') socket.servername = false;
   const { connect } = await import('node:http2');
   // A session has no half: without this it would outlive its peer's FIN.
   socket.allowHalfOpen = false;

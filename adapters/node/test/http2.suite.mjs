@@ -102,7 +102,13 @@ http2('both versions on one TLS port, plain requests besides', async () => {
     keyType: 'ec',
     extensions: [
       { name: 'basicConstraints', cA: true },
-      { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+      {
+        name: 'subjectAltName',
+        altNames: [
+          { type: 2, value: 'localhost' },
+          { type: 7, ip: '127.0.0.1' },
+        ],
+      },
     ],
   });
   const page = createSecureServer({ key, cert, allowHTTP1: true }, (_request, response) => response.end('a page'));
@@ -112,10 +118,10 @@ http2('both versions on one TLS port, plain requests besides', async () => {
   const attached = (await started(page)).port;
   const own = await listen({ http2: true, tls: { key, cert }, handlers: echo });
   cleanups.push(() => own.close({ deadline: 0 }));
-  for (const port of [attached, own.port]) {
+  for (const host of [`localhost:${attached}`, `127.0.0.1:${own.port}`]) {
     for (const modern of [true, false]) {
       const { handlers, next } = watch();
-      const peer = await connect(`wss://localhost:${port}/`, { http2: modern, tls: { ca: cert }, handlers });
+      const peer = await connect(`wss://${host}/`, { http2: modern, tls: { ca: cert }, handlers });
       peer.send('sealed');
       assert.equal(await next(), 'sealed');
       assert.equal(transportOf(peer).encrypted, true);
