@@ -29,6 +29,8 @@ interface Receiving extends Waiter<WebSocketReceiveResult> {
 
 /** The core keeps payloads from this size on by reference; a caller may use its buffer again as soon as `send` has settled. */
 const heldByReference = 16_384;
+/** What the core closes with when no pong comes (1011). Without extensions and an idle deadline, nothing else makes it say so. */
+const silent = 1011;
 /** Where data goes that `close` discards. */
 const scratch = new Uint8Array(16_384);
 
@@ -270,9 +272,8 @@ export class WebSocket {
   #failedByCore(connection: Connection): void {
     const { closeSent } = connection;
     if (this.#closeSent || closeSent === null) return;
-    this.#reject(
-      new WebSocketException('Faulted', `the remote party broke the protocol; it was told so with close code ${closeSent.code}`),
-    );
+    const what = closeSent.code === silent ? 'did not answer a ping within keepAliveTimeout' : 'broke the protocol';
+    this.#reject(new WebSocketException('Faulted', `the remote party ${what}; it was told so with close code ${closeSent.code}`));
   }
 
   #ended(clean: boolean, cause: { readonly code: string; readonly message: string } | null): void {

@@ -184,6 +184,14 @@ describe('receive', () => {
       expect(await rejection(socket.receive(new Uint8Array(8)))).toMatchObject({ webSocketErrorCode: 'InvalidState' });
     }
   });
+  it('a peer that answers no ping: Faulted, for what it is, and a close frame', async () => {
+    const { socket, frame } = ends({ keepAliveInterval: 1, keepAliveTimeout: 1 });
+    const error = await rejection(socket.receive(new Uint8Array(8)));
+    expect(error).toMatchObject({ name: 'WebSocketException', webSocketErrorCode: 'Faulted' });
+    expect(error.message).toMatch(/did not answer a ping within keepAliveTimeout/);
+    expect([(await frame()).opcode, (await frame()).payload.readUInt16BE()]).toEqual([9, 1011]);
+    expect(socket.state).toBe('Aborted');
+  });
   it('a peer that breaks the protocol: Faulted at once, and a close frame', async () => {
     const { socket, feed, frame } = ends();
     feed(3);
