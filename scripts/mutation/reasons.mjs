@@ -154,9 +154,6 @@ const reasons = [
     reason: 'One idle step more or less before a broken transform is told from a slow one.',
   },
   { file: 'content.js', where: 'text', texts: ['0 → +1'], reason: FASTER },
-  { file: 'content.js', where: 'memory', texts: ['spare.length === size → false'], reason: FASTER },
-  { file: 'content.js', where: 'recycle', texts: ['this.#spare.length < size → <='], reason: FASTER },
-  { file: 'content.js', where: 'recycle', texts: ['2 → +1'], reason: KEPT },
   { file: 'frame-parser.js', where: '', texts: ['67_108_864 →', '1024 →'], reason: SIZE },
   { file: 'frame-parser.js', where: '', texts: ['0 → +1'], reason: FIRST },
   { file: 'frame-parser.js', where: '#reserve', texts: ['needed <=', '2 → +1'], reason: FASTER },
@@ -662,7 +659,6 @@ const reasons = [
   { file: 'input.js', where: '#seal', texts: ['this.#tailSize > 0', 'this.#tail !== null && this.#tailSize'], reason: GUARD },
   { file: 'frame-parser.js', where: '#reserve', texts: ['this.#payload.length * 2 → /'], reason: FASTER },
   { file: 'content.js', where: 'isMadeOf', texts: ['→ !=='], reason: KEPT },
-  { file: 'content.js', where: 'memory', texts: ['0 → +1'], reason: FIRST },
   {
     file: 'content.js',
     where: 'shortText',
