@@ -6,6 +6,7 @@ const GUARD = 'What this keeps out is kept out once more further on.';
 const FIRST = 'A first value that is written over before it is read.';
 const KEPT = 'How long memory is kept, which only the tests of memory see.';
 const NUMBERS = 'The values that differ are let in, or kept out, by the other half of the condition.';
+const NOT_LENT = 'To settle what was not lent does nothing.';
 const CONTROL = 'Only payloads of 16 KiB and more are masked in place, and a control frame has at most 125 bytes.';
 
 /** @typedef {{ file: string, where?: string, texts: readonly string[], reason: string }} Reason `texts`: each is a part of changes. */
@@ -679,6 +680,26 @@ const reasons = [
   { file: 'views.js', where: '', texts: ['0 → +1'], reason: FIRST },
   { file: 'views.js', where: 'wordsOf', texts: ['→ false', 'view.length >= length → >'], reason: FASTER },
   { file: 'views.js', where: 'wordsOfBuffer', texts: ['buffer = of; → nothing'], reason: FASTER },
+  { file: 'loans.js', where: 'settle', texts: ['loans.delete(buffer); → nothing'], reason: KEPT },
+  { file: 'spares.js', where: '', texts: ['4096 →', '20 →', '1 →', '4 →', '64 →'], reason: SIZE },
+  {
+    file: 'spares.js',
+    where: 'memory',
+    texts: ['at === pieces.length - 1 → false', 'pieces.length - 1 → +', 'piece.length === size → false'],
+    reason: FASTER,
+  },
+  { file: 'spares.js', where: 'recycle', texts: ['2 → +1'], reason: KEPT },
+  { file: 'backlog.js', where: 'close', texts: ['false → true'], reason: NOT_LENT },
+  { file: 'backlog.js', where: 'drop', texts: ['job.lent → true'], reason: NOT_LENT },
+  { file: 'backlog.js', where: '#shift', texts: ['job.lent → true'], reason: NOT_LENT },
+  { file: 'sender.js', where: 'prepared', texts: ['false → true'], reason: NOT_LENT },
+  { file: 'turn-time.js', where: 'isUp', texts: ['bytes < LOOK_EVERY → <='], reason: SIZE },
+  {
+    file: 'message-decoder.js',
+    where: '#push',
+    texts: ["status === 'more' && !whole", 'out.room > 0 →', 'count > consumed →'],
+    reason: 'How soon the clock is looked at; the turn ends by it all the same.',
+  },
   {
     file: 'views.js',
     where: 'wordsOfBuffer',

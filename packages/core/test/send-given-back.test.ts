@@ -116,6 +116,20 @@ describe.each(roles)('%s: a message that is echoed and given back', (role) => {
     expect(buffers.at(-1) === data.buffer).toBe(true);
   });
 
+  it('that is kept stays as it is, though its memory had come back before', () => {
+    const seen: Uint8Array[] = [];
+    const { connection, receive } = echo(role, (data) => {
+      connection.send(data, { transfer: role === 'server' });
+      if (seen.push(data) === 1) connection.recycleInput(data);
+    });
+    for (let seed = 0; seed < 4; seed++) {
+      receive(pattern(20_000, seed));
+      for (const chunk of connection.takeOutput()) connection.recycleOutput(chunk);
+    }
+    expect(seen[1]?.buffer === seen[0]?.buffer).toBe(true);
+    expect(seen.slice(1).map(digest)).toEqual([1, 2, 3].map((seed) => digest(pattern(20_000, seed))));
+  });
+
   it('that is copied to be masked is free at once', () => {
     const { connection, receive, buffers } = echo(role, (data) => {
       connection.send(data);

@@ -304,6 +304,23 @@ describe('memory handed back', () => {
     }
     expect(Buffer.compare(concat(...waiting), before)).toBe(0);
   });
+  it('is not counted as back twice for one chunk that is handed back twice', () => {
+    const [first, second, third] = [1, 2, 3].map(() => open({ role: 'server' }).connection) as [Connection, Connection, Connection];
+    first.sendBinary(pattern(300));
+    const [twice] = first.takeOutput();
+    for (let count = 0; count < 3; count++) first.recycleOutput(twice as Uint8Array);
+    first.sendBinary(pattern(400, 1));
+    const back = first.takeOutput();
+    second.sendBinary(pattern(400, 2));
+    const out = second.takeOutput();
+    expect(out[0]?.buffer === back[0]?.buffer).toBe(true);
+    for (const chunk of back) first.recycleOutput(chunk);
+    for (let count = 0; count < 3; count++) {
+      third.sendBinary(pattern(1000, count));
+      for (const chunk of third.takeOutput()) third.recycleOutput(chunk);
+    }
+    expect(parsed(out).map(({ payload }) => toHex(payload))).toEqual([toHex(pattern(400, 2))]);
+  });
   it('is not started again while another connection writes in its rest', () => {
     const [first, second] = [open({ role: 'server' }).connection, open({ role: 'server' }).connection];
     // From its start: the rest of one that the tests before have used may be too small to serve twice.
