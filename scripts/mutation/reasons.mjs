@@ -689,6 +689,7 @@ const reasons = [
     reason: FASTER,
   },
   { file: 'spares.js', where: 'recycle', texts: ['2 → +1'], reason: KEPT },
+  { file: 'settings.js', where: 'shared', texts: ['settings.tracer !== null || settings.lenient !== NO_LENIENCY → true'], reason: KEPT },
   { file: 'backlog.js', where: 'close', texts: ['false → true'], reason: NOT_LENT },
   { file: 'backlog.js', where: 'drop', texts: ['job.lent → true'], reason: NOT_LENT },
   { file: 'backlog.js', where: '#shift', texts: ['job.lent → true'], reason: NOT_LENT },
