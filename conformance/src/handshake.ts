@@ -165,6 +165,12 @@ export function checkResponse(head: Head, key: string): string | null {
   if (head.fields.get('upgrade')?.toLowerCase() !== 'websocket') return 'Upgrade is not websocket';
   if (!hasToken(head.fields.get('connection'), 'upgrade')) return 'Connection lacks Upgrade';
   if (head.fields.get('sec-websocket-accept') !== acceptKeyFor(key)) return 'Sec-WebSocket-Accept is wrong';
+  return checkSubprotocol(head.fields.get('sec-websocket-protocol'));
+}
+
+/** The harness asks for none, so that there is none to answer (RFC 6455 section 4.1, 6). */
+export function checkSubprotocol(value: string | undefined): string | null {
+  if (value !== undefined) return `subprotocol '${value.slice(0, 80)}' was not asked for`;
   return null;
 }
 

@@ -148,6 +148,11 @@ describe('a server', () => {
       'was not offered',
     ],
     [
+      'names a subprotocol that was not asked for',
+      (stream) => stream.respond({ ':status': 200, 'sec-websocket-protocol': 'chat' }),
+      "subprotocol 'chat' was not asked for",
+    ],
+    [
       'answers and does nothing',
       (stream) => {
         stream.respond({ ':status': 200 });

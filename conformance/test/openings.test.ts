@@ -6,7 +6,7 @@ import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { type CaseResult, clientListener, collect, extraCases, type RunOptions, runCases, serverUrl } from '@ferrywire/conformance';
 import { describe, expect, it } from 'vitest';
-import { cleanUps, command, echoServer, silentServer, tcpServer } from './servers.ts';
+import { cleanUps, command, echoServer, greetingServer, silentServer, tcpServer } from './servers.ts';
 
 async function ofServer(url: string, id: string): Promise<CaseResult | undefined> {
   const [result] = await collect(runCases(serverUrl(url), { cases: extraCases, include: [id], timeScale: 0.2 }));
@@ -40,6 +40,12 @@ describe('a frame behind the request (F.9.7)', () => {
 it('a refusal may come as a reset (F.9.14)', async () => {
   const url = await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
   expect(await ofServer(url, 'F.9.14')).toMatchObject({ verdict: 'NON-STRICT', reason: 'the transport ended without a response' });
+});
+
+it('an answer with a subprotocol that was not asked for fails the handshake (RFC 6455 4.1)', async () => {
+  const url = await greetingServer(() => {}, 'Sec-WebSocket-Protocol: chat\r\n');
+  const [result] = await collect(runCases(serverUrl(url), { include: ['1.1.1'], timeScale: 0.2 }));
+  expect(result).toMatchObject({ verdict: 'FAILED', reason: expect.stringContaining("subprotocol 'chat' was not asked for") });
 });
 
 describe('clients', () => {

@@ -52,18 +52,24 @@ export async function tcpServer(onSocket: (socket: Socket) => void): Promise<str
   return `ws://127.0.0.1:${portOf(server)}`;
 }
 
-/** Accepts every handshake, and says nothing more; returns its URL. */
-export function silentServer(): Promise<string> {
+/** Accepts every handshake, with `more` lines, and leaves what follows to `then`; returns its URL. */
+export function greetingServer(then: (socket: Socket) => void, more = ''): Promise<string> {
   return tcpServer((socket) => {
     socket.resume();
     socket.once('data', (head) => {
       const key = /^Sec-WebSocket-Key: (.+)\r$/m.exec(head.toString('latin1'))?.[1];
       const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
       socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${more}\r\n`,
       );
+      then(socket);
     });
   });
+}
+
+/** Accepts every handshake, and says nothing more; returns its URL. */
+export function silentServer(): Promise<string> {
+  return greetingServer(() => {});
 }
 
 /** Runs the command in this process. */

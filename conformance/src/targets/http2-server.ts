@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import type { Case } from '../case.ts';
 import { realTime } from '../channel.ts';
-import { readDeflateAnswer } from '../handshake.ts';
+import { checkSubprotocol, readDeflateAnswer } from '../handshake.ts';
 import { handshakeFailed } from '../judge.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
@@ -173,8 +173,10 @@ function ask(
       stream.off('close', onClose);
       const status = headers[':status'];
       const answer = headers['sec-websocket-extensions'];
-      if (status === 200) resolve({ stream, extensions: answer === undefined ? undefined : String(answer) });
-      else fail(new Error(`the server answered with ${status}`));
+      const subprotocol = headers['sec-websocket-protocol'];
+      const wrong = status === 200 ? checkSubprotocol(subprotocol?.toString()) : `the server answered with ${status}`;
+      if (wrong === null) resolve({ stream, extensions: answer === undefined ? undefined : String(answer) });
+      else fail(new Error(wrong));
     });
   });
 }
