@@ -23,8 +23,22 @@ export interface DecoderEvents {
   breach(breach: Breach): void;
 }
 
-/** Larger than any case, small enough to survive a subject that claims nonsense. */
-const largestFrame = 128 * 1024 * 1024;
+/** Larger than any case, small enough to survive a subject that claims nonsense, or never ends a message. */
+const largestMessage = 128 * 1024 * 1024;
+/** So many fragments are joined, since each costs more than its bytes when they are few. */
+const mostPieces = 4096;
+/** Fragments of a message that bring nothing. */
+const mostEmpty = 100_000;
+
+/** A message under way. */
+interface Open {
+  readonly kind: MessageKind;
+  readonly compressed: boolean;
+  readonly joined: Uint8Array[];
+  pieces: Uint8Array[];
+  size: number;
+  empty: number;
+}
 
 interface Header {
   readonly fin: boolean;
@@ -60,7 +74,7 @@ export class Decoder {
   #header: Header | null = null;
   #pieces: Uint8Array[] = [];
   #missing = 0;
-  #message: { readonly kind: MessageKind; readonly compressed: boolean; readonly pieces: Uint8Array[] } | null = null;
+  #message: Open | null = null;
   #closed = false;
   #broken = false;
 
@@ -120,7 +134,7 @@ export class Decoder {
       return ['RFC 6455 5.2', `reserved bits ${rsv}`];
     const needed = length < 126 ? 0 : length < 65_536 ? 2 : 8;
     if (lengthSize !== needed) return ['RFC 6455 5.2', `length ${length} written in ${lengthSize} extra bytes`];
-    if (length > largestFrame) return ['RFC 6455 5.2', `frame of ${length} bytes`];
+    if (length > largestMessage) return ['RFC 6455 5.2', `frame of ${length} bytes`];
     if (opcode >= 8 && !fin) return ['RFC 6455 5.5', 'fragmented control frame'];
     if (opcode >= 8 && length > 125) return ['RFC 6455 5.5', `control frame of ${length} bytes`];
     if (this.#closed) return ['RFC 6455 5.5.1', 'a frame after the close frame'];
@@ -147,12 +161,30 @@ export class Decoder {
   }
 
   #fragment(header: Header, payload: Uint8Array): void {
-    const message = this.#message ?? { kind: header.opcode === 1 ? 'text' : 'binary', compressed: header.rsv === 4, pieces: [] };
-    message.pieces.push(payload);
+    const message = this.#message ?? {
+      kind: header.opcode === 1 ? 'text' : 'binary',
+      compressed: header.rsv === 4,
+      joined: [],
+      pieces: [],
+      size: 0,
+      empty: 0,
+    };
     this.#message = header.fin ? null : message;
+    message.size += payload.length;
+    if (payload.length > 0) message.pieces.push(payload);
+    else message.empty += 1;
+    if (message.size > largestMessage || message.empty > mostEmpty) {
+      const what = message.empty > mostEmpty ? `${mostEmpty} empty fragments` : `${largestMessage} bytes`;
+      this.#fail('RFC 6455 10.4', `message of more than ${what}`);
+      return;
+    }
+    if (message.pieces.length >= mostPieces) {
+      message.joined.push(Buffer.concat(message.pieces));
+      message.pieces = [];
+    }
     if (!header.fin) return;
-    const whole = message.pieces.length === 1 ? payload : Buffer.concat(message.pieces);
-    const data = message.compressed && this.#inflater !== null ? this.#inflater.message(whole, largestFrame) : whole;
+    const whole = message.size === payload.length ? payload : Buffer.concat([...message.joined, ...message.pieces]);
+    const data = message.compressed && this.#inflater !== null ? this.#inflater.message(whole, largestMessage) : whole;
     const bad = data !== null && message.kind === 'text' ? firstInvalidUtf8(data) : -1;
     if (data === null) this.#fail('RFC 7692 7.2.2', 'compressed data that does not inflate within the agreed window');
     else if (bad !== -1) this.#fail('RFC 6455 8.1', `text that is not UTF-8 at byte ${bad}`);

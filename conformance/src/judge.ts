@@ -35,7 +35,7 @@ export interface Record {
   transportError: string | null;
   unfinished: string | null;
   timed: boolean;
-  /** Anything came from the subject. */
+  /** Anything came from the subject before a limit ended the wait for it. */
   heard: boolean;
   duration: number;
 }
@@ -50,6 +50,11 @@ function sameEvent(expected: CaseEvent, seen: SeenEvent): boolean {
 
 export function sameEvents(expected: readonly CaseEvent[], seen: readonly SeenEvent[]): boolean {
   return expected.length === seen.length && expected.every((event, i) => sameEvent(event, seen[i] as SeenEvent)); // equal lengths
+}
+
+/** Whether what has been seen is how `expected` begins. */
+export function mayBecome(expected: readonly CaseEvent[], seen: readonly SeenEvent[]): boolean {
+  return sameEvents(expected.slice(0, seen.length), seen);
 }
 
 function describeExpected(event: CaseEvent): string {

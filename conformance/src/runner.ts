@@ -11,7 +11,7 @@ import { corpusWalker } from './corpus.ts';
 import { Decoder } from './decoder.ts';
 import { type DeflateAgreement, Deflater } from './deflate.ts';
 import { Encoder, type FrameToSend } from './encoder.ts';
-import { type Record as CaseRecord, judge, type SeenEvent, sameEvents } from './judge.ts';
+import { type Record as CaseRecord, judge, mayBecome, type SeenEvent, sameEvents } from './judge.ts';
 import { bytesOf, empty, type Payload } from './payload.ts';
 import { seededNumbers, seedFor } from './random.ts';
 import type { CaseResult } from './result.ts';
@@ -38,6 +38,10 @@ export interface RunSettings {
 
 /** Milliseconds for the answer to a close frame, and for a server's end of the transport (RFC 6455 section 7.1.1). */
 const closeLimit = 1000;
+/** Far more than any case asks for, and few enough to keep: messages and pongs, their bytes, and pings. */
+const mostEvents = 1000;
+const mostKept = 64 * 1024 * 1024;
+const mostPings = 10_000;
 const normal = 1000;
 const goingAway = 1001;
 
@@ -65,6 +69,11 @@ export class CaseRun implements ChannelEvents {
   #midFrame = 0;
   /** The same of a frame whose header went alone. */
   #missing = 0;
+  /** Bytes of payload in the events, and pings, so far. */
+  #kept = 0;
+  #pings = 0;
+  /** A limit has ended the wait: what comes now is an answer to that. */
+  #waitedOut = false;
   #closeSent = false;
   #over = false;
   #awaiting: { readonly what: Awaited; readonly from: number; readonly timer: unknown } | null = null;
@@ -122,7 +131,7 @@ export class CaseRun implements ChannelEvents {
 
   data(bytes: Uint8Array): void {
     if (this.#over) return;
-    this.#record.heard = true;
+    if (!this.#waitedOut) this.#record.heard = true;
     this.#decoder.push(bytes);
   }
 
@@ -141,7 +150,10 @@ export class CaseRun implements ChannelEvents {
       this.#next += 1;
       if (step === undefined) {
         this.#flush();
-        if (this.#next === this.#test.steps.length + 1) this.#startLimit();
+        if (this.#next === this.#test.steps.length + 1) {
+          this.#startLimit();
+          this.#despair();
+        }
         return;
       }
       if (!this.#perform(step)) return;
@@ -260,6 +272,7 @@ export class CaseRun implements ChannelEvents {
     const timer = this.#after(limit, () => {
       this.#awaiting = null;
       if (what === 'silence') return this.#advance();
+      this.#waitedOut = true;
       this.#giveUp(`no ${what} within ${ms} ms`);
     });
     this.#awaiting = { what, from: this.#events.length, timer };
@@ -321,17 +334,45 @@ export class CaseRun implements ChannelEvents {
   }
 
   #onPing(data: Uint8Array): void {
-    if (this.#closeSent || this.#midFrame > 0) return;
+    this.#pings += 1;
+    if (this.#pings > mostPings) this.#giveUp(`more than ${mostPings} pings came`);
+    else if (!this.#closeSent && this.#midFrame === 0) this.#pong(data);
+  }
+
+  #pong(data: Uint8Array): void {
     this.#queue(this.#encoder.frame({ opcode: 10, fin: true, rsv: 0, payload: data }), true);
   }
 
   #onEvent(event: SeenEvent): void {
     if (this.#over) return;
+    if (this.#events.length >= mostEvents || this.#kept >= mostKept) {
+      this.#giveUp('it did not stop sending');
+      return;
+    }
+    if (event.type !== 'stillOpen') this.#kept += event.data.length;
     this.#events.push(event);
     this.#checkAwaited();
-    const { expect, close, autoClose } = this.#test;
-    if (typeof expect === 'string' || !autoClose || close.startedBy !== 'harness' || this.#closeSent || this.#midFrame > 0) return;
+    this.#settle();
+  }
+
+  /** Starts the close when all that is expected has come. */
+  #settle(): void {
+    const { expect } = this.#test;
+    if (typeof expect === 'string' || !this.#mayClose()) return;
     if (expect.every((expectation) => sameEvents(expectation.events, this.#events))) this.#startClose(normal, empty);
+    else this.#despair();
+  }
+
+  /** Does not wait for what can't come any more, once everything has been sent. */
+  #despair(): void {
+    const { expect, steps } = this.#test;
+    if (typeof expect === 'string' || !this.#mayClose() || this.#next <= steps.length) return;
+    if (!expect.some(({ events }) => mayBecome(events, this.#events))) this.#endTheWait();
+  }
+
+  #mayClose(): boolean {
+    const { autoClose, close } = this.#test;
+    return autoClose && close.startedBy === 'harness' && !this.#closeSent && this.#midFrame === 0;
   }
 
   #onClose(code: number | null, reason: Uint8Array): void {
@@ -363,20 +404,39 @@ export class CaseRun implements ChannelEvents {
 
   #startLimit(): void {
     if (this.#closeSent && !this.#closedByStep) return;
-    const { ms, action } = this.#test.limit;
+    const { ms } = this.#test.limit;
+    const { timeScale } = this.#settings;
     const limit = this.#limit(ms);
-    this.#after(limit, () => {
+    const end = (after: number): void => {
       this.#record.timed = true;
-      this.#record.fault ??= `time limit of ${limit} ms`;
-      this.#echo = null;
-      this.#startClose(action === 'fail' ? goingAway : null, empty);
+      this.#record.fault ??= `time limit of ${after} ms`;
+      this.#waitedOut = true;
+      this.#endTheWait();
+    };
+    this.#after(limit, () => {
+      const rest = ms * timeScale - limit;
+      // A limit cut short for a silent subject is not for one that has begun to answer.
+      if (rest > 0 && this.#record.heard) this.#after(rest, () => end(ms * timeScale));
+      else end(limit);
     });
+  }
+
+  /** As the case says that its limit does. */
+  #endTheWait(): void {
+    this.#echo = null;
+    this.#startClose(this.#test.limit.action === 'fail' ? goingAway : null, empty);
   }
 
   #giveUp(fault: string): void {
     this.#record.fault ??= fault;
     this.#echo = null;
-    this.#startClose(goingAway, empty);
+    if (this.#midFrame === 0 || this.#closeSent) this.#startClose(goingAway, empty);
+    else {
+      // A close frame would be taken for payload.
+      this.#record.closedByHarness = true;
+      this.#record.droppedByHarness = true;
+      this.#finish();
+    }
   }
 
   #startClose(code: number | null, reason: Payload): void {

@@ -149,7 +149,7 @@ async function runCase(
   }
   let head: { text: string; rest: Uint8Array };
   try {
-    head = await readHead(socket, limitUnder(settings, openingLimit));
+    head = await readHead(socket, limitUnder(settings, openingLimit), 'HTTP/');
   } catch (error) {
     // A server that has just ended leaves connections in its backlog, which are reset.
     if (error instanceof HeadCut && error.silent) await unreachable?.();

@@ -1,12 +1,13 @@
 /**
  * A socket as a channel, and the heads of the opening handshake read from it. What came behind the head belongs to the case.
  */
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Channel, ChannelEvents } from '../channel.ts';
 import { largestHead } from '../handshake.ts';
+import { previewOf } from '../payload.ts';
 
-/** Not a single byte of an answer. */
+/** No answer in time, or only part of one. */
 export class NoAnswer extends Error {}
 
 /** The other side ended the transport, by FIN or by RST, before its head was complete. */
@@ -22,9 +23,9 @@ export class HeadCut extends Error {
 
 /**
  * The head's text without its last empty line, and the bytes behind it. Rejects when it does not come: with HeadCut when the transport ends, with
- * NoAnswer when nothing comes in time.
+ * NoAnswer when it has not come in time, and at once when it does not begin with `start`.
  */
-export function readHead(socket: Socket, timeoutMs: number): Promise<{ text: string; rest: Uint8Array }> {
+export function readHead(socket: Socket, timeoutMs: number, start = ''): Promise<{ text: string; rest: Uint8Array }> {
   return new Promise((resolve, reject) => {
     let bytes = new Uint8Array(0);
     const failWith = (error: Error): void => {
@@ -33,15 +34,17 @@ export function readHead(socket: Socket, timeoutMs: number): Promise<{ text: str
       reject(error);
     };
     const fail = (message: string): void => failWith(new Error(message));
-    const timer = setTimeout(() => {
-      const message = `no complete HTTP head within ${timeoutMs} ms`;
-      failWith(bytes.length === 0 ? new NoAnswer(message) : new Error(message));
-    }, timeoutMs);
+    const timer = setTimeout(() => failWith(new NoAnswer(`no complete HTTP head within ${timeoutMs} ms`)), timeoutMs);
     const onData = (chunk: Buffer): void => {
       const joined = new Uint8Array(bytes.length + chunk.length);
       joined.set(bytes);
       joined.set(chunk, bytes.length);
       bytes = joined;
+      const first = Buffer.from(bytes.subarray(0, start.length)).toString('latin1');
+      if (!start.startsWith(first)) {
+        fail(`no HTTP response: ${previewOf(bytes, 40)}`);
+        return;
+      }
       const end = endOfHead(bytes);
       if (end === -1) {
         if (bytes.length > largestHead) fail('the HTTP head is too large');

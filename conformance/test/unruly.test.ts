@@ -1,0 +1,157 @@
+/**
+ * Servers that never stop, never finish, or answer with something else: each has its verdicts in good time, and in bounded memory.
+ */
+import type { Socket } from 'node:net';
+import { type CaseResult, cases, collect, type RunOptions, runCases, selectCases, serverUrl } from '@ferrywire/conformance';
+import { describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { CaseRun } from '../dist/runner.js';
+import { VirtualTime } from '../dist/virtual-time.js';
+import { cleanUps, greetingServer, portOf, tcpServer } from './servers.ts';
+
+/** An unmasked frame of less than 64 KiB. */
+function frame(first: number, payload: string | Uint8Array): Buffer {
+  const body = Buffer.from(payload);
+  const size = body.length < 126 ? [body.length] : [126, body.length >> 8, body.length & 0xff];
+  return Buffer.concat([Buffer.from([first, ...size]), body]);
+}
+
+/** Writes the same for ever, as fast as it is taken. */
+function pours(bytes: Uint8Array): (socket: Socket) => void {
+  return (socket) => {
+    const pour = (): void => {
+      if (socket.destroyed) return;
+      if (socket.write(bytes)) setImmediate(pour);
+      else socket.once('drain', pour);
+    };
+    pour();
+  };
+}
+
+async function run(url: string, include: readonly string[], options: RunOptions = {}): Promise<CaseResult[]> {
+  return collect(runCases(serverUrl(url), { include, ...options }));
+}
+
+/** A ws server whose answers are the test's. */
+async function answering(answer: (data: Buffer) => Buffer | null): Promise<string> {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
+  server.on('connection', (socket) => {
+    socket.on('error', () => {});
+    socket.on('message', (data: Buffer, binary) => {
+      const reply = answer(data);
+      if (reply !== null) socket.send(reply, { binary });
+    });
+  });
+  await new Promise((resolve) => server.once('listening', resolve));
+  cleanUps.push(() => {
+    for (const client of server.clients) client.terminate();
+    server.close();
+  });
+  return `ws://127.0.0.1:${portOf(server)}`;
+}
+
+describe('a server that does not stop sending', () => {
+  const many = (bytes: Buffer): Buffer => Buffer.concat(Array.from({ length: 1000 }, () => bytes));
+  const floods: readonly (readonly [what: string, first: Buffer, then: Buffer, reason: RegExp])[] = [
+    ['messages', Buffer.alloc(0), frame(0x82, Buffer.alloc(60_000)), /1000 in all; it did not stop sending/],
+    ['pongs', Buffer.alloc(0), many(frame(0x8a, '')), /1000 in all; it did not stop sending/],
+    ['pings', Buffer.alloc(0), many(frame(0x89, '')), /more than 10000 pings came/],
+    ['empty fragments', frame(0x02, ''), many(frame(0x00, '')), /more than 100000 empty fragments/],
+    ['one message', frame(0x02, ''), frame(0x00, Buffer.alloc(60_000)), /message of more than 134217728 bytes/],
+  ];
+
+  it.each(floods)(
+    '%s is not listened to until the limit',
+    async (_, first, then, reason) => {
+      const url = await greetingServer((socket) => {
+        if (first.length > 0) socket.write(first);
+        pours(then)(socket);
+      });
+      // 1000 s by its own limit, and a case in which the subject has to act.
+      const results = await run(url, ['9.5.1', '3.1']);
+      expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toEqual(['3.1 FAILED', '9.5.1 FAILED']);
+      for (const result of results) expect(result.duration).toBeLessThan(30_000);
+      expect(results[1]?.reason).toMatch(reason);
+    },
+    60_000,
+  );
+});
+
+describe('a server that answers with something else', () => {
+  it('is not waited for: what is expected can not come any more', async () => {
+    const url = await answering((data) => {
+      const wrong = Buffer.from(data);
+      if (wrong.length > 0) wrong[wrong.length - 1] = 0x21;
+      return wrong;
+    });
+    const started = performance.now();
+    const results = await run(url, ['1.1.*', '9.1.1', '9.5.6', '5.6', '9.4.9']);
+    expect(performance.now() - started).toBeLessThan(9000);
+    expect(results.filter(({ verdict }) => verdict === 'OK').map(({ id }) => id)).toEqual(['1.1.1']);
+    expect(results.at(-1)).toMatchObject({ timed: false, behavior: 'FAILED', behaviorClose: 'OK' });
+  });
+
+  it('in place of HTTP is shown at once', async () => {
+    const url = await tcpServer((socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n'));
+    const [result] = await run(url, ['1.1.1']);
+    expect(result?.reason).toContain('no HTTP response: 0x5353482d322e302d4f70656e5353485f392e360d0a [21 bytes]');
+    expect(result?.duration).toBeLessThan(4000);
+  });
+});
+
+describe('a server that keeps the harness waiting', () => {
+  it('with half a head counts as one that says nothing', async () => {
+    const url = await tcpServer((socket) => socket.once('data', () => socket.write('HTTP/1.1 101 Switching Proto')));
+    const results = await run(url, ['1.1.*', '2.*'], { timeScale: 0.2 });
+    expect(results.filter(({ verdict, silent }) => verdict === 'FAILED' && silent)).toHaveLength(19);
+    // 1000 ms, and short ones in the end.
+    expect(results.at(-1)?.reason).toContain('no complete HTTP head within 100 ms');
+  });
+
+  it('and closes well when it is told to counts so too', async () => {
+    const url = await answering(() => null);
+    const include = ['1.1.*', '1.2.*', '9.1.6', '9.7.6'];
+    const results = await run(url, include, { timeScale: 0.1 });
+    expect(results.filter(({ verdict, silent }) => verdict === 'FAILED' && silent)).toHaveLength(18);
+    // 100 s and 480 s by their own limits.
+    for (const slow of ['9.1.6', '9.7.6']) expect(results.find(({ id }) => id === slow)?.duration).toBeLessThan(1000);
+  });
+
+  it('has its whole limit once it has begun to answer', () => {
+    const [exchange] = selectCases(cases, ['9.7.1']);
+    if (exchange === undefined) throw new Error('no case 9.7.1');
+    const time = new VirtualTime();
+    let result: CaseResult | null = null;
+    let written = 0;
+    const settings = {
+      role: 'server',
+      scheduler: time,
+      seed: 1,
+      timeScale: 1,
+      pauseScale: 1,
+      longest: 500,
+      deflate: null,
+      messages: null,
+    } as const;
+    const channel = {
+      write: () => {
+        written += 1;
+      },
+      end: () => {},
+      abort: () => {},
+    };
+    const run = new CaseRun(exchange, settings, channel, (end) => {
+      result = end;
+    });
+    run.start();
+    // A round trip takes 10 ms, and all of them twenty limits of a run that is short of patience.
+    for (let i = 0; i < 1000; i += 1) {
+      time.jumpTo(time.now() + 10);
+      run.data(frame(0x81, ''));
+    }
+    run.data(frame(0x88, Uint8Array.of(3, 0xe8)));
+    run.ended(null);
+    expect(written).toBe(1001);
+    expect(result).toMatchObject({ verdict: 'OK', silent: false, duration: 10_000 });
+  });
+});
