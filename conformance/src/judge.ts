@@ -101,12 +101,12 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
 
 /** How it came to that, where it is known. */
 function ending(record: Record): string {
-  if (record.gotClose) {
+  if (record.gotClose && !record.closedByHarness) {
     const reason = record.remoteReason === '' ? '' : ` '${record.remoteReason}'`;
-    return record.closedByHarness ? '' : `; the subject closed with ${record.remoteCode ?? 'no code'}${reason}`;
+    return `; the subject closed with ${record.remoteCode ?? 'no code'}${reason}`;
   }
   if (record.fault !== null) return `; ${record.fault}`;
-  return record.transportError === null ? '' : `; ${record.transportError}`;
+  return record.gotClose || record.transportError === null ? '' : `; ${record.transportError}`;
 }
 
 function judgeClose(test: Case, record: Record, role: Role): Graded<CloseVerdict> {
