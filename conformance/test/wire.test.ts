@@ -208,13 +208,13 @@ describe('clients that connect', () => {
     readonly url: string;
     readonly results: Promise<CaseResult[]>;
   }
-  async function listen(options: RunOptions, keep = false): Promise<Listening> {
+  async function listen(options: RunOptions, keep = false, idle = 20_000): Promise<Listening> {
     let tell = (_: string): void => {};
     const listening = new Promise<string>((resolve) => {
       tell = resolve;
     });
     const stop = new AbortController();
-    const target = clientListener({ port: 0, keep, idle: 20_000, onListening: (url) => tell(url) });
+    const target = clientListener({ port: 0, keep, idle, onListening: (url) => tell(url) });
     const results = collect(runCases(target, { ...options, signal: stop.signal }));
     cleanUps.push(async () => {
       stop.abort();
@@ -224,12 +224,13 @@ describe('clients that connect', () => {
   }
 
   /** Texts that came, and the close code; echoes when asked to. */
-  function visit(url: string, echo = false): Promise<{ texts: string[]; code: number }> {
+  function visit(url: string, echo = false, delay = 0): Promise<{ texts: string[]; code: number }> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(url, { perMessageDeflate: false });
       const texts: string[] = [];
       socket.on('message', (data, isBinary) => {
-        if (echo) socket.send(data, { binary: isBinary });
+        if (echo && delay > 0) setTimeout(() => socket.send(data, { binary: isBinary }), delay);
+        else if (echo) socket.send(data, { binary: isBinary });
         else texts.push(String(data));
       });
       socket.once('error', reject);
@@ -283,6 +284,37 @@ describe('clients that connect', () => {
     }
     await visit(`${url}/stopServer`);
     expect(await results).toHaveLength(2);
+  });
+
+  it('are not left in the middle of a case because nobody else comes', async () => {
+    const { url, results } = await listen({ include: ['1.1.1', '1.1.2'] }, false, 50);
+    await visit(`${url}/runCase?case=1&agent=slow`, true, 300);
+    // Nobody comes after that.
+    expect(await results).toMatchObject([{ id: '1.1.1', verdict: 'OK' }]);
+  });
+
+  it('are judged to the end though another one says that it is done', async () => {
+    const { url, results } = await listen({ include: ['1.1.1', '1.1.2'] });
+    const slow = visit(`${url}/runCase?case=1&agent=slow`, true, 300);
+    await visit(`${url}/runCase?case=2&agent=fast`, true);
+    await visit(`${url}/updateReports?agent=fast`);
+    expect((await slow).code).toBe(1000);
+    expect((await results).map(({ id, verdict }) => `${id} ${verdict}`)).toEqual(['1.1.1 OK', '1.1.2 OK']);
+  });
+
+  it('are not blamed for an end that has been asked for', async () => {
+    const script =
+      `const W = require('ws'); const b = process.argv[1]; ` +
+      `new W(b + '/runCase?case=1&agent=cut').on('error', () => {}).on('open', () => new W(b + '/stopServer')); setInterval(() => {}, 1000)`;
+    const target = clientCommand(`${node} -e "${script}" {url}`);
+    expect(await collect(runCases(target, { include: ['1.1.1', '1.1.2'] }))).toEqual([]);
+  });
+
+  it('may be more than are remembered', async () => {
+    const { url, results } = await listen({ include: ['1.1.1'] }, true);
+    for (let i = 0; i < 102; i += 1) await visit(`${url}/runCase?case=1&agent=${i}`, true);
+    await visit(`${url}/stopServer`);
+    expect(await results).toHaveLength(102);
   });
 
   it('that never answer are judged', async () => {

@@ -72,6 +72,10 @@ class Listener {
   readonly #silence = new SilenceGuard();
   #stop: () => void = () => {};
   #over = false;
+  /** Cases under way. */
+  #running = 0;
+  /** A client has said that it is done: the last case ends the run. */
+  #ending = false;
   #idleTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ClientListenerOptions, cases: readonly Case[], settings: TargetSettings, onResult: (result: CaseResult) => void) {
@@ -111,8 +115,19 @@ class Listener {
   #stillAlive(): void {
     clearTimeout(this.#idleTimer);
     const { idle = 60_000 } = this.#options;
-    if (idle > 0 && !this.#over) this.#idleTimer = setTimeout(this.#stop, idle);
+    if (idle <= 0 || this.#over) return;
+    this.#idleTimer = setTimeout(() => {
+      // A case has a limit of its own, which may be longer.
+      if (this.#running > 0) this.#stillAlive();
+      else this.#stop();
+    }, idle);
   }
+
+  /** Whoever is judged while others leave is judged to the end. */
+  readonly #finish = (): void => {
+    this.#ending = true;
+    if (this.#running === 0) this.#stop();
+  };
 
   #createServer(): Server {
     const { tls, http2 = false } = this.#options;
@@ -164,7 +179,7 @@ class Listener {
     const test = this.#caseOf(query);
     if (path === '/getCaseCount') say(JSON.stringify(this.#cases.length));
     else if (path === '/updateReports')
-      say('', this.#options.keep !== true || query.get('shutdownOnComplete') === 'true' ? this.#stop : undefined);
+      say('', this.#options.keep !== true || query.get('shutdownOnComplete') === 'true' ? this.#finish : undefined);
     else if (path === '/stopServer') say('', this.#stop);
     else if (path !== '/getCaseInfo' && path !== '/runCase' && path !== '/getCaseStatus') visitor.refuse(404, 'unknown path\n');
     else if (test === undefined) visitor.refuse(400, 'no such case\n');
@@ -195,6 +210,7 @@ class Listener {
   }
 
   #startRun(visitor: Visitor, test: Case, deflate: DeflateAgreement | null, agent: string): void {
+    this.#running += 1;
     const settings = { ...this.#silence.limit(this.#settings), role: 'client', scheduler: realTime, deflate } as const;
     const run = new CaseRun(test, settings, visitor.channel, (result) => this.#keep(agent, result));
     visitor.connect(run);
@@ -212,6 +228,7 @@ class Listener {
       this.#startRun(visitor, first?.rest ?? test, null, agent);
       return;
     }
+    this.#running += 1;
     const started = realTime.now();
     let bytes = 0;
     let over = false;
@@ -231,18 +248,18 @@ class Listener {
   }
 
   #keep(agent: string, result: CaseResult): void {
+    // The end of the run has ended its connection.
+    if (this.#over) return;
+    this.#running -= 1;
     this.#silence.note(result);
-    let known = this.#results.get(agent);
-    if (known === undefined) {
-      if (this.#results.size >= mostAgents) return;
-      known = new Map();
-      this.#results.set(agent, known);
-    }
-    known.set(result.id, result);
+    const known = this.#results.get(agent);
+    if (known !== undefined) known.set(result.id, result);
+    else if (this.#results.size < mostAgents) this.#results.set(agent, new Map([[result.id, result]]));
     this.#onResult(result);
     const key = JSON.stringify([agent, result.id]);
     for (const tell of this.#waiting.get(key) ?? []) tell(result);
     this.#waiting.delete(key);
+    if (this.#ending) this.#finish();
   }
 
   #whenKnown(agent: string, id: string, tell: (result: CaseResult) => void): void {
