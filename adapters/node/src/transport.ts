@@ -74,8 +74,9 @@ export class SocketTransport implements Transport, NodeTransport {
     // Not what write() said: that was before the kernel took the bytes. While this is false 'drain' is sure to come.
     return socket.writableLength < socket.writableHighWaterMark;
   }
+  /** Of a socket only: any other stream may have taken a chunk and hold it still, as a PassThrough does, for a reader that gets the very chunk. */
   get taken(): boolean {
-    return this.socket.writableLength === 0;
+    return this.socket.writableLength === 0 && this.socket instanceof Socket;
   }
   end(): void {
     this.socket.end();

@@ -3,7 +3,7 @@ import { type AddressInfo, connect as connectNet, createServer, type Server, typ
 import { Duplex, PassThrough } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
-import { serializeFrame } from '@ferrywire/core/frame';
+import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
 import { acceptKey } from '@ferrywire/handshake';
 import { type ConnectOptions, type ConnectTarget, connect, EndpointError, listen, type Peer, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -224,6 +224,27 @@ describe('unix sockets, hooks and TLS', () => {
     };
     peer.close(1000);
     await ended.promise;
+  });
+
+  it('writes no byte again that a stream from the hook has taken and may still hold', async () => {
+    const held: Uint8Array[] = [];
+    const stream: Duplex = new Duplex({
+      read() {},
+      // As a PassThrough does: its reader gets the very chunk, whenever it likes.
+      write(chunk: Uint8Array, _encoding, done) {
+        if (held.length === 0) stream.push(accepted(Buffer.from(chunk).toString('latin1')));
+        held.push(chunk);
+        done();
+      },
+    });
+    const peer = await dial('ws://127.0.0.1:1/', { connect: () => stream });
+    const texts = Array.from({ length: 10 }, (_, index) => `message ${index}`);
+    for (const text of texts) {
+      peer.send(text);
+      peer.driver.pump();
+    }
+    const frames = [...new FrameParser().push(Buffer.concat(held.slice(1)))];
+    expect(frames.map(({ payload }) => Buffer.from(payload).toString())).toEqual(texts);
   });
 
   it('names what a stream from the hook gives instead of bytes, whatever is to go over it', async () => {
