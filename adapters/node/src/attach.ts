@@ -21,7 +21,7 @@ import { type HubMember, isHttp2Server, joinHub } from './http2-hub.ts';
 import { Http2Requests } from './http2-request.ts';
 import { checkObject, hostOptions, type ServerOptions, serverSettings, withInput } from './options.ts';
 import { shareBuffer } from './shared-buffer.ts';
-import { UpgradedTransport } from './transport.ts';
+import { ownsChunks, UpgradedTransport } from './transport.ts';
 import { isHeard, isOurs, isTaken, keepForOthers, takeInTurn } from './upgrade-socket.ts';
 
 const OPENING = 10_000;
@@ -162,9 +162,9 @@ function serveUpgrade(
   socket.allowHalfOpen = true;
   const transport = new UpgradedTransport(socket, incoming);
   // Whoever listens too goes on being told what comes, and finds it as it came.
-  const heard = isHeard(socket);
-  const shares = !heard && shareBuffer(socket);
-  const input = heard ? withInput(settings, 'shared') : shares ? withInput(settings, 'reused') : settings;
+  const shared = isHeard(socket) || !ownsChunks(socket);
+  const shares = !shared && shareBuffer(socket);
+  const input = shared ? withInput(settings, 'shared') : shares ? withInput(settings, 'reused') : settings;
   transport.join(endpoints.serve(transport, input));
   transport.received(headBytes(incoming));
   if (head.length > 0) transport.received(head);

@@ -21,7 +21,7 @@ import { type ClientOptions, checkClient, checkNumber, checkObject, checkText, h
 import { canShare, SharedRead } from './shared-buffer.ts';
 import { clock, timers } from './timers.ts';
 import { checkClientTls } from './tls.ts';
-import { SocketTransport } from './transport.ts';
+import { ownsChunks, SocketTransport } from './transport.ts';
 
 const OPENING = 10_000;
 
@@ -116,7 +116,7 @@ async function openHttp1(
   const settings: ClientSettings = {
     ...options,
     timeouts: { ...options.timeouts, opening: handOver() },
-    input: onread ? 'reused' : 'transferred',
+    input: onread ? 'reused' : ownsChunks(socket) ? 'transferred' : 'shared',
   };
   const transport = new SocketTransport(socket);
   const dialled = orDestroy(socket, () => endpoints.dial(transport, settings));

@@ -74,9 +74,8 @@ export class SocketTransport implements Transport, NodeTransport {
     // Not what write() said: that was before the kernel took the bytes. While this is false 'drain' is sure to come.
     return socket.writableLength < socket.writableHighWaterMark;
   }
-  /** Of a socket only: any other stream may have taken a chunk and hold it still, as a PassThrough does, for a reader that gets the very chunk. */
   get taken(): boolean {
-    return this.socket.writableLength === 0 && this.socket instanceof Socket;
+    return this.socket.writableLength === 0 && ownsChunks(this.socket);
   }
   end(): void {
     this.socket.end();
@@ -141,6 +140,14 @@ export class UpgradedTransport extends SocketTransport {
     this.#incoming = null;
     return super.write(chunks);
   }
+}
+
+/**
+ * A socket copies what it is given, and what it gives is nobody else's. Any other stream may pass the very memory on, and hold it for longer
+ * than it says: a PassThrough has taken a chunk before anybody has read it.
+ */
+export function ownsChunks(stream: Duplex): boolean {
+  return stream instanceof Socket;
 }
 
 /** While its FIN is on the way to the kernel libuv resets no socket: Node tells of it as an error, and never closes the handle. */

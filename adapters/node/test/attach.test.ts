@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { type Attached, type AttachOptions, attach, connect, type PeerHandlers, transportOf } from '@ferrywire/node';
+import { Duplex } from 'node:stream';
+import { type Attached, type AttachOptions, attach, connect, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { certificate } from './certificate.ts';
@@ -70,6 +70,26 @@ describe('alone on a server', () => {
     expect(await client.text()).toBe('glued');
     const answer = await fetch(`http://127.0.0.1:${port}/`);
     expect(await answer.text()).toBe('over http');
+  });
+
+  it('leaves what a stream that is no socket gives as it is: it may be memory of who wrote it', async () => {
+    const server = createServer();
+    const received: string[] = [];
+    const all = deferred<void>();
+    const onText = (_peer: Peer, data: string): void => {
+      if (received.push(data) === 3) all.resolve();
+    };
+    attachTo(server, { handlers: { onText, onEnd: () => all.resolve() } });
+    const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+    cleanups.push(() => stream.destroy());
+    server.emit('connection', stream);
+    const upgraded = once(server, 'upgrade');
+    stream.push(requestFor('/'));
+    await upgraded;
+    const frame = text('the same frame, again and again');
+    for (let count = 0; count < 3; count++) stream.push(frame);
+    await all.promise;
+    expect(received).toEqual(Array(3).fill('the same frame, again and again'));
   });
 
   it('upgrades after plain requests on the same connection', async () => {

@@ -226,6 +226,23 @@ describe('unix sockets, hooks and TLS', () => {
     await ended.promise;
   });
 
+  it('gives no memory away that a stream from the hook may have from who wrote it', async () => {
+    const stream: Duplex = new Duplex({
+      read() {},
+      write(chunk: Uint8Array, _encoding, done) {
+        stream.push(accepted(Buffer.from(chunk).toString('latin1')));
+        done();
+      },
+    });
+    const received = deferred<Uint8Array>();
+    await dial('ws://127.0.0.1:1/', { connect: () => stream, handlers: { onBinary: (_peer, data) => received.resolve(data) } });
+    const frame = serializeFrame({ opcode: 2, payload: new Uint8Array(8000).fill(1) });
+    stream.push(frame);
+    // A message is the application's.
+    (await received.promise).fill(2);
+    expect(frame.at(-1)).toBe(1);
+  });
+
   it('writes no byte again that a stream from the hook has taken and may still hold', async () => {
     const held: Uint8Array[] = [];
     const stream: Duplex = new Duplex({
