@@ -2,7 +2,7 @@
  * How the command ends before its time: signals, an output that takes nothing, a child that goes. No child under test outlives it.
  */
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,6 +85,16 @@ async function watchedServer(more = ''): Promise<{ readonly template: string; re
     `new W.Server({ port: +process.argv[1], host: '127.0.0.1' }).on('connection', (s) => s.on('error', () => {})` +
     `.on('message', (m, b) => { messages += 1; ${more}; if (m.length < 1000) s.send(m, { binary: b }) }))`;
   return { template: `${node} -e "${script}" {port}`, gone };
+}
+
+/** The same, started by a shell that waits for it. */
+async function behindAShell(): Promise<{ readonly template: string; readonly gone: Promise<void> }> {
+  const { template, gone } = await watchedServer();
+  const folder = mkdtempSync(join(tmpdir(), 'conform-'));
+  cleanUps.push(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'serve.sh');
+  writeFileSync(file, `${template.replace('{port}', '"$1"')}\necho "that was it"\n`);
+  return { template: `sh "${file}" {port}`, gone };
 }
 
 /** What is loaded into the server of `parity`, too: it ends with the test, if with nothing else. */
@@ -172,6 +182,19 @@ describe('a signal', () => {
     expect(inside.err).toEqual(['interrupted by SIGTERM']);
     expect(inside.out.at(-1)).toBe('ferrywire client in process: did not run');
   });
+});
+
+it.skipIf(process.platform === 'win32')('a server that a shell has started ends with the run, and with the command', async () => {
+  const quiet = await behindAShell();
+  expect(await collect(runCases(serverCommand(quiet.template), { include: ['1.1.2'] }))).toMatchObject([{ verdict: 'OK' }]);
+  await quiet.gone;
+  const { template, gone } = await behindAShell();
+  const run = start(['server', '--command', template, '--cases', oneIsLong, '--verbose']);
+  await run.line(/^OK +1\.1\.2 /);
+  run.kill('SIGINT');
+  run.kill('SIGINT');
+  expect(await run.ended).toEqual({ code: 1, signal: null });
+  await gone;
 });
 
 describe('a standard output that takes nothing', () => {

@@ -1,6 +1,6 @@
 /**
  * A process under test, started from a command template: `{port}` and `{url}` stand for where it listens (a server) or connects to (a
- * client). The process is stopped at the end.
+ * client). The process is stopped at the end, with whatever it has started: a command may be `npm run`, `go run` or a script of a shell.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -12,7 +12,9 @@ import { serverUrl } from './server-url.ts';
 /** How long a child may take to listen, and to end when asked to; milliseconds. */
 const startLimit = 20_000;
 const stopLimit = 2000;
-/** Milliseconds: that a process has ended may be known a little later than that its port is closed. */
+/** Milliseconds between two looks at a group of processes. */
+const look = 20;
+/** Milliseconds: that a process has ended may be known a little later than that its port is closed, or that its parent has. */
 const moment = 250;
 
 export interface CommandOptions {
@@ -112,6 +114,20 @@ export function endWithThisProcess(child: ChildProcess): void {
   child.once('close', () => process.off('exit', kill));
 }
 
+/** On Windows there are no groups of processes, and a process of its own would have a window. */
+const grouped = process.platform !== 'win32';
+
+/** To the child and to what it has started; 0 only asks. False when none of them is there any more. */
+function signalGroup(child: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+  if (child.pid === undefined) return false;
+  if (!grouped) return child.kill(signal);
+  try {
+    return process.kill(-child.pid, signal);
+  } catch {
+    return false;
+  }
+}
+
 class ChildEnded extends TargetUnavailable {
   readonly code: number | null;
 
@@ -126,13 +142,19 @@ class Child {
   /** Rejects when the process can't start or ends before it is asked to; never resolves. */
   readonly failed: Promise<never>;
   #stopping = false;
+  /** Its number may belong to another process since. */
+  #gone = false;
+  /** However this process exits: there is no time to ask then. */
+  readonly #kill = (): void => {
+    signalGroup(this.#process, 'SIGKILL');
+  };
 
   constructor(template: string, values: { readonly port: string; readonly url: string }) {
     const [command = '', ...args] = splitCommand(template).map((word) =>
       word.replaceAll('{port}', values.port).replaceAll('{url}', values.url),
     );
-    this.#process = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-    endWithThisProcess(this.#process);
+    this.#process = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], detached: grouped });
+    process.once('exit', this.#kill);
     this.failed = new Promise((_, reject) => {
       this.#process.once('error', (error) => reject(new TargetUnavailable(`${command}: ${error.message}`)));
       this.#process.once('exit', (code, signal) => {
@@ -159,12 +181,20 @@ class Child {
   async stop(): Promise<void> {
     this.#stopping = true;
     const child = this.#process;
-    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), stopLimit);
+    if (this.#gone) return;
+    const over = child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+    const ended = over ? null : new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    signalGroup(child, 'SIGTERM');
+    const timer = setTimeout(this.#kill, stopLimit);
     await ended;
+    // What it has started may take a little longer, or may have ended and be counted until its new parent asks.
+    for (let waited = 0; waited < moment && signalGroup(child, 0); waited += look) {
+      await new Promise((resolve) => setTimeout(resolve, look));
+    }
     clearTimeout(timer);
+    this.#kill();
+    this.#gone = true;
+    process.off('exit', this.#kill);
   }
 }
 
