@@ -135,10 +135,12 @@ export function readOptions(args: readonly string[]): Options {
     if (!allowed.some((name) => name === token.name)) throw new UsageError(`--${token.name} is not for ${command}; see --help`);
   }
   const scale = Number(values['time-scale']);
-  if (!(scale > 0 && scale <= 1000)) throw new UsageError(`--time-scale takes a number above 0, not '${values['time-scale']}'`);
+  if (!(scale > 0 && scale <= 1000)) throw new UsageError(`--time-scale takes a number above 0, up to 1000, not '${values['time-scale']}'`);
   for (const name of ['cases', 'exclude'] as const) {
     if (values[name]?.some((text) => parsePatterns(text).length === 0)) throw new UsageError(`--${name} names no pattern`);
   }
+  // Node takes it for every address of the machine.
+  if (values.host === '') throw new UsageError('--host names no address');
   if (values.full && values.messages !== undefined) throw new UsageError('--full and --messages exclude each other');
   return {
     command: values.help ? 'help' : command,
@@ -173,6 +175,6 @@ function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: 
     return parseArgs({ args: [...args], options: spec, allowPositionals: true, tokens: true });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw new UsageError(message.split(/\. /)[0] ?? message);
+    throw new UsageError(message.split(/\.\s/)[0] ?? message);
   }
 }
