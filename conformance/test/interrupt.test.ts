@@ -184,7 +184,8 @@ describe('a signal', () => {
   });
 });
 
-it.skipIf(process.platform === 'win32')('a server that a shell has started ends with the run, and with the command', async () => {
+it('a server that a shell has started ends with the run, and with the command', async ({ skip }) => {
+  skip(process.platform === 'win32', 'Windows has no groups of processes');
   const quiet = await behindAShell();
   expect(await collect(runCases(serverCommand(quiet.template), { include: ['1.1.2'] }))).toMatchObject([{ verdict: 'OK' }]);
   await quiet.gone;

@@ -10,7 +10,7 @@ import {
 } from 'node:http2';
 import { get } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { EndInfo, ServerExtension } from '@ferrywire/core';
+import type { EndInfo, Extension, ServerExtension } from '@ferrywire/core';
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
 import {
   type Attached,
@@ -90,6 +90,12 @@ function ending(handlers: PeerHandlers = echo): {
     opened: opened.promise,
   };
 }
+
+/** The transforms of an extension that leaves every message alone. */
+const idle = {
+  inbound: () => ({ begin: () => false, push: () => ({ consumed: 0, status: 'need' }), finish: () => 'need' }),
+  outbound: () => ({ cacheKey: null, begin: () => 0, push: () => ({ consumed: 0, status: 'need' }) }),
+} satisfies Pick<Extension, 'inbound' | 'outbound'>;
 
 describe('the handshake', () => {
   it('answers an extended CONNECT with 200 and no accept, and echoes', async () => {
@@ -833,9 +839,9 @@ describe('closing', () => {
           rsv: 4,
           inbound() {
             if (where === 'an extension') close();
-            return { begin: () => false, push: () => ({ consumed: 0, status: 'need' }), finish: () => 'need' };
+            return idle.inbound();
           },
-          outbound: () => ({ cacheKey: null, begin: () => 0, push: () => ({ consumed: 0, status: 'need' }) }),
+          outbound: idle.outbound,
         },
       }),
     };
@@ -863,8 +869,7 @@ describe('closing', () => {
         extension: {
           name: 'x-kept',
           rsv: 4,
-          inbound: () => ({ begin: () => false, push: () => ({ consumed: 0, status: 'need' }), finish: () => 'need' }),
-          outbound: () => ({ cacheKey: null, begin: () => 0, push: () => ({ consumed: 0, status: 'need' }) }),
+          ...idle,
           dispose: () => void disposed++,
         },
       }),

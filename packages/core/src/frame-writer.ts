@@ -5,6 +5,7 @@
  * written by reference; a client's is copied and masked in one pass, or masked in place where the application gave it away.
  */
 
+import { lend } from './loans.ts';
 import { applyMask, copyMasked } from './mask.ts';
 import type { MaskSource } from './masks.ts';
 import { OutputQueue } from './output.ts';
@@ -63,6 +64,8 @@ export class FrameWriter extends OutputQueue {
         this.#settings.content.copy(payload, 0, size, chunk, 0, key, 0);
       } else this.#settings.content.unmask(payload, 0, size, key, 0);
     }
+    // What is ours (a copy, a prepared frame, encoded text) nobody can give back.
+    if (chunk === payload) lend(chunk);
     this.append(chunk, size);
     this.trace(first, key, size, preview);
   }

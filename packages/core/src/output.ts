@@ -6,7 +6,7 @@
  * one that has not come back serves the next writer. Beware: hand a chunk back once, and never one that is still to be written.
  */
 
-import { lend, settle } from './loans.ts';
+import { settle } from './loans.ts';
 
 const SLAB_SIZE = 65536;
 const MOST_FREE_SLABS = 8;
@@ -85,9 +85,8 @@ export abstract class OutputQueue {
     (this.#slab as Slab).used += count;
     this.size += count;
   }
-  /** Queues a chunk by reference, of the `size` that was announced for it. Its buffer may still be transferred or resized, or given back. */
+  /** Queues a chunk by reference, of the `size` that was announced for it. Its buffer may still be transferred or resized. */
   protected append(chunk: Uint8Array, size: number): void {
-    lend(chunk);
     this.cut();
     this.#chunks ??= [];
     this.#chunks.push(chunk, size);

@@ -389,8 +389,10 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       this.#flags |= STALLED;
       protocol.outputStalled?.();
     }
-    if (transport.taken !== true) {
-      if ((this.#flags & STALLED) !== 0) this.rare().waiting = chunks.slice();
+    const { taken } = transport;
+    if (taken !== true) {
+      // A transport that never says so has nothing to hand back later either.
+      if (taken === false && (this.#flags & STALLED) !== 0) this.rare().waiting = chunks.slice();
       return;
     }
     for (let index = 0; index < count; index++) {
@@ -400,9 +402,10 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   }
   /** Of a stalled transport nothing was written since, so what waited is all there was. */
   private takenLate(): void {
-    const chunks = this.#rare?.waiting;
-    if (this.#rare === null || chunks === null || chunks === undefined) return;
-    this.#rare.waiting = null;
+    const rare = this.#rare;
+    if (rare === null || rare.waiting === null) return;
+    const chunks = rare.waiting;
+    rare.waiting = null;
     if (this.#transport.taken === true) for (const chunk of chunks) this.#protocol.recycleOutput(chunk);
   }
 
