@@ -103,6 +103,7 @@ const reasons = [
   { file: 'output.js', where: 'recycle', texts: ['latest?.view === chunk → false'], reason: FASTER },
   { file: 'frame-writer.js', where: 'preview', texts: ['this.#settings.tracer === null → false'], reason: GUARD },
   { file: 'frame-writer.js', where: '', texts: ['→ +1'], reason: SIZE },
+  { file: 'frame-writer.js', where: 'bytes', texts: ['chunk === payload → true'], reason: 'What is ours nobody gives back.' },
   { file: 'input.js', where: '', texts: ['4096 →', '256 →', '65536 →'], reason: SIZE },
   { file: 'input.js', where: '', texts: ['0 → +1'], reason: FIRST },
   { file: 'input.js', where: 'push', texts: ['bytes.length === 0 → false'], reason: GUARD },
