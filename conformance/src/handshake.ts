@@ -144,33 +144,34 @@ function answerOffer({ params }: ParsedOffer, policy: DeflatePolicy): { header: 
 
 /* ---- the client's side ---- */
 
-export function requestFor(url: URL, key: string, deflate: DeflateParameters | null): string {
+/** The lines of an ordinary request; `{host}`, `{path}` and `{key}` are still to be filled in. */
+export function requestFor(deflate: DeflateParameters | null): string[] {
   const lines = [
-    `GET ${url.pathname}${url.search} HTTP/1.1`,
-    `Host: ${url.host}`,
+    'GET {path} HTTP/1.1',
+    'Host: {host}',
     'Upgrade: websocket',
     'Connection: Upgrade',
-    `Sec-WebSocket-Key: ${key}`,
+    'Sec-WebSocket-Key: {key}',
     'Sec-WebSocket-Version: 13',
     'User-Agent: ferrywire-conformance',
   ];
   if (deflate !== null) lines.push(`Sec-WebSocket-Extensions: ${deflate.offers.join(', ')}`);
-  return `${lines.join('\r\n')}\r\n\r\n`;
+  return lines;
 }
 
 /** Null, or what is wrong with the response (RFC 6455 section 4.1). */
-export function checkResponse(head: Head, key: string): string | null {
+export function checkResponse(head: Head, key: string, asked: readonly string[]): string | null {
   const status = /^HTTP\/1\.1 (\d{3})( |$)/.exec(head.startLine)?.[1];
   if (status !== '101') return `the server answered '${head.startLine.slice(0, 80)}'`;
   if (head.fields.get('upgrade')?.toLowerCase() !== 'websocket') return 'Upgrade is not websocket';
   if (!hasToken(head.fields.get('connection'), 'upgrade')) return 'Connection lacks Upgrade';
   if (head.fields.get('sec-websocket-accept') !== acceptKeyFor(key)) return 'Sec-WebSocket-Accept is wrong';
-  return checkSubprotocol(head.fields.get('sec-websocket-protocol'));
+  return checkSubprotocol(head.fields.get('sec-websocket-protocol'), asked);
 }
 
-/** The harness asks for none, so that there is none to answer (RFC 6455 section 4.1, 6). */
-export function checkSubprotocol(value: string | undefined): string | null {
-  if (value !== undefined) return `subprotocol '${value.slice(0, 80)}' was not asked for`;
+/** The server may answer with one of those that it was asked for, or with none (RFC 6455 section 4.1, 6). */
+export function checkSubprotocol(value: string | undefined, asked: readonly string[]): string | null {
+  if (value !== undefined && !asked.includes(value)) return `subprotocol '${value.slice(0, 80)}' was not asked for`;
   return null;
 }
 
@@ -181,6 +182,13 @@ export interface UpgradeRequest {
   readonly query: URLSearchParams;
   readonly key: string;
   readonly extensions: string | undefined;
+  /** What the client asks for, in its order. */
+  readonly subprotocols: readonly string[];
+}
+
+/** The elements of Sec-WebSocket-Protocol. */
+export function listOf(value: string | undefined): string[] {
+  return (value ?? '').split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()]));
 }
 
 /** The request, or what is wrong with it (RFC 6455 section 4.2.1). */
@@ -200,18 +208,15 @@ export function readRequest(head: Head): UpgradeRequest | string {
   } catch {
     return 'the request target is no path';
   }
-  return { path: url.pathname, query: url.searchParams, key, extensions: fields.get('sec-websocket-extensions') };
+  const subprotocols = listOf(fields.get('sec-websocket-protocol'));
+  return { path: url.pathname, query: url.searchParams, key, extensions: fields.get('sec-websocket-extensions'), subprotocols };
 }
 
-export function responseFor(key: string, extensions: string | null): string {
-  const lines = [
-    'HTTP/1.1 101 Switching Protocols',
-    'Upgrade: websocket',
-    'Connection: Upgrade',
-    `Sec-WebSocket-Accept: ${acceptKeyFor(key)}`,
-  ];
+/** The lines of an ordinary response; `{accept}` is still to be filled in. */
+export function responseFor(extensions: string | null): string[] {
+  const lines = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Accept: {accept}'];
   if (extensions !== null) lines.push(`Sec-WebSocket-Extensions: ${extensions}`);
-  return `${lines.join('\r\n')}\r\n\r\n`;
+  return lines;
 }
 
 export function refusalFor(status: string, text: string): string {

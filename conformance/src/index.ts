@@ -7,6 +7,7 @@
  * const results = await collect(runCases(serverUrl('ws://127.0.0.1:8080'), { include: ['1.*'] }));
  * ```
  */
+export type { RequestExtras } from './asked.ts';
 export type {
   Case,
   CaseEvent,
@@ -28,7 +29,10 @@ export { escaped } from './escape.ts';
 export type { InProcessTarget, Subject } from './harness.ts';
 export type { Payload } from './payload.ts';
 export type { Counts, Report } from './report.ts';
-export { countVerdicts, makeReport, reportJson, resultLine, summaryLine } from './report.ts';
+export { countVerdicts, makeReport, readReports, reportJson, resultLine, summaryLine } from './report.ts';
+export { reportHtml } from './report-html.ts';
+export type { JudgedReport } from './report-junit.ts';
+export { junitXml } from './report-junit.ts';
 export type { CaseResult } from './result.ts';
 export { isFailure, isSpotless } from './result.ts';
 export type { RunOptions } from './run.ts';
@@ -38,8 +42,11 @@ export { CaseRun } from './runner.ts';
 export { parsePatterns, selectCases, unmatchedPatterns } from './select.ts';
 export type { Split } from './split.ts';
 export { singleBytes, whole } from './split.ts';
+export type { Baseline, Standing } from './standing.ts';
+export { baselineFor, standingOf } from './standing.ts';
 export type { ActiveTarget, PassiveTarget, Target, TargetSettings } from './target.ts';
 export { TargetUnavailable } from './target.ts';
+export type { CommandOptions } from './targets/child-process.ts';
 export { clientCommand, serverCommand } from './targets/child-process.ts';
 export type { ClientListenerOptions } from './targets/client-listener.ts';
 export { clientListener } from './targets/client-listener.ts';

@@ -16,6 +16,7 @@ export const usage = `usage: ferrywire-conformance COMMAND [options]
   server --command 'CMD {port}'        a server that is started for the run
   client --listen PORT                 clients that connect to PORT, as to an Autobahn fuzzing server
   client --command 'CMD {url}'         a client that is started for the run
+  report FILE...                       what runs have written (--json), side by side: --html, --junit or --json
   parity [NAME...]                     known implementations against their recorded verdicts
   list                                 the ids, one a line
   explain ID...                        what a case does and expects
@@ -29,15 +30,21 @@ export const usage = `usage: ferrywire-conformance COMMAND [options]
   --time-scale X       multiplies every time limit
   --strict             NON-STRICT and UNIMPLEMENTED fail too
   --verbose            a line for every result, not only for those that are not OK
+  --baseline FILE      an earlier --json: only what has become worse fails
   --json FILE          writes the results; - is the standard output (and the lines go to the standard error)
+  --junit FILE         the same for CI services, as JUnit's XML
+  --html FILE          the same as a page
   --only WHERE         for self: in-process, tcp or http2
   --split bytes        for self: single bytes in process
   --role ROLE          for self: server or client only
   --host ADDRESS       for client: where to listen (default 127.0.0.1)
   --keep               for client: stay after /updateReports
   --idle SECONDS       for client: give up without a connection (default 60)
-  --ca FILE, --insecure   for wss: servers
   --http2              for server and client: over HTTP/2
+  --header 'NAME: VALUE'   for server: in every request, as often as needed
+  --subprotocol NAMES  for server: asks for these; for client: chooses one of these that is asked for
+  --path PATH          for server --command: path and query of the URL (default /)
+  --ca FILE, --insecure   for wss: servers
 
 exit codes: 0 all as expected, 1 something failed, 2 wrong use or nothing ran`;
 
@@ -53,7 +60,10 @@ export interface Options {
   readonly timeScale: number;
   readonly strict: boolean;
   readonly verbose: boolean;
+  readonly baseline: string | undefined;
   readonly json: string | undefined;
+  readonly junit: string | undefined;
+  readonly html: string | undefined;
   readonly runtime: 'node' | 'bun' | 'deno';
   readonly only: 'in-process' | 'tcp' | 'http2' | undefined;
   readonly split: 'whole' | 'bytes';
@@ -66,6 +76,9 @@ export interface Options {
   readonly ca: string | undefined;
   readonly insecure: boolean;
   readonly http2: boolean;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly subprotocols: readonly string[];
+  readonly path: string | undefined;
 }
 
 const spec = {
@@ -78,7 +91,10 @@ const spec = {
   'time-scale': { type: 'string', default: '1' },
   strict: { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
+  baseline: { type: 'string' },
   json: { type: 'string' },
+  junit: { type: 'string' },
+  html: { type: 'string' },
   runtime: { type: 'string', default: 'node' },
   only: { type: 'string' },
   split: { type: 'string', default: 'whole' },
@@ -91,19 +107,25 @@ const spec = {
   ca: { type: 'string' },
   insecure: { type: 'boolean', default: false },
   http2: { type: 'boolean', default: false },
+  header: { type: 'string', multiple: true },
+  subprotocol: { type: 'string', multiple: true },
+  path: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
 type OptionName = keyof typeof spec;
 
 const choice: readonly OptionName[] = ['cases', 'exclude'];
-const running: readonly OptionName[] = [...choice, 'full', 'messages', 'parallel', 'seed', 'time-scale', 'strict', 'verbose', 'json'];
+const written: readonly OptionName[] = ['json', 'junit', 'html'];
+const limits: readonly OptionName[] = ['full', 'messages', 'parallel', 'seed', 'time-scale'];
+const running: readonly OptionName[] = [...choice, ...limits, 'strict', 'baseline', 'verbose', ...written];
 
 /** What each command takes; an option that would do nothing is wrong use. */
 const taken: Readonly<Record<string, readonly OptionName[]>> = {
   self: [...running, 'runtime', 'only', 'split', 'role'],
-  server: [...running, 'command', 'ca', 'insecure', 'http2'],
-  client: [...running, 'command', 'listen', 'host', 'keep', 'idle', 'http2'],
+  server: [...running, 'command', 'path', 'ca', 'insecure', 'http2', 'header', 'subprotocol'],
+  client: [...running, 'command', 'listen', 'host', 'keep', 'idle', 'http2', 'subprotocol'],
+  report: written,
   parity: [...choice, 'seed', 'time-scale'],
   list: choice,
   explain: [],
@@ -119,6 +141,12 @@ function oneOf<T extends string>(name: string, text: string, allowed: readonly T
   const found = allowed.find((value) => value === text);
   if (found === undefined) throw new UsageError(`--${name} takes ${allowed.join(' or ')}, not '${text}'`);
   return found;
+}
+
+function fieldOf(text: string): readonly [name: string, value: string] {
+  const colon = text.indexOf(':');
+  if (colon < 1) throw new UsageError(`--header takes 'NAME: VALUE', not '${text}'`);
+  return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
 }
 
 function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {
@@ -154,7 +182,10 @@ export function readOptions(args: readonly string[]): Options {
     timeScale: scale,
     strict: values.strict,
     verbose: values.verbose,
+    baseline: values.baseline,
     json: values.json,
+    junit: values.junit,
+    html: values.html,
     runtime: oneOf('runtime', values.runtime, ['node', 'bun', 'deno']),
     only: optional(values.only, (text) => oneOf('only', text, ['in-process', 'tcp', 'http2'])),
     split: oneOf('split', values.split, ['whole', 'bytes']),
@@ -167,6 +198,9 @@ export function readOptions(args: readonly string[]): Options {
     ca: values.ca,
     insecure: values.insecure,
     http2: values.http2,
+    headers: (values.header ?? []).map(fieldOf),
+    subprotocols: (values.subprotocol ?? []).flatMap(parsePatterns),
+    path: values.path,
   };
 }
 

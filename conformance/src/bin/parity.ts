@@ -3,9 +3,9 @@
  */
 import { escaped } from '../escape.ts';
 import { compareAll, type Difference, isExplained, parityTargets } from '../parity.ts';
-import type { Output } from './commands.ts';
 import { onInterrupt } from './interrupt.ts';
 import { type Options, UsageError } from './options.ts';
+import type { Output } from './output.ts';
 
 /** More differences than this are no parity, explained or not. */
 const mostDifferences = 5;

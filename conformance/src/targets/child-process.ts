@@ -4,10 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
+import { Asked, type RequestExtras } from '../asked.ts';
 import { type ActiveTarget, type PassiveTarget, TargetUnavailable } from '../target.ts';
 import { type ClientListenerOptions, clientListener } from './client-listener.ts';
 import { http2Server } from './http2-server.ts';
-import { serverUrl } from './server-url.ts';
+import { parseServerUrl, serverUrl } from './server-url.ts';
 
 /** How long a child may take to listen, and to end when asked to; milliseconds. */
 const startLimit = 20_000;
@@ -17,7 +18,7 @@ const look = 20;
 /** Milliseconds: that a process has ended may be known a little later than that its port is closed, or that its parent has. */
 const moment = 250;
 
-export interface CommandOptions {
+export interface CommandOptions extends RequestExtras {
   /** Path and query of the URL. Default '/'. */
   readonly path?: string;
   /** Over HTTP/2. Default false. */
@@ -30,7 +31,12 @@ export function splitCommand(template: string): string[] {
   return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? ''));
 }
 
+/** Throws TypeError for a path that is none, and for headers or subprotocols that can't be asked for. */
 export function serverCommand(template: string, options: CommandOptions = {}): ActiveTarget {
+  const { path = '/', headers = [], subprotocols = [] } = options;
+  if (!path.startsWith('/')) throw new TypeError(`a path begins with '/', not as ${path}`);
+  parseServerUrl(`ws://127.0.0.1${path}`);
+  new Asked({ headers, subprotocols });
   let child: Child | null = null;
   let inner: ActiveTarget | null = null;
   return {
@@ -42,10 +48,12 @@ export function serverCommand(template: string, options: CommandOptions = {}): A
     open: async (signal) => {
       const port = await freePort();
       if (signal?.aborted === true) throw new TargetUnavailable('the run was stopped');
-      const url = `ws://127.0.0.1:${port}${options.path ?? '/'}`;
+      const url = `ws://127.0.0.1:${port}${path}`;
       const started = new Child(template, { port: String(port), url });
       child = started;
-      inner = (options.http2 === true ? http2Server : serverUrl)(url, { patience: startLimit }, () => started.aliveFor(moment));
+      inner = (options.http2 === true ? http2Server : serverUrl)(url, { patience: startLimit, headers, subprotocols }, () =>
+        started.aliveFor(moment),
+      );
       const waiting = new AbortController();
       const onAbort = (): void => waiting.abort();
       signal?.addEventListener('abort', onAbort, { once: true });

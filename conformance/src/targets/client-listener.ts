@@ -11,6 +11,7 @@ import {
 } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
+import { Asked } from '../asked.ts';
 import type { Case, Opening } from '../case.ts';
 import { realTime } from '../channel.ts';
 import { Decoder } from '../decoder.ts';
@@ -41,6 +42,8 @@ export interface ClientListenerOptions {
   readonly idle?: number;
   /** Over HTTP/2, in cleartext by prior knowledge. Default false. */
   readonly http2?: boolean;
+  /** Chosen where a client asks for them, preferred first: some clients, browsers among them, go on only with one that they asked for. */
+  readonly subprotocols?: readonly string[];
 }
 
 const openingLimit = 5000;
@@ -51,7 +54,9 @@ const refusalLimit = 12_000;
 const mostAgents = 100;
 const longestAgent = 200;
 
+/** Throws TypeError for a subprotocol that is none. */
 export function clientListener(options: ClientListenerOptions): PassiveTarget {
+  new Asked({ subprotocols: options.subprotocols ?? [] });
   return {
     kind: 'passive',
     name: `clients of port ${options.port}`,
@@ -145,7 +150,7 @@ class Listener {
     server.on('stream', (stream: ServerHttp2Stream, headers) => {
       this.#stillAlive();
       stream.once('close', () => this.#stillAlive());
-      const visitor = StreamVisitor.read(stream, headers);
+      const visitor = StreamVisitor.read(stream, headers, this.#options.subprotocols ?? []);
       if (visitor !== null) this.#route(visitor);
     });
     return server;
@@ -169,7 +174,7 @@ class Listener {
     const parsed = parseHead(head.text);
     const request = parsed === null ? 'no HTTP request' : readRequest(parsed);
     if (typeof request === 'string') socket.end(refusalFor('400 Bad Request', `${request}\n`));
-    else this.#route(new SocketVisitor(socket, head.rest, request));
+    else this.#route(new SocketVisitor(socket, head.rest, request, this.#options.subprotocols ?? []));
   }
 
   #route(visitor: Visitor): void {

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { Asked } from '../asked.ts';
 import type { Case } from '../case.ts';
 import { realTime } from '../channel.ts';
 import { checkSubprotocol, readDeflateAnswer } from '../handshake.ts';
@@ -31,9 +32,13 @@ class StreamReset extends Error {
   }
 }
 
-/** @param unreachable called when a case gets no session; when it rejects the run ends */
+/**
+ * Throws TypeError as `serverUrl` does.
+ * @param unreachable called when a case gets no session; when it rejects the run ends
+ */
 export function http2Server(text: string, options: ServerUrlOptions = {}, unreachable?: () => Promise<void>): ActiveTarget {
   const url = parseServerUrl(text);
+  const asked = new Asked(options);
   const sessions = new Sessions(url, options);
   return {
     kind: 'active',
@@ -45,7 +50,7 @@ export function http2Server(text: string, options: ServerUrlOptions = {}, unreac
       await waitForServer(url, options, signal);
       await sessions.get(openingLimit);
     },
-    run: (test, settings) => runCase(url, sessions, test, settings, unreachable),
+    run: (test, settings) => runCase(url, asked, sessions, test, settings, unreachable),
     close: async () => sessions.close(),
   };
 }
@@ -107,6 +112,7 @@ class Sessions {
 
 async function runCase(
   url: URL,
+  asked: Asked,
   sessions: Sessions,
   test: Case,
   settings: TargetSettings,
@@ -119,9 +125,9 @@ async function runCase(
   try {
     const limit = limitUnder(settings, openingLimit);
     const session = await sessions.get(limit);
-    ({ stream, extensions } = await ask(session, url, test, limit).catch(async (error: unknown) => {
+    ({ stream, extensions } = await ask(session, url, asked, test, limit).catch(async (error: unknown) => {
       if (!(error instanceof StreamReset) || !busy.includes(error.code)) throw error;
-      return ask(await sessions.another(session, limit), url, test, limit);
+      return ask(await sessions.another(session, limit), url, asked, test, limit);
     }));
   } catch (error) {
     if (error instanceof TargetUnavailable) await unreachable?.();
@@ -142,6 +148,7 @@ async function runCase(
 function ask(
   session: ClientHttp2Session,
   url: URL,
+  asked: Asked,
   { deflate }: Case,
   limit: number,
 ): Promise<{ stream: ClientHttp2Stream; extensions: string | undefined }> {
@@ -149,13 +156,13 @@ function ask(
     ':method': 'CONNECT',
     ':protocol': 'websocket',
     ':scheme': url.protocol === 'wss:' ? 'https' : 'http',
-    ':authority': url.host,
+    ':authority': asked.host ?? url.host,
     ':path': `${url.pathname}${url.search}`,
     'sec-websocket-version': '13',
     'user-agent': 'ferrywire-conformance',
   };
   const offers = deflate === null ? null : { 'sec-websocket-extensions': deflate.offers.join(', ') };
-  const stream = session.request({ ...head, ...offers }, { endStream: false });
+  const stream = session.request({ ...head, ...offers, ...fieldsOf(asked) }, { endStream: false });
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
       clearTimeout(timer);
@@ -174,9 +181,19 @@ function ask(
       const status = headers[':status'];
       const answer = headers['sec-websocket-extensions'];
       const subprotocol = headers['sec-websocket-protocol'];
-      const wrong = status === 200 ? checkSubprotocol(subprotocol?.toString()) : `the server answered with ${status}`;
+      const wrong = status === 200 ? checkSubprotocol(subprotocol?.toString(), asked.subprotocols) : `the server answered with ${status}`;
       if (wrong === null) resolve({ stream, extensions: answer === undefined ? undefined : String(answer) });
       else fail(new Error(wrong));
     });
   });
+}
+
+/** As `node:http2` takes them: in lower case, several of a name as a list. */
+function fieldsOf({ fields }: Asked): Record<string, string[]> {
+  const all: Record<string, string[]> = {};
+  for (const [name, value] of fields) {
+    const key = name.toLowerCase();
+    all[key] = [...(all[key] ?? []), value];
+  }
+  return all;
 }

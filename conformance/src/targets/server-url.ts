@@ -4,6 +4,7 @@
 import { Buffer } from 'node:buffer';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { Asked, type RequestExtras } from '../asked.ts';
 import type { Case } from '../case.ts';
 import { realTime } from '../channel.ts';
 import { checkResponse, parseHead, readDeflateAnswer, requestFor } from '../handshake.ts';
@@ -15,7 +16,7 @@ import { type ActiveTarget, limitUnder, type TargetSettings, TargetUnavailable }
 import { headOf, judgeRefusal, pipelined } from './opening.ts';
 import { connectSocket, HeadCut, NoAnswer, readHead, socketChannel } from './socket.ts';
 
-export interface ServerUrlOptions {
+export interface ServerUrlOptions extends RequestExtras {
   /** For wss: the authorities to trust, PEM; default those of the runtime. */
   readonly ca?: string | Uint8Array;
   /** For wss: false takes any certificate. Default true. */
@@ -40,16 +41,20 @@ export function parseServerUrl(text: string): URL {
   return url;
 }
 
-/** @param unreachable called when a case gets no connection, or no byte on it; when it rejects the run ends */
+/**
+ * Throws TypeError for a wrong URL, or headers or subprotocols that can't be asked for.
+ * @param unreachable called when a case gets no connection, or no byte on it; when it rejects the run ends
+ */
 export function serverUrl(text: string, options: ServerUrlOptions = {}, unreachable?: () => Promise<void>): ActiveTarget {
   const url = parseServerUrl(text);
+  const asked = new Asked(options);
   return {
     kind: 'active',
     name: url.href,
     role: 'server',
     virtual: false,
     open: (signal) => waitForServer(url, options, signal),
-    run: (test, settings, signal) => runCase(url, options, test, settings, signal, unreachable),
+    run: (test, settings, signal) => runCase(url, options, asked, test, settings, signal, unreachable),
     close: async () => {},
   };
 }
@@ -122,6 +127,7 @@ function wordsOf(error: unknown): string {
 async function runCase(
   url: URL,
   options: ServerUrlOptions,
+  asked: Asked,
   test: Case,
   settings: TargetSettings,
   signal: AbortSignal | undefined,
@@ -142,11 +148,9 @@ async function runCase(
   const { opening } = test;
   const refusable = opening !== null && opening.expect !== 'accepted';
   const first = opening?.pipelined === true ? pipelined(test, 'server', settings.seed) : null;
-  if (opening === null) socket.write(requestFor(url, key, test.deflate));
-  else {
-    const request = headOf(opening.lines, { host: url.host, path: `${url.pathname}${url.search}`, key });
-    socket.write(first === null ? request : Buffer.concat([request, first.early]));
-  }
+  const lines = asked.addTo(opening === null ? requestFor(test.deflate) : opening.lines);
+  const request = headOf(lines, { host: asked.host ?? url.host, path: `${url.pathname}${url.search}`, key });
+  socket.write(first === null ? request : Buffer.concat([request, first.early]));
   let head: { text: string; rest: Uint8Array };
   try {
     head = await readHead(socket, limitUnder(settings, openingLimit), 'HTTP/');
@@ -163,7 +167,7 @@ async function runCase(
     socket.destroy();
     return status === undefined ? failed('no HTTP response') : judgeRefusal(test, Number(status), realTime.now() - started);
   }
-  const wrong = parsed === null ? 'no HTTP response' : checkResponse(parsed, key);
+  const wrong = parsed === null ? 'no HTTP response' : checkResponse(parsed, key, asked.subprotocols);
   const deflate = wrong ?? readDeflateAnswer(parsed?.fields.get('sec-websocket-extensions'), test.deflate);
   if (typeof deflate === 'string') {
     socket.destroy();

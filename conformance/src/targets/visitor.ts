@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Channel, ChannelEvents } from '../channel.ts';
-import { acceptKeyFor, refusalFor, responseFor, type UpgradeRequest } from '../handshake.ts';
+import { acceptKeyFor, listOf, refusalFor, responseFor, type UpgradeRequest } from '../handshake.ts';
 import { headOf } from './opening.ts';
 import { connectSocket, socketChannel } from './socket.ts';
 import { connectStream, streamChannel } from './stream.ts';
@@ -16,6 +16,7 @@ export interface Visitor {
   readonly query: URLSearchParams;
   readonly extensions: string | undefined;
   readonly channel: Channel;
+  /** With the first of `subprotocols` that was asked for. */
   accept(extensions: string | null): void;
   refuse(status: 400 | 404, text: string): void;
   /** Answers with these lines and with these bytes behind them; false where heads are not ours. */
@@ -27,6 +28,11 @@ export interface Visitor {
 
 const reasons = { 400: '400 Bad Request', 404: '404 Not Found' } as const;
 
+/** The first of ours that the client asks for. */
+function chosenOf(asked: readonly string[], ours: readonly string[]): string | null {
+  return ours.find((name) => asked.includes(name)) ?? null;
+}
+
 export class SocketVisitor implements Visitor {
   readonly path: string;
   readonly query: URLSearchParams;
@@ -35,8 +41,9 @@ export class SocketVisitor implements Visitor {
   readonly #socket: Socket;
   readonly #key: string;
   readonly #rest: Uint8Array;
+  readonly #subprotocol: readonly string[];
 
-  constructor(socket: Socket, rest: Uint8Array, request: UpgradeRequest) {
+  constructor(socket: Socket, rest: Uint8Array, request: UpgradeRequest, subprotocols: readonly string[]) {
     this.path = request.path;
     this.query = request.query;
     this.extensions = request.extensions;
@@ -44,15 +51,17 @@ export class SocketVisitor implements Visitor {
     this.#socket = socket;
     this.#key = request.key;
     this.#rest = rest;
+    const chosen = chosenOf(request.subprotocols, subprotocols);
+    this.#subprotocol = chosen === null ? [] : [`Sec-WebSocket-Protocol: ${chosen}`];
   }
   accept(extensions: string | null): void {
-    this.#socket.write(responseFor(this.#key, extensions));
+    this.answerWith(responseFor(extensions), new Uint8Array(0));
   }
   refuse(status: 400 | 404, text: string): void {
     this.#socket.end(refusalFor(reasons[status], text));
   }
   answerWith(lines: readonly string[], behind: Uint8Array): boolean {
-    this.#socket.write(Buffer.concat([headOf(lines, { accept: acceptKeyFor(this.#key) }), behind]));
+    this.#socket.write(Buffer.concat([headOf([...lines, ...this.#subprotocol], { accept: acceptKeyFor(this.#key) }), behind]));
     return true;
   }
   connect(events: ChannelEvents): void {
@@ -69,31 +78,35 @@ export class StreamVisitor implements Visitor {
   readonly extensions: string | undefined;
   readonly channel: Channel;
   readonly #stream: ServerHttp2Stream;
+  readonly #subprotocol: string | null;
 
-  private constructor(stream: ServerHttp2Stream, target: URL, extensions: string | undefined) {
+  private constructor(stream: ServerHttp2Stream, target: URL, extensions: string | undefined, subprotocol: string | null) {
     this.path = target.pathname;
     this.query = target.searchParams;
     this.extensions = extensions;
     this.channel = streamChannel(stream);
     this.#stream = stream;
+    this.#subprotocol = subprotocol;
   }
   /** Or null, when the request is none for a WebSocket; it has been refused then (RFC 8441 section 4). */
-  static read(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): StreamVisitor | null {
+  static read(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, subprotocols: readonly string[]): StreamVisitor | null {
     // A reset is told by 'close'.
     stream.on('error', () => {});
     const target = URL.canParse(headers[':path'] ?? '', 'http://harness') ? new URL(headers[':path'] ?? '', 'http://harness') : null;
     const right = headers[':method'] === 'CONNECT' && headers[':protocol'] === 'websocket' && headers['sec-websocket-version'] === '13';
     if (right && target !== null) {
       const extensions = headers['sec-websocket-extensions'];
-      return new StreamVisitor(stream, target, extensions === undefined ? undefined : String(extensions));
+      const asked = listOf(headers['sec-websocket-protocol']?.toString());
+      return new StreamVisitor(stream, target, extensions === undefined ? undefined : String(extensions), chosenOf(asked, subprotocols));
     }
     stream.respond({ ':status': 400 }, { endStream: true });
     return null;
   }
   accept(extensions: string | null): void {
-    if (!this.#stream.destroyed) {
-      this.#stream.respond({ ':status': 200, ...(extensions === null ? null : { 'sec-websocket-extensions': extensions }) });
-    }
+    if (this.#stream.destroyed) return;
+    const agreed = extensions === null ? null : { 'sec-websocket-extensions': extensions };
+    const chosen = this.#subprotocol === null ? null : { 'sec-websocket-protocol': this.#subprotocol };
+    this.#stream.respond({ ':status': 200, ...agreed, ...chosen });
   }
   refuse(status: 400 | 404, text: string): void {
     if (this.#stream.destroyed) return;

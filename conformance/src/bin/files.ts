@@ -1,0 +1,50 @@
+/**
+ * The files of the command: reports that are written, and those of earlier runs.
+ */
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { type Report, readReports, reportJson } from '../report.ts';
+import { reportHtml } from '../report-html.ts';
+import { type JudgedReport, junitXml } from '../report-junit.ts';
+import { type Options, UsageError } from './options.ts';
+import type { Output } from './output.ts';
+
+type Files = Pick<Options, 'json' | 'junit' | 'html'>;
+
+const kinds = ['json', 'junit', 'html'] as const;
+
+/** Now, and not after the run. Throws UsageError. */
+export function checkWritable(files: Files): void {
+  for (const kind of kinds) {
+    const file = fileOf(files, kind);
+    if (file !== undefined) orUsage(`--${kind}`, () => closeSync(openSync(file, 'a')));
+  }
+}
+
+/** Throws UsageError. */
+export function writeReports(files: Files, runs: readonly JudgedReport[], output: Output): void {
+  const reports = runs.map(({ report }) => report);
+  const text = { json: () => reportJson(reports), junit: () => junitXml(runs), html: () => reportHtml(reports) };
+  if (files.json === '-') output.out(text.json().trimEnd());
+  for (const kind of kinds) {
+    const file = fileOf(files, kind);
+    if (file !== undefined) orUsage(`--${kind}`, () => writeFileSync(file, text[kind]()));
+  }
+}
+
+/** Throws UsageError, for what is no report too. */
+export function readReportFile(file: string): Report[] {
+  return orUsage(file, () => readReports(readFileSync(file, 'utf8')));
+}
+
+function fileOf(files: Files, kind: (typeof kinds)[number]): string | undefined {
+  const file = files[kind];
+  return kind === 'json' && file === '-' ? undefined : file;
+}
+
+function orUsage<T>(what: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw new UsageError(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
