@@ -173,7 +173,8 @@ describe('the command', () => {
       });
     }
     expect(await code).toBe(1);
-    expect(out.at(-1)).toMatch(/1 cases in .*: 0 OK, 1 FAILED$/);
+    expect(out.at(-1)).toMatch(/^clients of port \d+: 1 cases in .*: 0 OK, 1 FAILED$/);
+    expect(out.at(-1)).toContain(` ${new URL(base).port}:`);
   });
 
   it('ends when it is done, though a client keeps a connection, and when nobody reads on', async () => {

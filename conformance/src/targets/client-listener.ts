@@ -57,12 +57,19 @@ const longestAgent = 200;
 /** Throws TypeError for a subprotocol that is none. */
 export function clientListener(options: ClientListenerOptions): PassiveTarget {
   new Asked({ subprotocols: options.subprotocols ?? [] });
+  let { port } = options;
+  const onListening = (url: string): void => {
+    if (port === 0) port = Number(new URL(url).port);
+    options.onListening?.(url);
+  };
   return {
     kind: 'passive',
-    name: `clients of port ${options.port}`,
+    get name() {
+      return `clients of port ${port}`;
+    },
     role: 'client',
     openings: options.http2 !== true,
-    serve: (cases, settings, onResult, signal) => new Listener(options, cases, settings, onResult).serve(signal),
+    serve: (cases, settings, onResult, signal) => new Listener({ ...options, onListening }, cases, settings, onResult).serve(signal),
   };
 }
 
