@@ -39,6 +39,10 @@ const CHANGES = 2048;
 const DEFERRED = 4096;
 /** The protocol has work outside any event: `flush` is to wake it. */
 const WORK = 8192;
+/** Output was taken before the turn's end: `Rare.relieved`. */
+const RELIEVED = 16_384;
+/** The transport has taken what reading was paused for: one read before it is paused for that again. */
+const OWES_READ = 32_768;
 /** Nothing can be written any more. */
 const LOST = BROKEN | ABORT_CALLED | GONE;
 /** The flags of a turn in which nothing is out of the ordinary. */
@@ -47,6 +51,8 @@ const ORDINARY = BUSY | ARMED;
 /** Turns of queued work in one event; the rest goes through a timer of 0, so that other connections get theirs. */
 const ROUNDS = 64;
 const CLOSING = 10_000;
+/** Who asks whether there is room has no more than this waiting for the end of the turn. */
+const AHEAD = 65_536;
 
 /** What the endpoints of this package want to know, without closures. */
 export interface DriverHooks {
@@ -86,6 +92,8 @@ interface Rare {
   goneBy: Millis | null;
   /** What the write that stalled the transport brought, if it was not taken at once. */
   waiting: readonly Uint8Array[] | null;
+  /** How often output was taken before the turn's end. */
+  relieved: number;
 }
 
 export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
@@ -124,7 +132,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     this.rare().onDrain = callback;
   }
   private rare(): Rare {
-    this.#rare ??= { bound: null, deferred: [], onEvents: null, onDrain: null, timer: null, goneBy: null, waiting: null };
+    this.#rare ??= { bound: null, deferred: [], onEvents: null, onDrain: null, timer: null, goneBy: null, waiting: null, relieved: 0 };
     return this.#rare;
   }
 
@@ -156,6 +164,14 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   get stalled(): boolean {
     return (this.#flags & STALLED) !== 0;
   }
+  /**
+   * Whether a sender may go on. What it has sent in this turn goes out first where it is much: until then the transport cannot be full, and a
+   * loop that asks after each message would go on until the memory is used up.
+   */
+  get hasRoom(): boolean {
+    if ((this.#flags & (STALLED | LOST | END_CALLED)) === 0 && this.#protocol.bufferedAmount > AHEAD) this.relieve();
+    return (this.#flags & (STALLED | LOST)) === 0;
+  }
   get isClosed(): boolean {
     return (this.#flags & GONE) !== 0;
   }
@@ -165,10 +181,13 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
 
   receive(chunk: Uint8Array): void {
     if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
-    if ((this.#flags & (BUSY | DEFERRED)) !== 0) {
-      // A copy: a host that reuses its buffer will not wait for the turn to end.
-      this.turn({ kind: 'data', chunk: new Uint8Array(chunk) });
-      return;
+    if ((this.#flags & (BUSY | DEFERRED | OWES_READ)) !== 0) {
+      this.#flags &= ~OWES_READ;
+      if ((this.#flags & (BUSY | DEFERRED)) !== 0) {
+        // A copy: a host that reuses its buffer will not wait for the turn to end.
+        this.turn({ kind: 'data', chunk: new Uint8Array(chunk) });
+        return;
+      }
     }
     this.#flags |= BUSY;
     try {
@@ -308,6 +327,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
         this.takenLate();
         // Who takes what waits has as long again, as for the protocol's own deadline.
         if (this.#rare !== null) this.#rare.goneBy = null;
+        // A handler that sends a lot whenever it is told of room would leave no moment to read in: no ping, no close frame.
+        if ((this.#flags & PAUSED) !== 0) this.#flags |= OWES_READ;
         this.#protocol.outputDrained?.();
         this.#hooks?.onDrained();
       }
@@ -348,6 +369,10 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
 
   private moveAll(): void {
     this.move();
+    if ((this.#flags & RELIEVED) !== 0) {
+      this.#flags &= ~RELIEVED;
+      this.rare().relieved = 0;
+    }
     for (let round = 0; (this.#flags & DEFERRED) !== 0 && round < ROUNDS; round++) {
       try {
         this.next();
@@ -400,6 +425,23 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       if (chunk !== undefined) protocol.recycleOutput(chunk);
     }
   }
+  /** Hands over what waits, inside a turn or outside. From some number of times on the next turn goes on, since a peer may take all as fast. */
+  private relieve(): void {
+    if (this.#protocol.transport === 'abort') return;
+    const outside = (this.#flags & BUSY) === 0;
+    this.#flags |= BUSY | RELIEVED;
+    try {
+      this.write();
+    } finally {
+      if (outside) this.#flags &= ~BUSY;
+      this.pumpSoon();
+    }
+    const rare = this.rare();
+    if (++rare.relieved < ROUNDS || (this.#flags & STALLED) !== 0) return;
+    this.#flags |= STALLED;
+    this.#protocol.outputStalled?.();
+    this.defer({ kind: 'drain' });
+  }
   /** Of a stalled transport nothing was written since, so what waited is all there was. */
   private takenLate(): void {
     const rare = this.#rare;
@@ -432,7 +474,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   /** A level: the transport is told only of changes. */
   private reading(): void {
     if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
-    const paused = !this.#protocol.wantsRead || ((this.#flags & STALLED) !== 0 && this.#hooks?.holdsReading() === true);
+    const full = (this.#flags & (STALLED | OWES_READ)) === STALLED && this.#hooks?.holdsReading() === true;
+    const paused = !this.#protocol.wantsRead || full;
     if (paused === ((this.#flags & PAUSED) !== 0)) return;
     this.#flags ^= PAUSED;
     if (paused) this.#transport.pauseReading();

@@ -87,8 +87,7 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     return this.pump().bufferedAmount;
   }
   get writable(): boolean {
-    const driver = this.pump();
-    return !driver.stalled && !driver.isLost;
+    return this.pump().hasRoom;
   }
   send(data: string | Uint8Array, options?: SendOptions): boolean {
     const driver = this.pump();

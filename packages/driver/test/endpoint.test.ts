@@ -306,6 +306,81 @@ describe('EndpointHost', () => {
     expect(log.slice(2).sort()).toEqual(['client end 1000 clean', 'server end 1000 clean']);
   });
 
+  it('reads between two batches of a sender that has the next ready whenever there is room', async () => {
+    let batches = 0;
+    let received = 0;
+    let stopped = false;
+    const batch = (peer: Peer): void => {
+      if (stopped || ++batches > 200) return;
+      peer.send(new Uint8Array(20_000));
+    };
+    const { joined, client, server } = await open({
+      server: {
+        onText(peer, text) {
+          stopped = text === 'stop';
+          batch(peer);
+        },
+        onDrain: batch,
+      },
+      client: {
+        onBinary(peer) {
+          if (++received === 3) peer.send('stop');
+        },
+      },
+      serverHost: { highWaterMark: 10_000 },
+      network: { window: 4000, highWaterMark: 1000 },
+    });
+    client.send('go');
+    client.driver.pump();
+    joined.flow();
+    expect([stopped, batches < 8, received === batches]).toEqual([true, true, true]);
+    expect([server.bufferedAmount, joined.b.reading]).toEqual([0, true]);
+  });
+
+  it.each(['inside', 'outside'])('stops a loop %s a handler that asks for room after each message', async (where) => {
+    let sent = 0;
+    const fill = (peer: Peer): void => {
+      while (peer.writable && sent < 10_000) {
+        peer.send(new Uint8Array(1000));
+        sent++;
+      }
+    };
+    const { joined, client, server } = await open({
+      server: { onText: fill },
+      network: { window: 4000, highWaterMark: 1000 },
+    });
+    client.pause();
+    if (where === 'outside') fill(server);
+    else {
+      client.send('fill');
+      client.driver.pump();
+      joined.flow();
+    }
+    expect(sent).toBeLessThan(200);
+    expect(server.bufferedAmount).toBeLessThan(200_000);
+    expect(server.writable).toBe(false);
+  });
+
+  it('lets others have their turn when a loop sends to a peer that takes all at once', async () => {
+    let sent = 0;
+    let received = 0;
+    let drains = 0;
+    const { clock, joined, client, server } = await open({
+      server: { onDrain: () => void drains++ },
+      client: { onBinary: () => void received++ },
+    });
+    while (server.writable && sent < 10_000) {
+      server.send(new Uint8Array(70_000));
+      sent++;
+    }
+    expect(sent).toBeLessThan(1000);
+    expect(drains).toBe(0);
+    await Promise.resolve();
+    clock.advance(1);
+    joined.flow();
+    expect([received, drains, server.writable, client.bufferedAmount]).toEqual([sent, 1, true, 0]);
+  });
+
   it('calls onDrain when a stalled transport accepts again', async () => {
     const drained: boolean[] = [];
     const { joined, client, server } = await open({
