@@ -78,11 +78,17 @@ export function takeInTurn(incoming: IncomingMessage, socket: Duplex, delay: num
   waiting.add(socket);
   const ignore = (): void => {};
   const over = (): void => timers.clear(timer);
+  // Node's own listener is gone with the others: who writes an earlier response piece by piece would wait for ever.
+  const drained = (): void => {
+    const response = earlierResponse(incoming);
+    if (response?.writableNeedDrain === true) response.emit('drain');
+  };
   const timer = delay === 0 ? null : timers.set(() => socket.destroy(), delay);
-  socket.on('error', ignore).on('close', over);
+  socket.on('error', ignore).on('close', over).on('drain', drained);
+  if (!socket.writableNeedDrain) drained();
   afterEarlierResponses(incoming, () => {
     over();
-    socket.off('error', ignore).off('close', over);
+    socket.off('error', ignore).off('close', over).off('drain', drained);
     take();
   });
 }

@@ -80,7 +80,7 @@ class Client {
     while (!isDone()) {
       const told = deferred();
       this.#told = () => told.resolve(undefined);
-      await told.promise.catch(() => assert.fail(`still waiting after ${JSON.stringify(this.text)}`));
+      await told.promise.catch(() => assert.fail(`still waiting after ${JSON.stringify(this.text.slice(-1000))}`));
     }
   }
   /** @param {string} text */
@@ -217,6 +217,29 @@ if (process.versions.bun === undefined) {
     client.write(textFrame('and later'));
     responses[0]?.end('a page');
     await client.has('\x81\x05glued\x81\x09and later');
+  });
+
+  attached('lets such an answer go on when there is room again', async () => {
+    const { client, responses } = await pipelined(1, { timeouts: { opening: 5000 } });
+    const [response] = responses;
+    assert(response !== undefined);
+    const piece = 'x'.repeat(200_000);
+    let pieces = 0;
+    const write = () => {
+      while (pieces < 5) {
+        pieces++;
+        if (!response.write(piece)) {
+          response.once('drain', write);
+          return;
+        }
+      }
+      response.end('the end');
+    };
+    write();
+    await client.has('\x81\x05glued');
+    assert.equal(pieces, 5);
+    assert(client.text.length > 1_000_000);
+    assert.match(client.text.slice(-300), /the end\r\n0\r\n\r\nHTTP\/1\.1 101 /);
   });
 
   attached('ends the connection when those answers do not come in time', async () => {
