@@ -168,8 +168,9 @@ function serveUpgrade(
   transport.join(endpoints.serve(transport, input));
   transport.received(headBytes(incoming));
   if (head.length > 0) transport.received(head);
-  if (shares) socket.resume();
-  else transport.startReading();
+  // The application may have paused it in `onOpen`.
+  if (!shares) transport.startReading();
+  else if (!socket.isPaused()) socket.resume();
 }
 
 function requestHead(incoming: IncomingMessage): RequestHead {

@@ -50,6 +50,8 @@ export class SocketTransport implements Transport, NodeTransport {
     const socket: Owned = this.socket;
     socket[owner] = this;
     socket.on('error', onError).on('close', onClose).on('drain', onDrain).on('end', onEnd);
+    // As whoever hands over a socket that he has read from leaves it.
+    if (socket.isPaused()) socket.resume();
     // What happened before this was called raises no event any more.
     if (socket.closed) tell(driver, (to) => to.gone());
     else if (socket.readableEnded) tell(driver, (to) => to.receiveEof());

@@ -116,6 +116,33 @@ describe('alone on a server', () => {
     }
   });
 
+  it.each(['http', 'https'])('reads nothing while the application has paused it in onOpen, over %s', async (scheme) => {
+    const { key, cert } = await certificate();
+    const { server, port } = await serve(scheme === 'http' ? undefined : (createHttpsServer({ key, cert }) as Server));
+    const opened = deferred<Peer>();
+    const received = deferred<number>();
+    attachTo(server, {
+      limits: { maxMessageSize: 100_000_000 },
+      handlers: {
+        onOpen(peer) {
+          peer.pause();
+          opened.resolve(peer);
+        },
+        onBinary: (_, data) => received.resolve(data.length),
+      },
+    });
+    const tls = { rejectUnauthorized: false };
+    const client = await connect(`${scheme.replace('http', 'ws')}://127.0.0.1:${port}/`, scheme === 'http' ? {} : { tls });
+    cleanups.push(() => client.abort());
+    client.send(new Uint8Array(50_000_000));
+    const peer = await opened.promise;
+    const socket = transportOf(peer).socket as Socket;
+    for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(socket.bytesRead).toBeLessThan(1_000_000);
+    peer.resume();
+    expect(await received.promise).toBe(50_000_000);
+  });
+
   it("keeps others' listeners of the socket's end", async () => {
     const { server, port } = await serve();
     const ended = deferred<string>();

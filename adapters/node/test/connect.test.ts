@@ -226,6 +226,22 @@ describe('unix sockets, hooks and TLS', () => {
     await ended.promise;
   });
 
+  it('takes a stream from the hook that is paused, as who has read the answer of a proxy leaves it', async () => {
+    const { port, url } = await echoServer();
+    const echoed = deferred<string | Uint8Array>();
+    const peer = await dial(url, {
+      async connect() {
+        const socket = connectNet({ port, host: '127.0.0.1' });
+        await new Promise((resolve) => socket.once('connect', resolve));
+        return socket.pause();
+      },
+      timeouts: { opening: 3000 },
+      handlers: { onMessage: (_, data) => echoed.resolve(data) },
+    });
+    peer.send('through it');
+    expect(await echoed.promise).toBe('through it');
+  });
+
   it('gives no memory away that a stream from the hook may have from who wrote it', async () => {
     const stream: Duplex = new Duplex({
       read() {},
