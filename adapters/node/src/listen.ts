@@ -209,7 +209,8 @@ function createListener(
     return http2 === null ? server : server.prependListener('connection', keep);
   }
   const handshakeTimeout = opening === undefined ? OPENING : opening === 0 ? LONGEST : Math.min(opening, LONGEST);
-  const protocols = http2 === null ? null : { ALPNProtocols: ['h2', 'http/1.1'] };
+  // Node takes a list or a callback. Who has the latter chooses.
+  const protocols = http2 === null || tls.ALPNCallback !== undefined ? null : { ALPNProtocols: ['h2', 'http/1.1'] };
   // Not half-open before TLS is agreed on: a client that leaves then would keep its socket until `handshakeTimeout`.
   const server = orTlsError(() => createTlsServer({ handshakeTimeout, noDelay: true, ...protocols, ...tls, allowHalfOpen: false }, accept));
   server.on('connection', keep);

@@ -195,6 +195,25 @@ describe('with TLS', () => {
     expect(await bare.head()).toContain(' 101 ');
     socket.destroy();
   });
+
+  it('leaves the choice to a callback of the application', async () => {
+    const { cert, key } = await certificate();
+    for (const version of ['h2', 'http/1.1']) {
+      const listening = await start({ tls: { cert, key, ALPNCallback: ({ protocols }) => protocols.find((name) => name === version) } });
+      const socket = connectTls({
+        port: listening.port,
+        host: '127.0.0.1',
+        ca: cert,
+        servername: 'localhost',
+        ALPNProtocols: ['h2', 'http/1.1'],
+      });
+      cleanups.push(() => socket.destroy());
+      await once(socket, 'secureConnect');
+      expect(socket.alpnProtocol).toBe(version);
+      const peer = await connect(`wss://localhost:${listening.port}/`, { http2: version === 'h2', tls: { ca: cert } });
+      peer.abort();
+    }
+  });
 });
 
 describe('closing', () => {
