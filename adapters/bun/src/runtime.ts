@@ -1,12 +1,13 @@
 /**
  * Bun, as far as this adapter needs it: its clock, its timers, its native text functions, and whether it is Bun at all.
  */
+import * as hooks from 'node:async_hooks';
 import * as buffer from 'node:buffer';
 import * as timers from 'node:timers';
 import * as threads from 'node:worker_threads';
 import { checkRuntime, type Runtime, runtimeOf } from '@ferrywire/driver/adapter';
 
-export const runtime: Runtime = runtimeOf(buffer, timers, threads, { asciiFrom: Infinity, uncleared: true, javaScriptCore: true });
+export const runtime: Runtime = runtimeOf(buffer, timers, threads, { asciiFrom: Infinity, uncleared: true, javaScriptCore: true }, hooks);
 
 /** Throws `WS_RUNTIME` where this is not Bun, or one older than 1.4. */
 export const requireBun = (): void => checkRuntime('Bun', process.versions.bun, [1, 4]);

@@ -2,6 +2,7 @@
  * Deno, as far as this adapter needs it: the parts of its namespace that are used, declared by hand, its clock, timers and native text
  * functions, and whether it is Deno at all.
  */
+import * as hooks from 'node:async_hooks';
 import * as buffer from 'node:buffer';
 import * as timers from 'node:timers';
 import * as threads from 'node:worker_threads';
@@ -63,4 +64,4 @@ export function requireDeno(): DenoNamespace {
 }
 
 /** Deno's UTF-8 decoder is slow on plain ASCII: looking first is 10 times as fast at 16 KiB, twice at 1 KiB. */
-export const runtime: Runtime = runtimeOf(buffer, timers, threads, { small: true, asciiFrom: 512, cut: true });
+export const runtime: Runtime = runtimeOf(buffer, timers, threads, { small: true, asciiFrom: 512, cut: true }, hooks);

@@ -1,4 +1,5 @@
 /** `connect`: every way it can fail has its code, and every option does what it says. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
@@ -166,6 +167,23 @@ describe('a connection', () => {
 });
 
 describe('unix sockets, hooks and TLS', () => {
+  it('shows no handler the async context of another connection, when a deadline calls it', async () => {
+    const listening = await listen({ handlers: { onOpen: (peer) => peer.pause() } });
+    cleanups.push(() => listening.close({ deadline: 0 }));
+    const contexts = new AsyncLocalStorage<string>();
+    const seen: [own: string, shown: string | undefined][] = [];
+    const over = deferred();
+    // The first sets the timer that they share.
+    for (const name of ['first', 'second', 'third']) {
+      const onEnd = (): void => {
+        if (seen.push([name, contexts.getStore()]) === 3) over.resolve();
+      };
+      await contexts.run(name, () => dial(listening.url, { timeouts: { keepalive: 30, pong: 30, closing: 30 }, handlers: { onEnd } }));
+    }
+    await over.promise;
+    expect(seen.filter(([own, shown]) => shown !== undefined && shown !== own)).toEqual([]);
+  });
+
   it('connects by path', async () => {
     const { path, remove } = socketPath();
     cleanups.push(remove);

@@ -16,6 +16,11 @@ export interface TimersModule {
   setImmediate(callback: (entry: Entry) => void, entry: Entry): unknown;
 }
 
+/** What is used of the module `node:async_hooks`. */
+export interface ContextModule {
+  readonly AsyncLocalStorage: { snapshot?(): <Result>(work: () => Result) => Result };
+}
+
 /** What is used of the module `node:worker_threads`. */
 export interface ThreadsModule {
   markAsUntransferable(object: object): void;
@@ -33,19 +38,24 @@ export function markSharedKernel(threads: ThreadsModule | undefined): Pick<Kerne
   return threads === undefined ? {} : { markShared: (memory) => threads.markAsUntransferable(memory) };
 }
 
-/** The timer never keeps the process alive: the sockets do, as long as they are not unref'd. */
+/**
+ * The timer never keeps the process alive: the sockets do, as long as they are not unref'd. It belongs to no async context: that of one connection
+ * would be seen by the handlers of others, whose deadlines come with its own.
+ */
 export function runtimeOf(
   buffer: BufferModule,
   timers: TimersModule,
   threads: ThreadsModule,
   choice: KernelChoice,
+  contexts?: ContextModule,
 ): Runtime & { readonly timers: SharedTimers } {
   const clock: Clock = now;
   const { markShared } = markSharedKernel(threads);
+  const outside = contexts?.AsyncLocalStorage.snapshot?.() ?? ((work) => work());
   return {
     clock,
     timers: new SharedTimers(clock, {
-      after: (callback, delay) => timers.setTimeout(callback, delay).unref(),
+      after: (callback, delay) => outside(() => timers.setTimeout(callback, delay).unref()),
       cancel: (handle) => timers.clearTimeout(handle as never),
       nextTurn: (callback, entry) => void timers.setImmediate(callback, entry),
     }),
