@@ -69,6 +69,11 @@ export class Link {
     };
   }
 
+  /** Do an event's listeners run? */
+  get isInEvent(): boolean {
+    return this.#inEvent;
+  }
+
   /** Runs one event's listeners; what they send is held back until the next call of `eventDone`. */
   inEvent(dispatch: () => void): void {
     this.#inEvent = true;

@@ -98,7 +98,8 @@ export class WebSocket extends EventTargetBase {
       this.#url = '';
       this.#origin = '';
       this.#maxBufferedAmount = Infinity;
-      this.#adopt((url as unknown as Adoption).connected);
+      const { connected } = url as unknown as Adoption;
+      this.#adopt(connected, connected.connection.state === 'open' ? 1 : 2);
       return;
     }
     // biome-ignore lint/complexity/noArguments: Web IDL counts arguments, and undefined is one
@@ -144,9 +145,10 @@ export class WebSocket extends EventTargetBase {
     return this.#url;
   }
   get readyState(): ReadyState {
-    if (this.#readyState === 1 && this.#link?.connection.state === 'closing') {
+    const link = this.#link;
+    if (this.#readyState === 1 && link?.connection.state === 'closing' && !link.isInEvent) {
       // A failure sends a close frame too (RFC 6455 sections 7.1.3 and 7.1.7), of which no event tells. What was received before it comes first.
-      if (this.#reader !== null || this.#link.inbox.length === 0) return 2;
+      if (this.#reader !== null || link.inbox.length === 0) return 2;
     }
     return this.#readyState;
   }
@@ -284,20 +286,21 @@ export class WebSocket extends EventTargetBase {
         connected.host.pump();
         return;
       }
-      const link = this.#adopt(connected);
+      // Whatever has become of the connection meanwhile: that is told by the events behind this one.
+      const link = this.#adopt(connected, 1);
       link.inEvent(() => this.dispatchEvent(new platform.Event('open')));
       link.eventDone(false);
     });
   }
 
-  #adopt(connected: Connected): Link {
+  #adopt(connected: Connected, readyState: 1 | 2): Link {
     const { connection, host } = connected;
     const link = new Link(connection, host, this.#tasks);
     this.#opening = null;
     this.#link = link;
     this.#protocol = connection.subprotocol ?? '';
     this.#extensions = extensionsOf(connected);
-    this.#readyState = connection.state === 'open' ? 1 : 2;
+    this.#readyState = readyState;
     link.onInput = () => this.#run();
     // The first event is dispatched in a task, so listeners added in this one miss nothing.
     if (this.#reader === null) this.#run();

@@ -27,6 +27,22 @@ describe('open', () => {
     await made.tasks.run();
     expect(log).toEqual(['open 1', 'message 1 early', 'message 1 later']);
   });
+  it.each(['a protocol error', 'a reset'])(
+    'WHATWG-WEBSOCKETS-events-1: is dispatched in OPEN, also when %s came with the handshake',
+    async (what) => {
+      const made = bench();
+      const ws = new made.WebSocket('ws://h/');
+      const log = logOf(ws);
+      await made.accept();
+      if (what === 'a reset') made.transport.reset();
+      else made.feed(3);
+      await made.tasks.run();
+      expect(made.connection.state).not.toBe('open');
+      made.transport.feedEof();
+      await made.tasks.run();
+      expect(log).toEqual(['open 1', 'error 3', 'close 3 false 1006 ""']);
+    },
+  );
   it('is not dispatched by a socket made from an open connection', async () => {
     const { tasks, ws, log, transport } = server();
     expect(ws.readyState).toBe(1);
