@@ -42,7 +42,9 @@ async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }
     },
     connectError(): void {}, // the promise of Bun.connect says the same
   };
-  const secured = secure ? { tls: bunTls(tls, { serverName: servername ?? host }) as Bun.TLSOptions } : {};
+  // Without a name Bun checks the certificate against `hostname`, which a unix socket has not.
+  const name = socketPath === undefined ? kit.serverNameOf(host) : kit.serverNameOf(host) || host;
+  const secured = secure ? { tls: bunTls(tls, { serverName: servername ?? name }) as Bun.TLSOptions } : {};
   const shared = { socket, data: undefined, allowHalfOpen: true, ...secured };
   // It throws at once where it cannot read what is in `tls`.
   const connecting = async (): Promise<Socket> =>

@@ -10,6 +10,7 @@ import { connect as connectNet, isIP, type LookupFunction, type NetConnectOpts, 
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, createSecureContext, TLSSocket, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { EndpointError } from '@ferrywire/driver';
+import { serverNameOf } from '@ferrywire/driver/adapter';
 import { connectError, orTlsError } from './errors.ts';
 
 export interface Address {
@@ -153,9 +154,9 @@ async function startTls(plain: Duplex, options: DialOptions, where: string): Pro
         // Offered so that a server that also speaks HTTP/2 does not choose it (RFC 7301).
         ALPNProtocols: ['http/1.1'],
         ...tls,
-        // The identity to check, and the name to ask for (RFC 6066 section 3: never an address).
+        // The identity to check, and the name to ask for.
         host,
-        servername: servername ?? tls?.servername ?? (isIP(host) === 0 ? host : ''),
+        servername: servername ?? tls?.servername ?? serverNameOf(host),
         socket: plain,
       }),
     );

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import dns from 'node:dns';
 import { once } from 'node:events';
 import { syncBuiltinESMExports } from 'node:module';
-import { type AddressInfo, createServer, connect as dialPort, type Server } from 'node:net';
+import { type AddressInfo, createServer, connect as dialPort, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -69,6 +69,26 @@ it('S16 wss: not one byte of the request before the certificate was checked', as
   const otherName = await failureOf(connect(`wss://localhost:${port}/`, { tls: { ca: cert }, servername: 'example.com' }));
   for (const error of [untrusted, wrongName, otherName]) expect((error as EndpointError).code).toBe('WS_CONNECT_TLS');
   expect(decrypted).toEqual([]);
+});
+
+it('S16 wss: the dot that may end a name is none of what is asked for (RFC 6066 section 3)', async () => {
+  const names: string[] = [];
+  const { key, cert } = await certificate();
+  const SNICallback = (name: string, done: (error: null) => void): void => {
+    names.push(name);
+    done(null);
+  };
+  const server = createTlsServer({ key, cert, SNICallback }, (socket) => {
+    socket.on('error', () => {}).end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+  });
+  const port = await listening(server);
+  const hook = async (): Promise<Socket> => {
+    const socket = dialPort(port, '127.0.0.1');
+    await once(socket, 'connect');
+    return socket;
+  };
+  const error = await failureOf(connect('wss://localhost./', { tls: { ca: cert }, connect: hook }));
+  expect([(error as EndpointError).code, names]).toEqual(['WS_CONNECT_HANDSHAKE', ['localhost']]);
 });
 
 it('S16 wss: what goes over the wire is TLS from the first byte, over a stream from the hook too', async () => {

@@ -1,4 +1,5 @@
 /** TLS: contents and closing as without it, and one clear error where it fails. */
+import { type AddressInfo, createServer } from 'node:net';
 import type { EndpointErrorCode } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith } from './case.ts';
@@ -6,7 +7,7 @@ import { type Certificate, certificate } from './certificate.ts';
 import type { HostName } from './hosts.ts';
 import type { RawPeer } from './raw.ts';
 import { digest, pattern, type Scope, type Serving } from './support.ts';
-import { until, within } from './wait.ts';
+import { Queue, until, within } from './wait.ts';
 
 async function serve(scope: Scope): Promise<Serving & { readonly ca: string; readonly local: string }> {
   const { key, cert } = await certificate();
@@ -78,6 +79,34 @@ async function silence(scope: Scope): Promise<void> {
   const url = await scope.rawServer(() => {});
   const connecting = scope.adapter.connect(url.replace('ws:', 'wss:'), { handlers: {}, timeouts: { opening: 100 } });
   await failsWith(within(connecting, 'connect to fail'), 'WS_CONNECT_TIMEOUT');
+}
+
+/** What is asked for is a name and never an address (RFC 6066 section 3), and nothing else is said of either. */
+async function names(scope: Scope): Promise<void> {
+  const hellos = new Queue<string>();
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', (hello) => {
+        hellos.push(hello.toString('latin1'));
+        socket.destroy();
+      });
+  });
+  scope.defer(() => server.close());
+  await within(new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)), 'a TCP listener');
+  const { port } = server.address() as AddressInfo;
+  for (const [host, servername, asked] of [
+    ['localhost', undefined, 'localhost'],
+    ['127.0.0.1', undefined, null],
+    ['127.0.0.1', 'name.example', 'name.example'],
+  ] as const) {
+    const options = servername === undefined ? {} : { servername };
+    const connecting = scope.adapter.connect(`wss://${host}:${port}/`, { handlers: {}, ...options });
+    await failsWith(within(connecting, 'connect to fail'), 'WS_CONNECT_TLS');
+    const hello = await hellos.next('a ClientHello');
+    for (const name of ['localhost', '127.0.0.1', 'name.example'])
+      equal(hello.includes(name), name === asked, `${name} in the hello for ${host}`);
+  }
 }
 
 /** Ends in the middle: TCP ends without a close frame and without TLS's own end. */
@@ -167,6 +196,7 @@ export function tlsCases(adapter: AdapterUnderTest, host: HostName): ContractCas
     // Over streams, dialling is somebody else's.
     ...(adapter.capabilities.tls ? [named('a server that says nothing', silence)] : []),
     ...(adapter.capabilities.tls && host !== 'deno' ? [named('certificates that are not to be checked', unchecked)] : []),
+    ...(adapter.capabilities.tls ? [named('the name it asks for', names)] : []),
     ...(adapter.capabilities.tls ? [named('mistakes in its options', mistakes)] : []),
     // Deno closes no connection that is busy with TLS; over streams, listening is somebody else's.
     ...(adapter.capabilities.tls && host !== 'deno' ? [named('clients that do not finish it', unfinished)] : []),

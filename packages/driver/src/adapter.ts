@@ -45,6 +45,6 @@ export {
 export { markSharedKernel, runtimeOf, type ThreadsModule, type TimersModule } from './adapter/runtime.ts';
 export { scanKernel } from './adapter/scan-kernel.ts';
 export { Entry, type NativeTimers, SharedTimers } from './adapter/timers.ts';
-export { type CryptoModule, checkCertificates, checkTls } from './adapter/tls.ts';
+export { type CryptoModule, checkCertificates, checkTls, serverNameOf } from './adapter/tls.ts';
 export { type CloseAll, type Closing, closeOnce } from './closing.ts';
 export { apart, deliver, tell, throwOutside } from './outside.ts';

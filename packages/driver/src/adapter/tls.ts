@@ -54,3 +54,9 @@ function read<Result>(option: string, parse: () => Result): Result {
     throw new TypeError(`options.tls.${option} cannot be read`, { cause });
   }
 }
+
+/** The name to ask a server for (RFC 6066 section 3): never an address, for which it is '', and without the dot that may end a name. */
+export function serverNameOf(host: string): string {
+  if (host.includes(':') || /^\d+\.\d+\.\d+\.\d+$/.test(host)) return '';
+  return host.endsWith('.') ? host.slice(0, -1) : host;
+}
