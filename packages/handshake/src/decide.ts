@@ -140,6 +140,8 @@ function decideConnect(request: RequestHead, fields: FieldIndex, policy: ServerP
   const authority = request.authority ?? single(fields, 'host');
   if (authority === null || parseAuthority(authority) === null)
     return refuse(request, 'WS_HS_HOST', { message: ':authority must be a host with an optional port (RFC 8441 4)' });
+  if (!fieldValues(fields, 'host').every((host) => isSameAuthority(host, authority, scheme)))
+    return refuse(request, 'WS_HS_HOST', { message: 'Host must be what :authority is, where there are both (RFC 9113 8.3.1)' });
   const framing = refuseBody(request, fields);
   if (framing !== null) return framing;
   const query = request.target.indexOf('?');
@@ -152,6 +154,19 @@ function decideConnect(request: RequestHead, fields: FieldIndex, policy: ServerP
   const key = policy.h2Accept === true ? single(fields, 'sec-websocket-key') : null;
   if (key !== null && isKey(key)) headers.push(['sec-websocket-accept', acceptKey(key)]);
   return negotiate(request, fields, policy, 200, headers);
+}
+
+/** A port that is the scheme's own counts as none. */
+function isSameAuthority(one: string, other: string, scheme: string | undefined): boolean {
+  const known = (text: string): string | null => {
+    const parts = parseAuthority(text);
+    if (parts === null) return null;
+    const port = Number(parts.port);
+    const isUsual = (scheme !== 'https' && port === 80) || (scheme !== 'http' && port === 443);
+    return isUsual || parts.port === '' ? parts.host : `${parts.host}:${port}`;
+  };
+  const first = known(one);
+  return first !== null && first === known(other);
 }
 
 /* ---- both ---- */

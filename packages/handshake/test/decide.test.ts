@@ -498,4 +498,31 @@ describe('HTTP/2 and 3', () => {
     expect(verdict(h2([['origin', 'https://evil.example']]), { origins: ['https://good.example'] })).toEqual([403, 'WS_HS_ORIGIN']);
     expect(verdict(h2([], { target: '/x?/chat' }), { path: '/chat' })).toEqual([404, 'WS_HS_PATH']);
   });
+  test('a Host beside :authority must name the same (RFC 9113 section 8.3.1)', () => {
+    const same: [string, Partial<RequestHead>][] = [
+      ['server.example.com', {}],
+      ['SERVER.example.com:443', {}],
+      ['server.example.com', { authority: 'server.example.com:443' }],
+      ['server.example.com:80', { scheme: 'http' }],
+      ['server.example.com:8443', { authority: 'Server.Example.com:08443' }],
+    ];
+    for (const [host, head] of same) expect([host, verdict(h2([['host', host]], head))]).toEqual([host, [200, 'ok']]);
+    const others: [string, Partial<RequestHead>][] = [
+      ['evil.example', {}],
+      ['server.example.com:80', {}],
+      ['server.example.com:443', { scheme: 'http' }],
+      ['server.example.com:8443', { authority: 'server.example.com:8444' }],
+      ['server.example.com,', {}],
+      ['', {}],
+    ];
+    for (const [host, head] of others) expect([host, verdict(h2([['host', host]], head))]).toEqual([host, [400, 'WS_HS_HOST']]);
+    expect(
+      verdict(
+        h2([
+          ['host', 'server.example.com'],
+          ['host', 'evil.example'],
+        ]),
+      ),
+    ).toEqual([400, 'WS_HS_HOST']);
+  });
 });
