@@ -6,7 +6,7 @@ import { decideUpgrade, type HandshakeErrorCode } from '@ferrywire/handshake';
 import { type Incoming, unwatch } from './endpoints.ts';
 import { InvalidOperationException, type WebSocketErrorCode, WebSocketException } from './errors.ts';
 import { connectionOver } from './over-stream.ts';
-import { HttpListenerRequest } from './request.ts';
+import { HttpListenerRequest, versionOf } from './request.ts';
 import { HttpListenerResponse } from './response.ts';
 import { openWebSocket, WebSocket } from './websocket.ts';
 import {
@@ -67,6 +67,7 @@ function splitList(value: string | null): readonly string[] {
 /** What was wrong with the request, in .NET's words. */
 const refusals: ReadonlyMap<HandshakeErrorCode, WebSocketErrorCode> = new Map([
   ['WS_HS_METHOD', 'NotAWebSocket'],
+  ['WS_HS_HTTP_VERSION', 'NotAWebSocket'],
   ['WS_HS_UPGRADE', 'NotAWebSocket'],
   ['WS_HS_CONNECTION', 'NotAWebSocket'],
   ['WS_HS_VERSION', 'UnsupportedVersion'],
@@ -123,7 +124,7 @@ export class HttpListenerContext {
     const incoming = this.#incoming;
     const { method = '', url = '', httpVersion, rawHeaders } = incoming.request;
     const decision = decideUpgrade(
-      { method, target: url, httpVersion: httpVersion === '1.0' ? '1.0' : '1.1', headers: rawHeaders },
+      { method, target: url, httpVersion: versionOf(httpVersion), headers: rawHeaders },
       subProtocol === null
         ? {}
         : { subprotocols: (offered) => (offered.includes(subProtocol) ? subProtocol : null), requireSubprotocol: true },

@@ -42,7 +42,7 @@ export class HttpListenerRequest {
         this.headers.append(rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '');
       } catch {}
     }
-    const head = { method, target: url, httpVersion: httpVersion === '1.0' ? '1.0' : '1.1', headers: rawHeaders } as const;
+    const head = { method, target: url, httpVersion: versionOf(httpVersion), headers: rawHeaders };
     this.isWebSocketRequest = this.#upgraded && isWebSocketRequest(head);
     this.isSecureConnection = socket instanceof TLSSocket;
     this.remoteEndPoint = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
@@ -93,6 +93,11 @@ export class HttpListenerRequest {
     }
     return cookies;
   }
+}
+
+/** Node's parser takes 0.9 and 2.0 in a request line as well, in which there is no Upgrade either (RFC 9110 sections 2.5 and 7.8). */
+export function versionOf(httpVersion: string): '1.0' | '1.1' {
+  return httpVersion === '1.1' ? '1.1' : '1.0';
 }
 
 function parse(target: string, base: string): URL | null {

@@ -38,7 +38,8 @@ export const server: http.Server = http.createServer((_request, response) => res
 server.on('upgrade', (request, socket, head) => {
   const { method = '', url = '', rawHeaders } = request;
   const decision = decideUpgrade(
-    { method, target: url, httpVersion: request.httpVersion === '1.0' ? '1.0' : '1.1', headers: rawHeaders },
+    // Node's parser takes other versions too, in which there is no Upgrade.
+    { method, target: url, httpVersion: request.httpVersion === '1.1' ? '1.1' : '1.0', headers: rawHeaders },
     policy,
   );
   const fields = decision.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');

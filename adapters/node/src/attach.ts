@@ -177,7 +177,7 @@ function requestHead(incoming: IncomingMessage): RequestHead {
   return {
     method: incoming.method ?? '',
     target: incoming.url ?? '',
-    httpVersion: incoming.httpVersion === '1.0' ? '1.0' : '1.1',
+    httpVersion: incoming.httpVersion === '1.1' ? '1.1' : '1.0',
     headers: incoming.rawHeaders,
   };
 }

@@ -61,6 +61,14 @@ for (const [file, load] of Object.entries(files)) {
       await plain.rest();
       plain.socket.end();
       await plain.closed;
+      for (const version of ['1.0', '0.9', '2.0']) {
+        const other = await RawClient.open(port);
+        other.write(requestFor().replace('HTTP/1.1', `HTTP/${version}`));
+        expect(await other.head()).toContain(' 505 ');
+        await other.rest();
+        other.socket.end();
+        await other.closed;
+      }
     });
   });
 }
