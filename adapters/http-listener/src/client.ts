@@ -115,7 +115,7 @@ export class ClientWebSocket extends WebSocket {
     try {
       controller.signal.throwIfAborted();
       const { tls, keepAliveInterval, keepAliveTimeout } = this.options;
-      const { input: _input, ...settings } = connectionSettings(
+      const settings = connectionSettings(
         checkKeepAliveInterval(keepAliveInterval),
         checkKeepAliveInterval(keepAliveTimeout, 'keepAliveTimeout'),
       );

@@ -1,6 +1,7 @@
 /**
  * A connection over any Node stream on which the opening handshake has been done.
  */
+import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { Connection, type ConnectionOptions, type Negotiated } from '@ferrywire/core';
 import { type DriverHandle, drive } from '@ferrywire/driver';
@@ -22,8 +23,8 @@ export interface WebSocketCreationOptions {
 export function connectionSettings(
   keepAlive: number,
   timeout: number,
-): Required<Pick<ConnectionOptions, 'delivery' | 'autoClose' | 'input' | 'kernels' | 'timeouts'>> {
-  return { delivery: 'span', autoClose: false, input: 'transferred', kernels, timeouts: { keepalive: keepAlive, pong: timeout } };
+): Required<Pick<ConnectionOptions, 'delivery' | 'autoClose' | 'kernels' | 'timeouts'>> {
+  return { delivery: 'span', autoClose: false, kernels, timeouts: { keepalive: keepAlive, pong: timeout } };
 }
 
 /** `head`: bytes that came behind the handshake. */
@@ -34,7 +35,9 @@ export function connectionOver(
   timeout: number,
   head?: Uint8Array,
 ): { readonly connection: Connection; readonly driver: DriverHandle } {
-  const connection = new Connection({ ...connectionSettings(keepAlive, timeout), ...negotiated, clock });
+  // What a socket gives is nobody else's. Any other stream may pass on the very memory that its writer still has.
+  const input = stream instanceof Socket ? 'transferred' : 'shared';
+  const connection = new Connection({ ...connectionSettings(keepAlive, timeout), ...negotiated, clock, input });
   stream.allowHalfOpen = true;
   const transport = new SocketTransport(stream);
   const driver = drive(connection, transport, { clock, timers });

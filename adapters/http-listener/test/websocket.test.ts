@@ -408,6 +408,17 @@ describe('states and closing', () => {
     expect(socket.state).toBe('Closed');
     expect(await frame()).toMatchObject({ opcode: 8, payload: closePayload(1000, 'bye') });
   });
+  it('what the peer writes after closeOutput is left as it is: the stream may have passed on memory that its writer still has', async () => {
+    const { socket, peer } = ends();
+    await socket.closeOutput(1000);
+    const frame = Buffer.from(serializeFrame({ opcode: 2, payload: new Uint8Array(5000).fill(7), maskKey: 0x01020304 }));
+    const copy = Buffer.from(frame);
+    peer.write(frame);
+    const buffer = new Uint8Array(5000);
+    expect(await socket.receive(buffer)).toEqual(data(5000, 'Binary', true));
+    expect(buffer.every((byte) => byte === 7)).toBe(true);
+    expect(frame.equals(copy)).toBe(true);
+  });
   it('closeOutput: CloseSent, in which receiving still works, then Closed', async () => {
     const { socket, feed, frame } = ends();
     await socket.closeOutput(WebSocketCloseStatus.EndpointUnavailable, null);
