@@ -25,6 +25,7 @@ const Z_STREAM_END = 1;
 const Z_BUF_ERROR = -5;
 const METHOD_DEFLATED = 8;
 const STRATEGY_DEFAULT = 0;
+const NOTHING = new Uint8Array(0);
 
 type Flush = Parameters<typeof zlibInflate>[1];
 
@@ -55,6 +56,8 @@ abstract class PakoEngine implements Engine {
     stream.next_out = outStart;
     stream.avail_out = outLength;
     const status = this.step(flush as Flush);
+    // An idle context must not keep the application's message, or what a whole chunk of the transport holds.
+    stream.input = NOTHING;
     return status === Z_OK || status === Z_STREAM_END || status === Z_BUF_ERROR;
   }
 

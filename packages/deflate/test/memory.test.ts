@@ -1,7 +1,9 @@
 /**
  * Memory of contexts: created at first use, freed when the connection ends.
  */
-import { serverDeflate } from '@ferrywire/deflate';
+import { type DeflateCodec, serverDeflate } from '@ferrywire/deflate';
+import { pakoCodec } from '@ferrywire/deflate/pako';
+import { zlibCodec } from '@ferrywire/deflate/zlib';
 import { describe, expect, it } from 'vitest';
 import { mixture, random, receive, send } from '../dist/suite/harness.js';
 
@@ -11,6 +13,18 @@ function resident(): number {
   globalThis.gc?.();
   globalThis.gc?.();
   return process.memoryUsage().rss;
+}
+
+/** Both contexts, used for one message and kept in `idle`; returns what they were given. */
+function useOnce(codec: DeflateCodec, idle: unknown[]): readonly WeakRef<Uint8Array>[] {
+  const [deflate, inflate] = [codec.createDeflate(15, 6, 8), codec.createInflate(15)];
+  idle.push(deflate, inflate);
+  const plain = new Uint8Array(100_000);
+  const compressed = Uint8Array.of(0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00);
+  const out = { room: 200_000, write: () => {} };
+  for (let at = 0; at < plain.length; ) at += deflate.push(plain, at, plain.length, true, out).consumed;
+  expect(inflate.push(compressed, 0, compressed.length, out)).toEqual({ consumed: compressed.length, status: 'need' });
+  return [new WeakRef(plain), new WeakRef(compressed)];
 }
 
 describe('memory', () => {
@@ -40,6 +54,21 @@ describe('memory', () => {
     console.log(`9000 connections more: ${(growth / MIB).toFixed(1)} MiB more`);
     expect(growth).toBeLessThan(20 * MIB);
   }, 120_000);
+
+  it.each([
+    ['zlib', zlibCodec],
+    ['pako', pakoCodec],
+  ] as const)('an idle context of %s keeps neither what it has compressed nor what it was given to inflate', async (_name, codec) => {
+    const idle: unknown[] = [];
+    const used = useOnce(codec, idle);
+    // What a WeakRef was made of lives to the end of the turn.
+    for (let turn = 0; turn < 10 && used.some((reference) => reference.deref() !== undefined); turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      globalThis.gc?.();
+    }
+    expect(used.map((reference) => reference.deref() === undefined)).toEqual([true, true]);
+    expect(idle).toHaveLength(2);
+  });
 
   it('a connection that has not sent or received anything compressed holds no context', () => {
     const before = resident();
