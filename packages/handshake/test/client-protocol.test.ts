@@ -106,6 +106,8 @@ describe('refused', () => {
     expect(transport).toBe('end');
     expect(refusal('HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n').event).toMatchObject({ body: '' });
     expect(refusal('HTTP/1.1 204 No Content\r\n\r\n').event).toMatchObject({ body: '' });
+    // RFC 9112 section 6.3, item 1: the length is that of what a 200 would have had.
+    expect(refusal('HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n')).toMatchObject({ event: { body: '' }, transport: 'end' });
   });
 
   test('chunked, and to the end of the stream', () => {
@@ -115,6 +117,12 @@ describe('refused', () => {
       event: { body: 'abc0123456789' },
       transport: 'end',
     });
+    for (const size of [9, 10, 15, 16, 31, 153, 255, 256, 4095]) {
+      for (const digits of [size.toString(16), size.toString(16).toUpperCase(), `000${size.toString(16)}`]) {
+        const { event, transport } = refusal(`${chunked}${digits}\r\n${'x'.repeat(size)}\r\n0\r\n\r\n`);
+        expect([digits, event?.body, transport]).toEqual([digits, 'x'.repeat(size), 'end']);
+      }
+    }
     expect(refusal('HTTP/1.1 500 x\r\n\r\nabc', {}, true)).toMatchObject({
       event: { body: 'abc', error: 'WS_HS_STATUS' },
       transport: 'done',

@@ -69,6 +69,8 @@ describe('HTTP/1.1', () => {
       fields.flat(),
       new Map(fields),
       Object.assign(Object.create(null), Object.fromEntries(fields)),
+      // A field that is not there.
+      { ...Object.fromEntries(fields), 'sec-websocket-extensions': undefined },
     ];
     for (const headers of containers) {
       expect(verdict(h1({}, { headers }))).toEqual([101, 'ok']);
@@ -428,6 +430,8 @@ describe('extensions', () => {
       ['foo', 'baz'],
     ]);
     expect(log).toContain('dispose bar');
+    // One that owns none is accepted once all the same.
+    expect(negotiate('foo; a, foo; b', [takes('foo', 0, log), takes('bar', 0, log)])).toEqual(['foo; a', ['foo']]);
   });
 });
 
@@ -497,6 +501,11 @@ describe('HTTP/2 and 3', () => {
     expect(getHeader(decideUpgrade(h2([], { headers: [] })).headers, 'sec-websocket-version')).toBe('13');
     expect(verdict(h2([['origin', 'https://evil.example']]), { origins: ['https://good.example'] })).toEqual([403, 'WS_HS_ORIGIN']);
     expect(verdict(h2([], { target: '/x?/chat' }), { path: '/chat' })).toEqual([404, 'WS_HS_PATH']);
+    expect(verdict(h2([], { target: '/chat?x=1' }), { path: '/chat' })).toEqual([200, 'ok']);
+    // A request like any other, which is no WebSocket's.
+    const { protocol: ___, ...get } = h2([], { method: 'GET' });
+    const refusal = decideUpgrade(get);
+    expect([refusal.status, getHeader(refusal.headers, 'allow')]).toEqual([405, 'CONNECT']);
   });
   test('a Host beside :authority must name the same (RFC 9113 section 8.3.1)', () => {
     const same: [string, Partial<RequestHead>][] = [

@@ -57,6 +57,32 @@ describe('the whole life, once open', () => {
     fresh.pause();
     expect(fresh.steadyUntil(due)).toBe(false);
   });
+  it('wants to read when the connection does', () => {
+    const server = opened();
+    server.receiveData(textFrame('unread', true));
+    expect(server.wantsRead).toBe(false);
+    expect([...server.events()]).toHaveLength(1);
+    expect(server.wantsRead).toBe(true);
+  });
+  it('drops a peer that answers no ping, unless the transport has not taken the ping', () => {
+    for (const stalls of [false, true]) {
+      const time = new VirtualClock();
+      const server = serverIn({ clock: time.read, timeouts: { keepalive: 100, pong: 100, closing: 100 } });
+      server.receiveData(bytes(goodRequest()));
+      server.nextEvent();
+      server.accept();
+      server.takeOutput();
+      // By the answer to the handshake.
+      if (stalls) server.outputStalled();
+      expect(server.nextEvent()?.type).toBe('open');
+      for (let turn = 0; turn < 4; turn++) {
+        time.now += 100;
+        server.handleTimeout();
+        if (!stalls) server.takeOutput();
+      }
+      expect([stalls, server.transport]).toEqual([stalls, stalls ? 'open' : 'abort']);
+    }
+  });
   it('closes and aborts the connection', () => {
     const closing = opened();
     expect(closing.close(1001, 'bye')).toBe(true);
@@ -89,8 +115,9 @@ describe('moments between', () => {
     server.receiveError(new Error('again'));
     expect(server.nextEvent()?.type).toBe('request');
     server.accept();
-    const seen = [...server.events()].map((event) => event.type);
-    expect(seen).toEqual(['open', 'message', 'end']);
+    const seen = [...server.events()];
+    expect(seen.map(({ type }) => type)).toEqual(['open', 'message', 'end']);
+    expect(seen.at(-1)).toMatchObject({ cause: { code: 'WS_TRANSPORT' } });
   });
   it('the end of the transport ends a refusal under way', () => {
     for (const [how, directive] of [

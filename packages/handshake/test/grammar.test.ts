@@ -119,6 +119,8 @@ test('one field out of every container', () => {
     { forEach: (visit: (value: string, name: string) => void) => visit('1, 2', 'X-A') },
   ];
   for (const headers of containers) expect(getHeader(headers, 'x-A')).toBe('1, 2');
+  // Of the same length.
+  expect(getHeader([['x-b', '1']], 'x-a')).toBeNull();
   expect(getHeader(['x-a', '1'], 'b')).toBeNull();
   expect(getHeader([], 'b')).toBeNull();
   expect(getHeader({ forEach: 'a value' }, 'forEach')).toBe('a value');

@@ -197,9 +197,11 @@ describe('refusals', () => {
       ['Connection', 'keep-alive'],
     ] as const)
       expect(() => protocol.reject(400, 'x', [field])).toThrow(TypeError);
+    for (const length of ['1e1', '0x5', '5, 5', '+5', ''])
+      expect(() => protocol.startRejection(400, [['Content-Length', length]]), length).toThrow(/Content-Length/);
     for (const status of [101, 199, 600, 400.5, Number.NaN, '400\r\nX: y' as unknown as number])
       expect(() => protocol.reject(status)).toThrow(/status/);
-    expect(() => protocol.reject(204, 'x')).toThrow(/body/);
+    for (const status of [204, 304]) expect(() => protocol.reject(status, 'x')).toThrow(/body/);
     expect(output()).toBe('');
     protocol.reject(400);
     expect(output()).toMatch(/^HTTP\/1\.1 400 /);
@@ -219,6 +221,19 @@ describe('refusals', () => {
     writer.end();
     writer.end();
     expect([output(), protocol.transport, types(), writer.write(bytes('x'))]).toEqual(['0\r\n\r\n', 'end', ['refused'], false]);
+
+    // The size of a piece in hexadecimal, however many digits that has (RFC 9112 section 7.1).
+    const large = start({}, get);
+    const pieces = large.protocol.startRejection(403);
+    large.output();
+    for (const [size, digits] of [
+      [16, '10'],
+      [31, '1f'],
+      [4096, '1000'],
+    ] as const) {
+      pieces.write(new Uint8Array(size).fill(0x78));
+      expect(large.output()).toBe(`${digits}\r\n${'x'.repeat(size)}\r\n`);
+    }
 
     const sized = start({}, get);
     const exact = sized.protocol.startRejection(403, [['Content-Length', '5']]);
@@ -250,6 +265,13 @@ describe('refusals', () => {
     protocol.handleTimeout();
     expect([protocol.transport, protocol.nextTimeout(), writer.write(bytes('x'))]).toEqual(['abort', null, false]);
     expect([...protocol.events()]).toEqual([{ type: 'refused', status: 200, error: 'WS_HS_TIMEOUT' }]);
+  });
+
+  test('a streamed rejection of which nothing is ever taken is dropped too, where the handshake has no deadline', () => {
+    const { protocol, clock } = start({ timeouts: { opening: 0, closing: 100 } }, get);
+    expect(protocol.nextTimeout()).toBeNull();
+    protocol.startRejection(200);
+    expect(protocol.nextTimeout()).toBe(clock.now + 100);
   });
 
   test('a streamed rejection counts what the peer takes, not what the application writes', () => {
@@ -408,7 +430,15 @@ describe('refusals', () => {
     expect(silent.protocol.transport).toBe('end');
     silent.clock.now += 1;
     silent.protocol.handleTimeout(silent.clock.now);
-    expect([silent.protocol.transport, silent.types()]).toEqual(['abort', ['refused']]);
+    expect([silent.protocol.transport, silent.types(), silent.protocol.nextTimeout()]).toEqual(['abort', ['refused'], null]);
+    // Which is the last word, whatever becomes of the transport.
+    silent.protocol.receiveEof();
+    expect([silent.protocol.transport, silent.types()]).toEqual(['abort', []]);
+
+    // A peer that has ended before it was refused has no time left to run out.
+    const half = start({}, 'GET / HTTP/1.1\r\nHo');
+    half.protocol.receiveEof();
+    expect([half.protocol.transport, half.protocol.nextTimeout()]).toEqual(['done', null]);
   });
 
   test('a body is never taken for frames', () => {
@@ -456,6 +486,10 @@ describe('the end of the transport', () => {
       '',
       'done',
     ]);
+    // Also when the request is taken after that.
+    const late = start();
+    late.protocol.receiveEof();
+    expect(late.types()).toEqual(['request', 'refused']);
     // Half-closed after an ordinary request: it gets its answer.
     const page = start({}, get);
     page.types();
@@ -786,6 +820,14 @@ describe('push mode', () => {
       expect([log, protocol.transport]).toEqual([['open', ['end', false, 1006]], 'done']);
     });
 
+    test('a transport that broke behind input that is held ends a streamed rejection at once', () => {
+      const { log, protocol } = pushed({}, { onRequest: () => {} });
+      protocol.receiveData(glued);
+      protocol.receiveError(new Error('reset'));
+      expect(log).toEqual([]);
+      const writer = protocol.startRejection(403);
+      expect([log, writer.write(bytes('x')), protocol.transport]).toEqual([[[403, 'WS_HS_EOF']], false, 'abort']);
+    });
     test('a handshake that is given up tells of it', () => {
       for (const [how, status] of [
         ['close', 503],
