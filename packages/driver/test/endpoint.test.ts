@@ -4,6 +4,7 @@ import {
   EndpointError,
   EndpointHost,
   type EndpointHostOptions,
+  type Opening,
   type Peer,
   type PeerHandlers,
   type PendingRequest,
@@ -135,6 +136,20 @@ describe('EndpointHost', () => {
     expect(joined.b.writes.length).toBe(serverWrites + 1);
   });
 
+  it('pings, and stops and goes on reading, without an event of the transport', async () => {
+    const { joined, client, server } = await open();
+    const writes = joined.a.writes.length;
+    expect(client.ping()).toBe(true);
+    await Promise.resolve();
+    expect(joined.a.writes.length).toBe(writes + 1);
+    server.pause();
+    await Promise.resolve();
+    expect(joined.b.reading).toBe(false);
+    server.resume();
+    await Promise.resolve();
+    expect(joined.b.reading).toBe(true);
+  });
+
   it('puts each request to onRequest, which may take its time', async () => {
     const requests: PendingRequest[] = [];
     const made = setup({ server: { onRequest: (pending) => void requests.push(pending) } });
@@ -200,20 +215,25 @@ describe('EndpointHost', () => {
   });
 
   it('streams a refusal', async () => {
+    let writer: ReturnType<PendingRequest['startRejection']> | null = null;
     const made = setup({
       server: {
         onRequest(pending) {
-          const writer = pending.startRejection(404, [['content-type', 'text/plain']]);
+          writer = pending.startRejection(404, [['content-type', 'text/plain']]);
           writer.write(Uint8Array.of(110, 111));
-          queueMicrotask(() => {
-            writer.write(Uint8Array.of(112, 101));
-            writer.end();
-          });
         },
       },
     });
     made.joined.flow();
-    await new Promise((resolve) => setImmediate(resolve));
+    const later = writer as ReturnType<PendingRequest['startRejection']> | null;
+    const written = (): number => made.joined.b.writes.length;
+    expect([later === null, written()]).toEqual([false, 1]);
+    later?.write(Uint8Array.of(112, 101));
+    await turn();
+    expect(written()).toBe(2);
+    later?.end();
+    await turn();
+    expect(written()).toBe(3);
     made.joined.flow();
     const error = await made.outcome;
     if (!(error instanceof EndpointError)) throw new Error('not refused');
@@ -241,15 +261,21 @@ describe('EndpointHost', () => {
     const received: string[] = [];
     const time = { clock: clock.now, timers: clock };
     const negotiated = (role: 'client' | 'server'): Negotiated => ({ role, subprotocol: 'chat', extensions: [] });
-    const nothing = { request: null, response: null };
-    const greeting: PeerHandlers = { onOpen: (peer) => void peer.send('welcome') };
-    const server = new EndpointHost({ ...time, handlers: greeting }).adopt(joined.b, negotiated('server'), {}, nothing);
-    const client = new EndpointHost({ ...time, handlers: { onText: (_, text) => void received.push(text) } }).adopt(
-      joined.a,
-      negotiated('client'),
-      {},
-      nothing,
-    );
+    const openings: unknown[] = [];
+    const greeting: PeerHandlers = {
+      onOpen(peer, opening) {
+        openings.push(opening);
+        peer.send('welcome');
+      },
+    };
+    const asked: Opening = { request: { method: 'GET', target: '/', httpVersion: '1.1', headers: [['a', 'b']] }, response: null };
+    const answered: Opening = { request: null, response: { status: 101, headers: [['c', 'd']] } };
+    const server = new EndpointHost({ ...time, handlers: greeting }).adopt(joined.b, negotiated('server'), {}, asked);
+    const client = new EndpointHost({
+      ...time,
+      handlers: { onText: (_, text) => void received.push(text), onOpen: (_, opening) => void openings.push(opening) },
+    }).adopt(joined.a, negotiated('client'), {}, answered);
+    expect(openings).toEqual([asked, answered]);
     joined.a.attach(client.driver);
     joined.b.attach(server.driver);
     joined.flow();
@@ -284,6 +310,22 @@ describe('EndpointHost', () => {
     joined.flow();
     expect(answers).toBe(300);
     expect([server.bufferedAmount, client.bufferedAmount, joined.b.reading]).toEqual([0, 0, true]);
+  });
+
+  it('lets 262 144 bytes wait on a server before that, and any number on a client', async () => {
+    for (const role of ['server', 'client'] as const) {
+      const opened = await open({ network: { window: 1000, highWaterMark: 500 } });
+      const [sender, other, transport] =
+        role === 'server' ? [opened.server, opened.client, opened.joined.b] : [opened.client, opened.server, opened.joined.a];
+      other.pause();
+      other.driver.pump();
+      for (const reading of [true, role === 'client']) {
+        for (let i = 0; i < 250; i++) sender.send(new Uint8Array(1000));
+        sender.driver.pump();
+        opened.joined.flow();
+        expect([role, sender.writable, transport.reading]).toEqual([role, false, reading]);
+      }
+    }
   });
 
   it('reads on while closing, however much waits', async () => {
@@ -455,6 +497,82 @@ describe('a handler that throws', () => {
     expect(errors.map(String)).toEqual(['Error: mine', 'a', 'b']);
   });
 
+  const thrower = (log: string[]): PeerHandlers => {
+    const names = [
+      'onOpen',
+      'onText',
+      'onBinary',
+      'onMessageStart',
+      'onTextChunk',
+      'onSpan',
+      'onMessageEnd',
+      'onPing',
+      'onPong',
+      'onClose',
+      'onEnd',
+    ];
+    const boom = (name: string) => (): never => {
+      log.push(name);
+      throw new Error(`of ${name}`);
+    };
+    return {
+      ...Object.fromEntries(names.map((name) => [name, boom(name)])),
+      onError: (_, error) => void log.push(String(error)),
+    };
+  };
+  it.each([
+    ['message', ['onText', 'onBinary']],
+    ['chunk', ['onMessageStart', 'onTextChunk', 'onMessageEnd', 'onMessageStart', 'onSpan', 'onMessageEnd']],
+  ] as const)('is reported to onError whichever it is, in delivery %s', async (delivery, messages) => {
+    const clock = virtualClock();
+    const joined = joinedTransports({ clock });
+    const time = { clock: clock.now, timers: clock };
+    const log: string[] = [];
+    const serverSide = new EndpointHost({ ...time, handlers: thrower(log) });
+    joined.b.attach(serverSide.serve(joined.b, { delivery }));
+    const { driver, opened } = new EndpointHost({ ...time, handlers: {} }).dial(joined.a, { url: 'ws://example.com/' });
+    joined.a.attach(driver);
+    joined.flow();
+    const client = await opened;
+    client.send('text');
+    client.send(Uint8Array.of(1));
+    client.ping();
+    client.driver.pump();
+    joined.flow();
+    const [server] = serverSide.peers;
+    server?.ping();
+    server?.driver.pump();
+    joined.flow();
+    client.close(1000);
+    client.driver.pump();
+    joined.flow();
+    const called = ['onOpen', ...messages, 'onPing', 'onPong', 'onClose', 'onEnd'];
+    expect(log).toEqual(called.flatMap((name) => [name, `Error: of ${name}`]));
+    expect([client.connection.closeReceived?.code, serverSide.peers.size]).toEqual([1000, 0]);
+  });
+
+  it('is reported to onError, be it onDrain', async () => {
+    const errors: string[] = [];
+    const { joined, client, server } = await open({
+      server: {
+        onDrain() {
+          throw new Error('mine');
+        },
+        onError: (_, error) => void errors.push(String(error)),
+      },
+      network: { window: 2000, highWaterMark: 500 },
+    });
+    client.pause();
+    client.driver.pump();
+    server.send(new Uint8Array(5000));
+    server.driver.pump();
+    joined.flow();
+    client.resume();
+    client.driver.pump();
+    joined.flow();
+    expect([errors, server.writable, server.connection.state]).toEqual([['Error: mine'], true, 'open']);
+  });
+
   it('fails the connection with 1011 without onError, and is not lost', async () => {
     const { joined, log, client } = await open({
       server: {
@@ -537,6 +655,43 @@ describe('pull mode', () => {
   });
 });
 
+describe('pull mode, at the end of the handshake', () => {
+  it('tells of frames that came with the response', async () => {
+    const received: unknown[] = [];
+    await open({
+      server: { onOpen: (peer) => void peer.send('welcome') },
+      clientHost: { pull: true },
+      client: {
+        onOpen(peer) {
+          peer.driver.onEvents = () => {
+            for (const event of peer.connection.events()) received.push(event);
+          };
+        },
+      },
+    });
+    expect(received).toEqual([{ type: 'message', kind: 'text', data: 'welcome' }]);
+  });
+  it('gives an adopted connection to whoever takes its events', () => {
+    const clock = virtualClock();
+    const joined = joinedTransports({ clock });
+    const host = new EndpointHost({ clock: clock.now, timers: clock, handlers: {}, pull: true });
+    const negotiated: Negotiated = { role: 'client', subprotocol: null, extensions: [] };
+    const { connection, driver } = host.adopt(joined.a, negotiated, {}, { request: null, response: null });
+    driver.receive(Uint8Array.of(0x81, 0x02, 0x68, 0x69));
+    expect(connection.nextEvent()).toEqual({ type: 'message', kind: 'text', data: 'hi' });
+  });
+  it('tells both sides of a refusal', async () => {
+    const { joined, log, outcome } = setup({
+      server: { onRequest: (pending) => pending.reject(403) },
+      serverHost: { pull: true },
+      clientHost: { pull: true },
+    });
+    joined.flow();
+    expect(await outcome).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', response: { status: 403 } });
+    expect(log).toEqual(['server refused 403 WS_HS_STATUS']);
+  });
+});
+
 describe('a transport that broke behind input that nobody reads', () => {
   it('takes nothing more, says so, and keeps nothing', async () => {
     for (const pull of [false, true]) {
@@ -554,7 +709,8 @@ describe('a transport that broke behind input that nobody reads', () => {
       expect([server.connection.state, server.writable, server.driver.isLost, server.driver.isClosed]).toEqual(['open', false, true, true]);
       const before = events;
       for (let i = 0; i < 5; i++) {
-        expect([server.send(new Uint8Array(100_000)), server.ping()]).toEqual([false, false]);
+        const said = [server.send(new Uint8Array(100_000)), server.sendPrepared(prepareMessage('x')), server.ping()];
+        expect(said).toEqual([false, false, false]);
         await Promise.resolve();
         expect(server.bufferedAmount).toBe(0);
       }
@@ -577,10 +733,31 @@ describe('close', () => {
     const { joined, log, serverSide } = await open();
     const closed = serverSide.close();
     expect(serverSide.close()).toBe(closed);
+    let isClosed = false;
+    void closed.then(() => {
+      isClosed = true;
+    });
+    await turn();
+    expect(isClosed).toBe(false);
     joined.flow();
     await closed;
     expect(log.slice(2).sort()).toEqual(['client end 1001 clean', 'server end 1001 clean']);
     expect(serverSide.peers.size).toBe(0);
+  });
+
+  it('resolves when the last transport is gone, not the first', async () => {
+    const { clock, transports, serverSide } = await openSeveral({});
+    let isClosed = false;
+    const closed = serverSide.close().then(() => {
+      isClosed = true;
+    });
+    for (const joined of transports) {
+      await turn();
+      expect(isClosed).toBe(false);
+      joined.flow();
+    }
+    await closed;
+    expect([serverSide.peers.size, clock.pending]).toEqual([0, 0]);
   });
 
   it('aborts at the deadline what has not closed, and drops handshakes at once', async () => {
