@@ -123,6 +123,10 @@ describe('refused', () => {
         expect([digits, event?.body, transport]).toEqual([digits, 'x'.repeat(size), 'end']);
       }
     }
+    // Next to the digits.
+    for (const wrong of ['/', ':', '@', 'G', '`', 'g', '']) {
+      expect(refusal(`${chunked}${wrong}\r\nabc`), wrong).toMatchObject({ event: { body: '' }, transport: 'abort' });
+    }
     expect(refusal('HTTP/1.1 500 x\r\n\r\nabc', {}, true)).toMatchObject({
       event: { body: 'abc', error: 'WS_HS_STATUS' },
       transport: 'done',

@@ -96,6 +96,11 @@ describe('HTTP/1.1', () => {
       [h1({ Upgrade: undefined }), 426, 'WS_HS_UPGRADE'],
       [h1({ Upgrade: 'h2c' }), 426, 'WS_HS_UPGRADE'],
       [h1({ Upgrade: 'websocket/13' }), 426, 'WS_HS_UPGRADE'],
+      // RFC 9110 section 7.8: any of those named, each a name with an optional version.
+      [h1({ Upgrade: 'TLS/1.0, websocket' }), 101, 'ok'],
+      [h1({ Upgrade: '/1.0, websocket' }), 426, 'WS_HS_UPGRADE'],
+      [h1({ Upgrade: 'TLS/, websocket' }), 426, 'WS_HS_UPGRADE'],
+      [h1({ Upgrade: 'TLS/1/0, websocket' }), 426, 'WS_HS_UPGRADE'],
       [h1({ Upgrade: '"a,websocket,b"' }), 426, 'WS_HS_UPGRADE'],
       [h1({ Connection: 'keep-alive' }), 426, 'WS_HS_CONNECTION'],
       [h1({ Connection: '"a, upgrade, b"' }), 426, 'WS_HS_CONNECTION'],
@@ -150,6 +155,8 @@ describe('HTTP/1.1', () => {
       '127.0.0.1:9001',
       'a-b_c~d',
       'h%41x',
+      'h:65535',
+      'h%41%42:80',
       'xn--bcher-kva.example',
     ]) {
       expect([host, ...verdict(h1({ Host: host }))]).toEqual([host, 101, 'ok']);
@@ -160,6 +167,7 @@ describe('HTTP/1.1', () => {
       'h/x',
       'u@h',
       'h:8x',
+      'h:65536',
       'h:99999',
       'h:-1',
       'h:80:80',
@@ -168,6 +176,8 @@ describe('HTTP/1.1', () => {
       '[::1',
       '::1',
       '[::g]',
+      '[::\t1]',
+      '[::%31]',
       '[]',
       '[1]x',
       'h%zz',
@@ -501,7 +511,7 @@ describe('HTTP/2 and 3', () => {
     expect(getHeader(decideUpgrade(h2([], { headers: [] })).headers, 'sec-websocket-version')).toBe('13');
     expect(verdict(h2([['origin', 'https://evil.example']]), { origins: ['https://good.example'] })).toEqual([403, 'WS_HS_ORIGIN']);
     expect(verdict(h2([], { target: '/x?/chat' }), { path: '/chat' })).toEqual([404, 'WS_HS_PATH']);
-    expect(verdict(h2([], { target: '/chat?x=1' }), { path: '/chat' })).toEqual([200, 'ok']);
+    for (const target of ['/chat', '/chat?', '/chat?x=1']) expect(verdict(h2([], { target }), { path: '/chat' })).toEqual([200, 'ok']);
     // A request like any other, which is no WebSocket's.
     const { protocol: ___, ...get } = h2([], { method: 'GET' });
     const refusal = decideUpgrade(get);

@@ -113,6 +113,7 @@ describe('moments between', () => {
     server.receiveError(new Error('reset'));
     server.receiveEof();
     server.receiveError(new Error('again'));
+    server.receiveEof();
     expect(server.nextEvent()?.type).toBe('request');
     server.accept();
     const seen = [...server.events()];
@@ -147,17 +148,19 @@ describe('moments between', () => {
     server.outputStalled();
   });
   it('a transport that stalls in the handshake keeps no closing connection for ever', () => {
-    for (const drains of [false, true]) {
+    for (const stalls of ['before it is open', 'until it is open', 'once it is open', 'never'] as const) {
       const time = new VirtualClock();
       const client = new ClientProtocol({ clock: time.read, url: 'ws://server.example.com/', timeouts: { closing: 100, keepalive: 0 } });
       const accept = acceptKey(keyOf(client));
-      client.outputStalled();
+      if (stalls === 'before it is open' || stalls === 'until it is open') client.outputStalled();
       client.receiveData(bytes(goodResponse(accept)));
-      if (drains) client.outputDrained();
+      if (stalls === 'until it is open') client.outputDrained();
+      if (stalls === 'once it is open') client.outputStalled();
       expect(client.nextEvent()?.type).toBe('open');
       expect(client.close(1000)).toBe(true);
       // A stalled transport takes nothing, so the close frame is still here.
-      expect(client.nextTimeout()).toBe(drains ? null : time.now + 100);
+      const isStalled = stalls === 'before it is open' || stalls === 'once it is open';
+      expect([stalls, client.nextTimeout()]).toEqual([stalls, isStalled ? time.now + 100 : null]);
     }
   });
   it('a sink without methods accepts, and misses nothing but the telling', () => {
