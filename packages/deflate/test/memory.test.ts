@@ -5,7 +5,7 @@ import { type DeflateCodec, serverDeflate } from '@ferrywire/deflate';
 import { pakoCodec } from '@ferrywire/deflate/pako';
 import { zlibCodec } from '@ferrywire/deflate/zlib';
 import { describe, expect, it } from 'vitest';
-import { mixture, random, receive, send } from '../dist/suite/harness.js';
+import { ascii, concat, mixture, Output, random, receive, send } from '../dist/suite/harness.js';
 
 const MIB = 1 << 20;
 
@@ -68,6 +68,62 @@ describe('memory', () => {
     }
     expect(used.map((reference) => reference.deref() === undefined)).toEqual([true, true]);
     expect(idle).toHaveLength(2);
+  });
+
+  it('of the contexts that many messages at once have needed, a few are kept and the rest freed', () => {
+    const live = { deflate: 0, inflate: 0 };
+    const made = { deflate: 0, inflate: 0 };
+    const counted = <Raw extends { close(): void }>(kind: 'deflate' | 'inflate', raw: Raw): Raw => {
+      live[kind]++;
+      made[kind]++;
+      const close = raw.close.bind(raw);
+      raw.close = () => {
+        live[kind]--;
+        close();
+      };
+      return raw;
+    };
+    const codec: DeflateCodec = {
+      ...pakoCodec,
+      createDeflate: (...args) => counted('deflate', pakoCodec.createDeflate(...args)),
+      createInflate: (...args) => counted('inflate', pakoCodec.createInflate(...args)),
+    };
+    const fresh = serverDeflate({ codec, threshold: 0 });
+    const half = ascii('half of a message');
+    const ends = Array.from({ length: 20 }, () => {
+      const accepted = fresh.accept([], []);
+      if (accepted === null) throw new Error('declined');
+      const out = accepted.extension.outbound('server', () => {});
+      const into = accepted.extension.inbound('server', () => {});
+      out.begin('text', null, true);
+      into.begin('text', 4);
+      const wire = new Output();
+      wire.room = 1000;
+      out.push(half, 0, half.length, false, wire);
+      const back = new Output();
+      back.room = 1000;
+      into.push(wire.bytes, 0, wire.total, back);
+      expect(back.bytes).toEqual(half);
+      return { out, into, back };
+    });
+    expect([made, live]).toEqual([
+      { deflate: 20, inflate: 20 },
+      { deflate: 20, inflate: 20 },
+    ]);
+    for (const { out, into, back } of ends) {
+      const wire = new Output();
+      wire.room = 1000;
+      out.push(half, 0, half.length, true, wire);
+      into.push(wire.bytes, 0, wire.total, back);
+      expect(into.finish(back)).toBe('need');
+      expect(back.bytes).toEqual(concat([half, half]));
+    }
+    for (const kind of ['deflate', 'inflate'] as const) {
+      expect(live[kind]).toBeGreaterThan(0);
+      expect(live[kind]).toBeLessThan(10);
+    }
+    for (const { out, into } of ends) expect(receive(into, send(out, [half]) ?? [])).toEqual(half);
+    expect(made).toEqual({ deflate: 20, inflate: 20 });
   });
 
   it('a connection that has not sent or received anything compressed holds no context', () => {
