@@ -31,6 +31,8 @@ export interface Record {
   unimplemented: boolean;
   /** The first thing in the course of the case that went wrong by itself: a time limit, an echo that differs. */
   fault: string | null;
+  /** What an `await` did not get: the case fails, whatever came besides. */
+  unmet: string | null;
   exchanged: boolean;
   transportError: string | null;
   unfinished: string | null;
@@ -86,7 +88,7 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
   if (test.expect === 'informational') return { verdict: 'INFORMATIONAL', reason: 'graded for information only' };
   if (record.breach !== null) return { verdict: 'FAILED', reason: `${record.breach.message} (${record.breach.section})` };
   if (test.expect === 'exchange') {
-    return record.exchanged
+    return record.exchanged && record.unmet === null
       ? { verdict: 'OK', reason: null }
       : { verdict: 'FAILED', reason: record.fault ?? `not every message came back${ending(record)}` };
   }
@@ -95,6 +97,7 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
     const wanted = test.expect.map((expectation) => list(expectation.events.map(describeExpected))).join(', or ');
     return { verdict: 'FAILED', reason: `expected ${wanted}; got ${list(record.events.map(describeSeen))}${ending(record)}` };
   }
+  if (record.unmet !== null) return { verdict: 'FAILED', reason: record.unmet };
   if (found.grade === 'OK' || test.schedulingOnly) return { verdict: 'OK', reason: null };
   return { verdict: found.grade, reason: `allowed, but late: ${list(record.events.map(describeSeen))}` };
 }

@@ -100,6 +100,7 @@ export class CaseRun implements ChannelEvents {
       breach: null,
       unimplemented: false,
       fault: null,
+      unmet: null,
       exchanged: false,
       transportError: null,
       unfinished: null,
@@ -273,7 +274,8 @@ export class CaseRun implements ChannelEvents {
       this.#awaiting = null;
       if (what === 'silence') return this.#advance();
       this.#waitedOut = true;
-      this.#giveUp(`no ${what} within ${ms} ms`);
+      this.#record.unmet ??= `no ${what} within ${ms} ms`;
+      this.#giveUp(this.#record.unmet);
     });
     this.#awaiting = { what, from: this.#events.length, timer };
     this.#checkAwaited();
@@ -286,7 +288,8 @@ export class CaseRun implements ChannelEvents {
     const came = this.#events.slice(waiting.from);
     if (waiting.what === 'silence') {
       if (came.length === 0) return;
-      this.#record.fault ??= `a ${came[0]?.type ?? 'frame'} came where nothing should`;
+      this.#record.unmet ??= `a ${came[0]?.type ?? 'frame'} came where nothing should`;
+      this.#record.fault ??= this.#record.unmet;
     } else if (!came.some((event) => event.type === waiting.what)) return;
     this.#awaiting = null;
     this.#cancel(waiting.timer);

@@ -73,6 +73,9 @@ describe('steps', () => {
     expect(result.verdict).toBe('FAILED');
     expect(result.reason).toContain("got text 'a'");
     expect(result.duration).toBeLessThan(2000);
+    // Also where all else is as it should be.
+    const unmet = await run({ steps: [frame(1, 'a'), awaits('pong', 0.3)], expect: ok(echoOf('text', 'a')), autoClose: false });
+    expect(unmet).toMatchObject({ verdict: 'FAILED', behavior: 'FAILED', reason: 'no pong within 300 ms' });
   });
 
   it('waits for silence, and notices what breaks it', async () => {
@@ -81,6 +84,12 @@ describe('steps', () => {
     expect(quiet.duration).toBeGreaterThanOrEqual(1000);
     const loud = await run({ steps: [frame(1, 'a'), awaits('silence'), frame(1, 'b')], expect: ok(), limit: { ms: 100, action: 'fail' } });
     expect(loud.verdict).toBe('FAILED');
+    // Be it something that was expected, but later.
+    const early = await run({
+      steps: [frame(1, 'a'), awaits('silence'), frame(1, 'b')],
+      expect: ok(echoOf('text', 'a'), echoOf('text', 'b')),
+    });
+    expect(early).toMatchObject({ verdict: 'FAILED', behavior: 'FAILED', reason: 'a message came where nothing should' });
   });
 
   it('waits for the close and for the end of the transport', async () => {
