@@ -89,20 +89,22 @@ export function readDeflateAnswer(value: string | undefined, offered: DeflatePar
   const server = params.has('server_max_window_bits') ? bitsOf(params.get('server_max_window_bits')) : 15;
   const client = params.has('client_max_window_bits') ? bitsOf(params.get('client_max_window_bits')) : 15;
   if (server === null || client === null) return 'window bits out of range';
-  if (!offered.offers.some((offer) => answersOffer(params, server, offer))) return 'the answer fits no offer (RFC 7692 7.1)';
+  if (!offered.offers.some((offer) => answersOffer(params, server, client, offer))) return 'the answer fits no offer (RFC 7692 7.1)';
   return {
     server: { noContextTakeover: params.has('server_no_context_takeover'), windowBits: server },
     client: { noContextTakeover: params.has('client_no_context_takeover'), windowBits: client },
   };
 }
 
-function answersOffer(answer: ReadonlyMap<string, string | true>, serverBits: number, text: string): boolean {
+function answersOffer(answer: ReadonlyMap<string, string | true>, serverBits: number, clientBits: number, text: string): boolean {
   const offer = parseExtensionList(text)?.[0]?.params ?? new Map<string, string | true>();
   if (offer.has('server_no_context_takeover') && !answer.has('server_no_context_takeover')) return false;
   const asked = bitsOf(offer.get('server_max_window_bits'));
   // 15 is what leaving the parameter out means, and some servers leave it out.
   if (asked !== null && ((!answer.has('server_max_window_bits') && asked < 15) || serverBits > asked)) return false;
-  return !answer.has('client_max_window_bits') || offer.has('client_max_window_bits');
+  if (!answer.has('client_max_window_bits')) return true;
+  // RFC 7692 section 7.1.2.2: the offered size or a smaller one; without a size any.
+  return offer.has('client_max_window_bits') && clientBits <= (bitsOf(offer.get('client_max_window_bits')) ?? 15);
 }
 
 /** As a server: the answer to a client's offers under the case's policies, or null when none fits. */

@@ -318,6 +318,10 @@ describe('the handshake', () => {
       expect(readDeflateAnswer(wrong, offered), wrong).toBeTypeOf('string');
     }
     expect(readDeflateAnswer('permessage-deflate; client_max_window_bits=9', set(['permessage-deflate'], null))).toBeTypeOf('string');
+    // RFC 7692 section 7.1.2.2: not more than was offered.
+    const ten = set(['permessage-deflate; client_max_window_bits=10'], null);
+    expect(readDeflateAnswer('permessage-deflate; client_max_window_bits=11', ten)).toBeTypeOf('string');
+    expect(readDeflateAnswer('permessage-deflate; client_max_window_bits=10', ten)).toMatchObject({ client: { windowBits: 10 } });
   });
 
   it('reads requests, and refuses what is none', () => {
