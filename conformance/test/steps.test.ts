@@ -1,7 +1,17 @@
 /**
  * Every kind of step, and every way of judging, on cases written for it: own cases are part of the library.
  */
-import { type Case, type CaseResult, collect, extraCases, type InProcessTarget, inProcess, runCases } from '@ferrywire/conformance';
+import {
+  type Case,
+  type CaseResult,
+  CaseRun,
+  collect,
+  extraCases,
+  type InProcessTarget,
+  inProcess,
+  runCases,
+  VirtualTime,
+} from '@ferrywire/conformance';
 import { describe, expect, it } from 'vitest';
 import {
   awaits,
@@ -24,13 +34,14 @@ import { type Fault, toyTarget } from './toy-subject.ts';
 async function run(
   test: Omit<Parameters<typeof defineCase>[0], 'id' | 'title' | 'sections'>,
   fault: Fault | null = null,
+  role: 'client' | 'server' = 'server',
 ): Promise<CaseResult> {
   const whole = defineCase({ id: 'X.1', title: 'a case', sections: ['RFC 6455 5'], ...test });
-  return runOne(whole, toyTarget(fault));
+  return runOne(whole, toyTarget(fault), role);
 }
 
-async function runOne(test: Case, target: InProcessTarget): Promise<CaseResult> {
-  const [result] = await collect(runCases(inProcess(target, { role: 'server', deflate: false }), { cases: [test] }));
+async function runOne(test: Case, target: InProcessTarget, role: 'client' | 'server' = 'server'): Promise<CaseResult> {
+  const [result] = await collect(runCases(inProcess(target, { role, deflate: false }), { cases: [test] }));
   if (result === undefined) throw new Error('it did not run');
   return result;
 }
@@ -163,6 +174,71 @@ describe('steps', () => {
   });
 });
 
+describe('the harness as an endpoint', () => {
+  const mask = '00000000';
+  /** A case with a client, whose frames the test writes; in hexadecimal. */
+  function meet(test: Partial<Case>) {
+    const time = new VirtualTime();
+    const written: string[] = [];
+    const results: CaseResult[] = [];
+    const whole = defineCase({ id: 'X.4', title: 'a case', sections: ['RFC 6455 5'], steps: [], expect: ok(), autoClose: false, ...test });
+    const settings = { role: 'client', scheduler: time, seed: 1, timeScale: 1, pauseScale: 1, deflate: null, messages: null } as const;
+    const channel = {
+      write: (bytes: Uint8Array) => void written.push(Buffer.from(bytes).toString('hex')),
+      end: () => void written.push('end'),
+      abort: () => void written.push('abort'),
+    };
+    const run = new CaseRun(whole, settings, channel, (result) => void results.push(result));
+    run.start();
+    return {
+      time,
+      results,
+      hear: (hex: string): void => run.data(Buffer.from(hex, 'hex')),
+      ended: (): void => run.ended(null),
+      said: (): string[] => written.splice(0),
+    };
+  }
+
+  it('answers pings until it has said that it closes, and ends the transport of a client', () => {
+    const { time, results, hear, ended, said } = meet({ limit: { ms: 100, action: 'close' } });
+    hear(`8981${mask}61`);
+    expect(said()).toEqual(['8a0161']);
+    time.jumpTo(time.now() + 100);
+    expect(said()).toEqual(['8800']);
+    hear(`8981${mask}61`);
+    expect(said()).toEqual([]);
+    hear(`8880${mask}`);
+    expect(said()).toEqual(['end']);
+    ended();
+    expect(results).toMatchObject([{ verdict: 'OK', remoteCloseCode: null }]);
+    hear(`8180${mask}`);
+    expect([results.length, said()]).toEqual([1, ['abort']]);
+  });
+
+  it.each([
+    ['03e8', '880203e8'],
+    ['03e7', '8800'],
+    ['1387', '88021387'],
+    ['1388', '8800'],
+  ])('answers the close code %s with %s', (code, answer) => {
+    const { hear, said } = meet({});
+    hear(`8882${mask}${code}`);
+    expect(said()).toEqual([answer, 'end']);
+  });
+
+  it('puts nothing into the middle of a frame', () => {
+    const header = { do: 'header', opcode: 1, fin: true, size: 3, chop: null } as const;
+    const data = (text: string) => ({ do: 'data', payload: utf8(text) }) as const;
+    const { results, hear, said } = meet({ steps: [header, data('a'), awaits('message'), data('bc'), awaits('message')] });
+    expect(said()).toEqual(['8103', '61']);
+    hear(`8981${mask}61`);
+    expect(said()).toEqual([]);
+    // Nor a close frame.
+    hear(`8882${mask}03e8`);
+    expect([said(), results.length]).toEqual([['end'], 0]);
+  });
+});
+
 describe('grades', () => {
   it('the first expectation that fits gives the grade', async () => {
     const expectation = [
@@ -187,6 +263,23 @@ describe('grades', () => {
     }
   });
 
+  it('a subject that neither answers the close frame nor ends the transport fails, whatever the grade is', async () => {
+    for (const grade of ['OK', 'NON-STRICT'] as const) {
+      const result = await run(
+        {
+          steps: [frame(1, 'a')],
+          expect: [{ grade, events: [] }],
+          close: { startedBy: 'harness', codes: [1000], clean: false, strictSide: false, strictCode: false, frameless: false },
+          limit: { ms: 100, action: 'close' },
+          autoClose: false,
+        },
+        'silent',
+        'client',
+      );
+      expect(result).toMatchObject({ verdict: 'FAILED', behavior: grade, behaviorClose: 'OK' });
+    }
+  });
+
   it('what is recommended only does not fail', async () => {
     const result = await run({ steps: [frame(1, 'a')], expect: ok(), close: failsWith(1002), recommended: true });
     expect(result).toMatchObject({ verdict: 'NON-STRICT', behavior: 'FAILED' });
@@ -197,6 +290,10 @@ describe('grades', () => {
     expect((await run({ steps, expect: ok(pongOf('b'), pongOf('a')) })).verdict).toBe('FAILED');
     expect((await run({ steps, expect: ok(pongOf('a')) })).verdict).toBe('FAILED');
     expect((await run({ steps, expect: ok(pongOf('a'), pongOf('b'), pongOf('c')) })).verdict).toBe('FAILED');
+    const one = [frame(1, 'a')];
+    expect((await run({ steps: one, expect: ok(pongOf('a')) })).verdict).toBe('FAILED');
+    expect((await run({ steps: one, expect: ok(echoOf('binary', 'a')) })).verdict).toBe('FAILED');
+    expect((await run({ steps: [frame(9, 'a')], expect: ok(echoOf('text', 'a')) })).verdict).toBe('FAILED');
     expect((await run({ steps: [pause(1, 'w')], expect: ok(stillOpen('w')) })).verdict).toBe('OK');
     expect((await run({ steps: [pause(1, 'w')], expect: ok(stillOpen('v')) })).verdict).toBe('FAILED');
   });
