@@ -171,12 +171,15 @@ describe('the decoder names what a server may not send', () => {
     ['a length of 300 in 64 bits', '827f000000000000012c', '5.2'],
     ['a length beyond 2^62', '827f7fffffffffffffff', '5.2'],
     ['a fragmented ping', '0900', '5.5'],
+    ['a fragmented close', '0800', '5.5'],
     ['a ping of 126 bytes', '897e007e', '5.5'],
+    ['a close of 126 bytes', '887e007e', '5.5'],
     ['a frame after close', '88008900', '5.5.1'],
     ['a close frame of one byte', '880103', '5.5.1'],
     ['a reason that is not UTF-8', '880303e8ff', '5.5.1'],
     ['a continuation of nothing', '8000', '5.4'],
-    ['a message inside a message', '01008100', '5.4'],
+    ['a text inside a message', '01008100', '5.4'],
+    ['a binary message inside a message', '01008200', '5.4'],
     ['text that is not UTF-8', '8101ff', '8.1'],
     ['text that is cut off', '8101c3', '8.1'],
   ];
@@ -189,6 +192,60 @@ describe('the decoder names what a server may not send', () => {
   it('RSV1 on a continuation, and data that does not inflate, where deflate is agreed', () => {
     expect(decode('server', [Buffer.from('4100c000', 'hex')], true).breach?.section).toBe('RFC 6455 5.2');
     expect(decode('server', [Buffer.from('c102ffff', 'hex')], true).breach?.section).toBe('RFC 7692 7.2.2');
+    for (const others of ['a100', '9100', 'd100', 'c900']) {
+      expect(decode('server', [Buffer.from(others, 'hex')], true).breach?.section, others).toBe('RFC 6455 5.2');
+    }
+  });
+
+  it('takes messages as they are where deflate is agreed and not used', () => {
+    expect(decode('server', [Buffer.from('810161', 'hex')], true)).toEqual({
+      seen: [{ kind: 'text', data: Buffer.from('a') }],
+      breach: null,
+    });
+  });
+
+  it('inflates by what was agreed for the sender', () => {
+    const [keeping, fresh] = [false, true].map((noContextTakeover) => ({ noContextTakeover, windowBits: 15 })) as [
+      { noContextTakeover: boolean; windowBits: number },
+      { noContextTakeover: boolean; windowBits: number },
+    ];
+    const data = Buffer.from('Hello, Hello, Hello, one and all');
+    for (const from of ['client', 'server'] as const) {
+      for (const agreed of [keeping, fresh]) {
+        const seen: Uint8Array[] = [];
+        const breaches: Breach[] = [];
+        const other = agreed === fresh ? keeping : fresh;
+        const nothing = (): void => {};
+        const decoder = new Decoder(from, from === 'client' ? { client: agreed, server: other } : { client: other, server: agreed }, {
+          message: (_, message) => seen.push(message),
+          ping: nothing,
+          pong: nothing,
+          close: nothing,
+          breach: (breach) => breaches.push(breach),
+        });
+        const deflater = new Deflater(keeping);
+        for (const packed of [deflater.message(data), deflater.message(data)]) {
+          const mask = from === 'client' ? [0x80 | packed.length, 0, 0, 0, 0] : [packed.length];
+          decoder.push(Buffer.from([0xc2, ...mask, ...packed]));
+        }
+        // The second message refers to the first.
+        const right = agreed === keeping;
+        expect([from, right, seen.length, breaches.map(({ section }) => section)]).toEqual([
+          from,
+          right,
+          right ? 2 : 1,
+          right ? [] : ['RFC 7692 7.2.2'],
+        ]);
+      }
+    }
+  });
+
+  it('joins any number of fragments, but not without an end', () => {
+    const [start, more, last] = ['010161', '000161', '800161'].map((hex) => Buffer.from(hex, 'hex')) as [Buffer, Buffer, Buffer];
+    const many = Buffer.concat([start, ...Array<Buffer>(9998).fill(more), last]);
+    expect(decode('server', [many]).seen).toEqual([{ kind: 'text', data: Buffer.alloc(10_000, 'a') }]);
+    const nothing = Buffer.concat([start, Buffer.alloc(2 * 100_001)]);
+    expect(decode('server', [nothing])).toMatchObject({ seen: [], breach: { section: 'RFC 6455 10.4' } });
   });
 });
 
