@@ -133,6 +133,50 @@ describe('SharedTimers', () => {
     expect(fired).toEqual(['later']);
   });
 
+  it('fires late only when the event loop has gone round once more, since a thread that was held up has not read yet', () => {
+    const timers = new SharedTimers(time, native);
+    const fired: string[] = [];
+    for (const [name, delay] of [
+      ['one', 10],
+      ['cleared', 11],
+      ['two', 12],
+      ['later', 100],
+    ] as const) {
+      const timer = timers.set(() => fired.push(name), delay);
+      if (name === 'cleared') timers.set(() => timers.clear(timer), 0);
+    }
+    // Held up for 40 milliseconds.
+    now += 40;
+    advance(1);
+    expect(fired).toEqual([]);
+    // What is set and cleared meanwhile is in time as ever.
+    timers.set(() => fired.push('new'), 1);
+    timers.clear(timers.set(() => fired.push('never'), 1));
+    runTurns();
+    advance(1);
+    expect([fired, turns.length]).toEqual([[], 1]);
+    runTurns();
+    expect(fired).toEqual(['one', 'two']);
+    advance(3);
+    expect(fired).toEqual(['one', 'two', 'new']);
+    advance(60);
+    expect([fired, timers.size, alarms, turns]).toEqual([['one', 'two', 'new', 'later'], 0, [], []]);
+  });
+  it('forgets what was cleared while it waited for that, and goes on', () => {
+    const timers = new SharedTimers(time, native);
+    const fired: string[] = [];
+    const timer = timers.set(() => fired.push('cleared'), 10);
+    now += 40;
+    advance(1);
+    timers.clear(timer);
+    advance(1);
+    runTurns();
+    expect([fired, timers.size, alarms, turns]).toEqual([[], 0, [], []]);
+    timers.set(() => fired.push('next'), 10);
+    advance(12);
+    expect(fired).toEqual(['next']);
+  });
+
   it('an object may be its own timer: added again it moves, removed it does not fire', () => {
     const timers = new SharedTimers(time, native);
     const fired: number[] = [];

@@ -145,12 +145,28 @@ async function noUpgrade(scope: Scope): Promise<void> {
   equal([opened.count, listening.peers.size], [0, 0], 'connections');
 }
 
+/** While the thread is held up a deadline passes. What the peer has sent in time is read before it is blamed. */
+async function heldUp(scope: Scope): Promise<void> {
+  const { url, opened, ends } = await scope.serve({ timeouts: { keepalive: 0, idle: 300 } });
+  const client = await scope.connect(url);
+  await opened.next('open');
+  await turn();
+  client.peer.send('in time');
+  client.peer.driver.pump();
+  const over = performance.now() + 600;
+  while (performance.now() < over);
+  equal(await client.messages.next('the echo'), 'in time', 'the echo');
+  client.peer.close();
+  equal((await ends.next("the server's end")).clean, true, 'a clean end');
+}
+
 export function loadCases(adapter: AdapterUnderTest): ContractCase[] {
   const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, name, body);
   return [
     named('load: 1000 connections at once, a broadcast, and a listener that closes them with 1001', thousand),
     named('load: 200 connections one after the other', churn),
     named('load: a sender that heeds writable and onDrain', heedful),
+    named('load: a thread that is held up longer than a deadline', heldUp),
     named('listener: close aborts what is left at its deadline', deadline),
     named('errors: bad input, one code each', badInput),
     named('errors: a request that is no upgrade', noUpgrade),

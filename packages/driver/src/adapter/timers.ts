@@ -12,6 +12,9 @@ import type { Timed, TimerHost } from '../types.ts';
 /** Two deadlines are not told apart below this; it also keeps the sum of clock and delay from rounding to "not yet due". */
 const GRAIN: Millis = 1;
 
+/** Later than this the thread was held up, and what peers have sent meanwhile is still unread. */
+const LATE: Millis = 20;
+
 /** The timer of a callback. */
 export class Entry implements Timed {
   callback: () => void;
@@ -38,6 +41,9 @@ export interface NativeTimers {
 /**
  * A delay of 0 is the next turn of the event loop; the others fire at most a millisecond late, timer resolution apart. They may be longer than the
  * runtime's own can be; Infinity never fires.
+ *
+ * Beware of blame: a runtime whose thread was held up (by a long computation, a debugger, sleep) may fire its timers before it reads. What is due
+ * waits until it has read then, so that no peer pays for bytes that we left unread.
  */
 export class SharedTimers implements TimerHost {
   readonly #clock: Clock;
@@ -45,7 +51,10 @@ export class SharedTimers implements TimerHost {
   readonly #native: NativeTimers;
   #timeout: unknown = null;
   #armedFor: Millis = 0;
+  /** What is due waits until what has come is read. */
+  #waits = false;
   readonly #fire = (): void => this.#run();
+  readonly #afterReading = new Entry(() => this.#runDue(), 0);
 
   constructor(clock: Clock, native: NativeTimers) {
     this.#clock = clock;
@@ -97,6 +106,17 @@ export class SharedTimers implements TimerHost {
 
   #run(): void {
     this.#timeout = null;
+    const first = this.#heap[0];
+    if (first === undefined || this.#clock() - first.due <= LATE) this.#runDue();
+    else {
+      this.#waits = true;
+      // On Deno turns follow each other without a look at the sockets; a timer makes it look, and may still be called before what was found there.
+      this.#native.after(() => this.#native.nextTurn(runEntry, this.#afterReading), GRAIN);
+    }
+  }
+
+  #runDue(): void {
+    this.#waits = false;
     const now = this.#clock();
     try {
       for (let first = this.#heap[0]; first !== undefined && first.due <= now; first = this.#heap[0]) {
@@ -111,7 +131,7 @@ export class SharedTimers implements TimerHost {
 
   #arm(now: Millis): void {
     const first = this.#heap[0];
-    if (first === undefined) return;
+    if (first === undefined || this.#waits) return;
     if (this.#timeout !== null) {
       // A later deadline is found when the timer fires.
       if (this.#armedFor <= first.due) return;
