@@ -114,8 +114,13 @@ class Attachment implements Attached, HubMember {
     if (path === undefined) return true;
     // A request with nothing but the target: the answer is about the path or about what comes after it.
     const bare: RequestHead = { method: 'GET', target: request.target, httpVersion: '1.1', headers: [['Host', 'path']] };
-    const decision = decideUpgrade(bare, { path });
-    return !decision.ok && decision.error === 'WS_HS_UPGRADE';
+    try {
+      const decision = decideUpgrade(bare, { path });
+      return !decision.ok && decision.error === 'WS_HS_UPGRADE';
+    } catch {
+      // A predicate that throws. It is asked again by who takes the request, and answers for it.
+      return true;
+    }
   }
 
   #decline(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {

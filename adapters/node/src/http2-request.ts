@@ -6,7 +6,7 @@
  */
 import type { ServerHttp2Stream } from 'node:http2';
 import type { ConnectionSettings, EndpointHost, PendingRequest, ServerRequest, ServerSettings } from '@ferrywire/driver';
-import { apart } from '@ferrywire/driver/adapter';
+import { apart, decide } from '@ferrywire/driver/adapter';
 import {
   bytesOfBody,
   checkPiece,
@@ -95,8 +95,7 @@ class Http2Request implements PendingRequest {
       return;
     }
     const { handlers } = endpoints.options;
-    if (handlers.onRequest === undefined) this.accept();
-    else handlers.onRequest(this);
+    decide(this, () => (handlers.onRequest === undefined ? this.accept() : handlers.onRequest(this)));
   }
 
   accept(policy?: ServerPolicy): boolean {

@@ -236,6 +236,19 @@ describe('deciding', () => {
     expect(await client.text()).toBe('later');
   });
 
+  it('answers 500 at once when the handler or the policy throws', async () => {
+    const fails = (): never => {
+      throw new Error('undecided');
+    };
+    for (const how of [{ handlers: { onRequest: fails } }, { handlers: echo, policy: { path: fails } }]) {
+      const { session } = await start(how);
+      const thrown = await uncaughtDuring(async () => {
+        expect((await ask(session, connectHead())).status).toBe(500);
+      });
+      expect(thrown).toEqual(['Error: undecided']);
+    }
+  });
+
   it('rejects with a status, a body and fields', async () => {
     const refused = deferred<readonly unknown[]>();
     const { session } = await start({

@@ -48,3 +48,4 @@ export { Entry, type NativeTimers, SharedTimers } from './adapter/timers.ts';
 export { type CryptoModule, checkCertificates, checkTls, serverNameOf } from './adapter/tls.ts';
 export { type CloseAll, type Closing, closeOnce } from './closing.ts';
 export { apart, deliver, tell, throwOutside } from './outside.ts';
+export { decide } from './pending-request.ts';

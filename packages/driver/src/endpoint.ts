@@ -16,7 +16,7 @@ import {
 import { type DriverHooks, Pump } from './driver.ts';
 import { EndpointError } from './errors.ts';
 import type { Opening, Peer, PeerHandlers, ServerRequest } from './peer.ts';
-import { Pending } from './pending-request.ts';
+import { decide, Pending } from './pending-request.ts';
 import type { DriverHandle, TimerHost, Transport } from './types.ts';
 
 export interface EndpointHostOptions {
@@ -216,8 +216,8 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     if (!(life instanceof ServerProtocol)) return;
     this.early().request = request;
     const handlers = this.#host.options.handlers;
-    if (handlers.onRequest === undefined) life.accept();
-    else handlers.onRequest(new Pending(life, this.pump(), request, isWebSocket));
+    const pending = new Pending(life, this.pump(), request, isWebSocket);
+    decide(pending, () => (handlers.onRequest === undefined ? life.accept() : handlers.onRequest(pending)));
   }
   onOpen(connection: Connection, response?: ResponseHead): void {
     const opening: Opening = { request: this.#opening?.request ?? null, response: response ?? null };

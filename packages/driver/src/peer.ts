@@ -59,7 +59,10 @@ export interface PendingRequest {
 }
 
 export interface PeerHandlers {
-  /** Servers: decide about each request. Left out, every request is put to the policy. */
+  /**
+   * Servers: decide about each request. Left out, every request is put to the policy. When it throws, or the promise of an async function
+   * rejects, or the policy throws, a request that nobody has answered gets a 500; the error goes on.
+   */
   onRequest?(pending: PendingRequest): void;
   onOpen?(peer: Peer, opening: Opening): void;
   onText?(peer: Peer, text: string): void;

@@ -61,3 +61,21 @@ export class Pending implements PendingRequest {
     };
   }
 }
+
+/**
+ * Has the application decide. Where that fails nobody else answers, and the client would be told at the opening deadline that it was too slow: it
+ * gets a 500, unless it has been answered. The error goes on.
+ */
+export function decide(pending: Pick<PendingRequest, 'reject'>, call: () => unknown): void {
+  const failed = (error: unknown): never => {
+    pending.reject(500);
+    throw error;
+  };
+  try {
+    const decided = call();
+    // An async function's promise: unhandled as before.
+    if (decided instanceof Promise) decided.catch(failed);
+  } catch (error) {
+    failed(error);
+  }
+}

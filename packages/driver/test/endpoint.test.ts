@@ -20,12 +20,13 @@ type HostExtras = Omit<EndpointHostOptions, 'clock' | 'timers' | 'handlers'>;
 interface Setup {
   readonly server?: PeerHandlers;
   readonly client?: PeerHandlers;
+  readonly serverSettings?: Parameters<EndpointHost['serve']>[1];
   readonly serverHost?: HostExtras;
   readonly clientHost?: HostExtras;
   readonly network?: Omit<PairOptions, 'clock'>;
 }
 
-function setup({ server = {}, client = {}, serverHost = {}, clientHost = {}, network = {} }: Setup = {}) {
+function setup({ server = {}, client = {}, serverSettings = {}, serverHost = {}, clientHost = {}, network = {} }: Setup = {}) {
   const clock = virtualClock();
   const joined = joinedTransports({ ...network, clock });
   const time = { clock: clock.now, timers: clock };
@@ -47,7 +48,7 @@ function setup({ server = {}, client = {}, serverHost = {}, clientHost = {}, net
   });
   const serverSide = new EndpointHost({ ...time, ...serverHost, handlers: logged('server', server) });
   const clientSide = new EndpointHost({ ...time, ...clientHost, handlers: logged('client', client) });
-  const accepted = serverSide.serve(joined.b, {});
+  const accepted = serverSide.serve(joined.b, serverSettings);
   joined.b.attach(accepted);
   const dialled = clientSide.dial(joined.a, { url: 'ws://example.com/chat' });
   joined.a.attach(dialled.driver);
@@ -89,6 +90,10 @@ async function openSeveral(server: PeerHandlers) {
     transports.push(joined);
   }
   return { clock, transports, serverSide, clients, codes };
+}
+
+function fails(): never {
+  throw new Error('undecided');
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -164,6 +169,48 @@ describe('EndpointHost', () => {
     await Promise.resolve();
     made.joined.flow();
     expect(made.log).toEqual(['server open', 'client open']);
+  });
+
+  it.each([
+    ['a handler that throws', { onRequest: () => fails() }, {}],
+    ['an accept that throws', { onRequest: (pending: PendingRequest) => void pending.accept({ subprotocols: () => fails() }) }, {}],
+    ['a policy that throws', {}, { policy: { path: () => fails() } }],
+  ])('answers 500 at once where nobody else will: %s', async (_, server, settings) => {
+    const refused: unknown[] = [];
+    const made = setup({ server: { ...server, onRefused: (...what) => void refused.push(what) }, serverSettings: settings });
+    expect(() => made.joined.flow()).toThrow('undecided');
+    made.joined.flow();
+    const error = await made.outcome;
+    if (!(error instanceof EndpointError)) throw new Error('not refused');
+    expect([error.handshake, error.response?.status]).toEqual(['WS_HS_STATUS', 500]);
+    expect(refused).toEqual([[500, 'WS_HS_STATUS']]);
+    expect([made.serverSide.peers.size, made.clock.pending]).toEqual([0, 0]);
+  });
+
+  it('answers 500 where an async handler fails, unless it has answered before', async () => {
+    for (const answers of [false, true]) {
+      const onRequest = async (pending: PendingRequest): Promise<void> => {
+        if (answers) pending.reject(403);
+        await Promise.resolve();
+        fails();
+      };
+      const made = setup({ server: { onRequest } });
+      const unhandled: unknown[] = [];
+      const others = process.listeners('unhandledRejection');
+      process.removeAllListeners('unhandledRejection').on('unhandledRejection', (error) => void unhandled.push(String(error)));
+      try {
+        made.joined.flow();
+        await turn();
+        await turn();
+      } finally {
+        process.removeAllListeners('unhandledRejection');
+        for (const other of others) process.on('unhandledRejection', other);
+      }
+      made.joined.flow();
+      const error = await made.outcome;
+      if (!(error instanceof EndpointError)) throw new Error('not refused');
+      expect([error.response?.status, unhandled]).toEqual([answers ? 403 : 500, ['Error: undecided']]);
+    }
   });
 
   it('tells the client why it was refused', async () => {
