@@ -138,6 +138,7 @@ class Http2Request implements PendingRequest {
   reject(status: number, body: string | Uint8Array = '', headers: HeaderList = []): void {
     const bytes = bytesOfBody(body);
     const { fields } = rejectionHead(status, headers, { kind: 'whole', size: bytes.length, text: typeof body === 'string' && body !== '' });
+    this.#checkRefusal(status);
     if (!this.#isOpen()) return;
     this.#answer(status, fields, bytes);
     this.#refused(status, 'WS_HS_STATUS');
@@ -145,6 +146,7 @@ class Http2Request implements PendingRequest {
 
   startRejection(status: number, headers: HeaderList = []): { write(chunk: Uint8Array): boolean; end(): void } {
     const { fields, framing } = rejectionHead(status, headers, { kind: 'streamed', chunked: false });
+    this.#checkRefusal(status);
     if (!this.#isOpen()) return { write: () => false, end: () => {} };
     const silent = this.request.method === 'HEAD' || framing.remaining === 0;
     const out = this.#respond(status, fields, silent);
@@ -171,6 +173,11 @@ class Http2Request implements PendingRequest {
         this.#discard();
       },
     };
+  }
+
+  #checkRefusal(status: number): void {
+    if (this.request.method === 'CONNECT' && status < 300)
+      throw new RangeError('status must be 300 to 599: a CONNECT that is answered with 2xx is accepted (RFC 8441 section 5)');
   }
 
   /** The server is closing. */

@@ -249,6 +249,26 @@ describe('deciding', () => {
     }
   });
 
+  it('takes no 2xx for a refusal of a CONNECT, which it would accept (RFC 8441 section 5)', async () => {
+    const mistakes: unknown[] = [];
+    const { session } = await start({
+      handlers: {
+        onRequest(pending) {
+          for (const refuse of [() => pending.reject(204), () => pending.startRejection(200)]) {
+            try {
+              refuse();
+            } catch (mistake) {
+              mistakes.push(mistake);
+            }
+          }
+          pending.reject(303);
+        },
+      },
+    });
+    expect((await ask(session, connectHead())).status).toBe(303);
+    expect(mistakes.map((mistake) => mistake instanceof RangeError && mistake.message.startsWith('status '))).toEqual([true, true]);
+  });
+
   it('rejects with a status, a body and fields', async () => {
     const refused = deferred<readonly unknown[]>();
     const { session } = await start({
