@@ -319,6 +319,17 @@ describe('beside other listeners', () => {
     await expectForgotten(server, port);
   });
 
+  it('what one cannot judge, since its policy throws, it answers', async () => {
+    const { server, port } = await serve();
+    attachTo(server, { policy: { path: (path) => decodeURIComponent(path) === '/a' } });
+    attachTo(server, { policy: { path: '/b' } });
+    const thrown = await uncaughtDuring(async () => {
+      expect((await ask(port, requestFor('/%zz'))).head).toContain(' 500 ');
+      expect((await ask(port, requestFor('/b'))).head).toContain(' 101 ');
+    });
+    expect(thrown).toEqual(['URIError: URI malformed']);
+  });
+
   it('two attached without a path: the first takes it', async () => {
     const { server, port } = await serve();
     const a = attachTo(server);

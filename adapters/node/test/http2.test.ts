@@ -835,6 +835,16 @@ describe('closing', () => {
     expect(attached.peers.size).toBe(0);
   });
 
+  it('answers with 500 when the policy throws', async () => {
+    const { server, session } = await start({ policy: { path: (path) => decodeURIComponent(path) === '/a' } });
+    attachTo(server, { policy: { path: '/b' } });
+    const thrown = await uncaughtDuring(async () => {
+      expect((await ask(session, connectHead('/%zz'))).status).toBe(500);
+      expect((await ask(session, connectHead('/b'))).status).toBe(200);
+    });
+    expect(thrown).toEqual(['URIError: URI malformed']);
+  });
+
   it('resets every request that waits, whatever onRefused throws', async () => {
     const both = deferred();
     let waiting = 0;

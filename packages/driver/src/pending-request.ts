@@ -5,6 +5,7 @@
  */
 import type { HeaderList, ServerPolicy, ServerProtocol } from '@ferrywire/handshake';
 import type { Pump } from './driver.ts';
+import { apart } from './outside.ts';
 import type { PendingRequest, ServerRequest } from './peer.ts';
 import type { Transport } from './types.ts';
 
@@ -68,7 +69,7 @@ export class Pending implements PendingRequest {
  */
 export function decide(pending: Pick<PendingRequest, 'reject'>, call: () => unknown): void {
   const failed = (error: unknown): never => {
-    pending.reject(500);
+    apart(() => pending.reject(500));
     throw error;
   };
   try {

@@ -242,6 +242,27 @@ describe('EndpointHost', () => {
     expect(await outcome).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', response: { status: 403 } });
   });
 
+  it.each(['onRequest', 'the policy'])('answers with 500 when %s throws, unless there was an answer', async (where) => {
+    const onRefused = (status: number): void => void refusals.push(status);
+    const refusals: number[] = [];
+    const mistake = (): never => {
+      throw new Error('mine');
+    };
+    for (const first of [null, 403]) {
+      const onRequest = (pending: PendingRequest): void => {
+        if (first !== null) pending.reject(first);
+        if (where === 'onRequest') mistake();
+        pending.accept({ subprotocols: mistake });
+        if (first !== null) mistake();
+      };
+      const { joined, outcome } = setup({ server: { onRequest, onRefused } });
+      expect(() => joined.flow()).toThrow('mine');
+      joined.flow();
+      expect(await outcome).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', response: { status: first ?? 500 } });
+    }
+    expect(refusals).toEqual([500, 403]);
+  });
+
   it('drops a transport that broke before the refusal was begun, although onRefused throws', async () => {
     const clock = virtualClock();
     const transport = fakeTransport({ clock });
