@@ -6,7 +6,7 @@
  * between addresses, before anything is written.
  */
 import { lookup } from 'node:dns';
-import { connect as connectNet, isIP, type LookupFunction, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectNet, isIP, type LookupFunction, type NetConnectOpts, type OnReadOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, createSecureContext, TLSSocket, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { EndpointError } from '@ferrywire/driver';
@@ -76,6 +76,10 @@ export async function dial(options: DialOptions): Promise<{ readonly socket: Dup
     }
     if (supplied === undefined && failure !== null) throw connectError(failure, where, false);
     if (supplied !== undefined) checkBytes(supplied);
+    // What a hook returns that does not wait for it. Else why it fails would be lost: no answer is all that the handshake sees.
+    if (supplied instanceof Socket && !(supplied instanceof TLSSocket) && supplied.connecting) {
+      await whenConnected(supplied, 'connect', signal, (cause) => connectError(cause, where, false));
+    }
     pinned = socketPath === undefined ? addresses : null;
   }
   const plain = supplied ?? (await connectPlain(options, pinned, secure ? null : onread, where));

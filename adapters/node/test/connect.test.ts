@@ -260,6 +260,33 @@ describe('unix sockets, hooks and TLS', () => {
     expect(await echoed.promise).toBe('through it');
   });
 
+  it.each([
+    ['ws', false],
+    ['ws', true],
+    ['wss', false],
+  ] as const)('says why a socket from the hook did not connect (%s, http2: %s)', async (scheme, http2) => {
+    const unused = createServer();
+    const port = await listenOn(unused);
+    await new Promise((resolve) => unused.close(resolve));
+    const connectTo = (): Socket => connectNet({ port, host: '127.0.0.1' });
+    const error = await failureOf(connect(`${scheme}://127.0.0.1:${port}/`, { http2, connect: connectTo }));
+    expect(error).toMatchObject({ code: 'WS_CONNECT_REFUSED', cause: { code: 'ECONNREFUSED' } });
+  });
+
+  it('lets go of a socket from the hook that is still connecting when it is aborted', async () => {
+    const sockets: Socket[] = [];
+    const controller = new AbortController();
+    const connectTo = (): Socket => {
+      const socket = connectNet({ port: 9, host: 'never.resolved.invalid', lookup: () => {} });
+      sockets.push(socket);
+      setImmediate(() => controller.abort());
+      return socket;
+    };
+    const error = await failureOf(connect('ws://127.0.0.1:9/', { signal: controller.signal, connect: connectTo }));
+    expect(error).toMatchObject({ code: 'WS_CONNECT_ABORTED' });
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]);
+  });
+
   it('gives no memory away that a stream from the hook may have from who wrote it', async () => {
     const stream: Duplex = new Duplex({
       read() {},
