@@ -16,7 +16,14 @@ export { Entry, type NativeTimers, SharedTimers } from '@ferrywire/driver/adapte
 const { bun, deno, node } = process.versions;
 const asciiFrom = deno !== undefined ? 512 : bun === undefined && Number.parseInt(node, 10) < 22 ? 16_384 : Number.POSITIVE_INFINITY;
 const uncleared = deno === undefined && (bun !== undefined || Number.parseInt(node, 10) !== 24);
-const choice = { small: bun === undefined, asciiFrom, uncleared, javaScriptCore: bun !== undefined, cut: deno !== undefined };
+const choice = {
+  small: bun === undefined,
+  asciiFrom,
+  uncleared,
+  javaScriptCore: bun !== undefined,
+  cut: deno !== undefined,
+  blindTurns: deno !== undefined,
+};
 const made = runtimeOf(buffer, nodeTimers, threads, choice, hooks);
 
 export const runtime: Runtime = made;

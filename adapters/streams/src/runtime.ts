@@ -1,10 +1,18 @@
 /**
  * Clock and timers of any runtime that has the web's: browsers, workers, Node, Bun, Deno.
  */
-import { markSharedKernel, type Runtime, SharedTimers, type ThreadsModule } from '@ferrywire/driver/adapter';
+import {
+  markSharedKernel,
+  type NativeTimers,
+  type Runtime,
+  SharedTimers,
+  type ThreadsModule,
+  turnsThatLook,
+} from '@ferrywire/driver/adapter';
 
 interface Global {
   readonly setImmediate?: (callback: () => void) => unknown;
+  readonly Deno?: unknown;
   readonly process?: { getBuiltinModule?(id: 'node:worker_threads'): ThreadsModule | undefined };
 }
 
@@ -28,6 +36,11 @@ const threads = (globalThis as Global).process?.getBuiltinModule?.('node:worker_
 
 const clock = (): number => performance.now();
 
+const nextOf: NativeTimers['nextTurn'] =
+  (globalThis as Global).Deno === undefined
+    ? (callback, entry) => nextTurn(() => callback(entry))
+    : turnsThatLook({ setTimeout, setImmediate: (callback, entry) => nextTurn(() => callback(entry)) }, clock);
+
 export const runtime: Runtime = {
   clock,
   timers: new SharedTimers(clock, {
@@ -38,7 +51,7 @@ export const runtime: Runtime = {
       return handle;
     },
     cancel: (handle) => clearTimeout(handle as number),
-    nextTurn: (callback, entry) => nextTurn(() => callback(entry)),
+    nextTurn: nextOf,
   }),
   kernels: markSharedKernel(threads),
 };

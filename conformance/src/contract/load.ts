@@ -1,6 +1,8 @@
 /** Many connections, a listener that goes away, senders that heed what they are told, and errors before there is a connection. */
 import { createServer } from 'node:net';
 import { Opcode } from '@ferrywire/core/frame';
+import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
+import type { Peer } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith, ok } from './case.ts';
 import { type Connected, pattern, type Scope } from './support.ts';
@@ -160,12 +162,39 @@ async function heldUp(scope: Scope): Promise<void> {
   equal((await ends.next("the server's end")).clean, true, 'a clean end');
 }
 
+/** Large messages are compressed a turn at a time, so that small ones on other connections get theirs in between. */
+async function fairTurns(scope: Scope): Promise<void> {
+  const size = 8 * 1024 * 1024;
+  const large = pattern(size, 1).map((byte) => byte & 15);
+  const extensions = [clientDeflate()];
+  const timeouts = { keepalive: 0 };
+  const { url } = await scope.serve({
+    timeouts,
+    policy: { extensions: [serverDeflate()] },
+    handlers: { onMessage: (peer, data) => void peer.send(data.length === size ? 'another' : data) },
+  });
+  const handlers = { onMessage: (peer: Peer) => void peer.send(large) };
+  const busy = await Promise.all(Array.from({ length: 16 }, () => scope.connect(url, { extensions, timeouts, handlers })));
+  const asking = await scope.connect(url);
+  for (const { peer } of busy) peer.send(large);
+  const answered = async (): Promise<void> => {
+    for (let answers = 0; answers < 6; answers++) {
+      asking.peer.send('?');
+      await asking.messages.next('the echo');
+    }
+  };
+  // 300 ms each where all get their turns, seconds where not.
+  await within(answered(), '6 small messages', 15_000);
+  for (const { peer } of busy) peer.abort();
+}
+
 export function loadCases(adapter: AdapterUnderTest): ContractCase[] {
   const named = (name: string, body: (scope: Scope) => Promise<void>): ContractCase => contractCase(adapter, name, body);
   return [
     named('load: 1000 connections at once, a broadcast, and a listener that closes them with 1001', thousand),
     named('load: 200 connections one after the other', churn),
     named('load: a sender that heeds writable and onDrain', heedful),
+    named('load: small messages while large ones are compressed', fairTurns),
     named('load: a thread that is held up longer than a deadline', heldUp),
     named('listener: close aborts what is left at its deadline', deadline),
     named('errors: bad input, one code each', badInput),

@@ -42,10 +42,11 @@ export {
   type SharedOptions,
   serverSettings,
 } from './adapter/options.ts';
-export { markSharedKernel, runtimeOf, type ThreadsModule, type TimersModule } from './adapter/runtime.ts';
+export { markSharedKernel, type RuntimeChoice, runtimeOf, type ThreadsModule, type TimersModule } from './adapter/runtime.ts';
 export { scanKernel } from './adapter/scan-kernel.ts';
 export { Entry, type NativeTimers, SharedTimers } from './adapter/timers.ts';
 export { type CryptoModule, checkCertificates, checkTls, serverNameOf } from './adapter/tls.ts';
+export { type TurnsModule, turnsThatLook } from './adapter/turns.ts';
 export { type CloseAll, type Closing, closeOnce } from './closing.ts';
 export { apart, deliver, tell, throwOutside } from './outside.ts';
 export { decide } from './pending-request.ts';

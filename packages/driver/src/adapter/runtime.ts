@@ -8,6 +8,7 @@ import { maskKernels } from './mask-kernel.ts';
 import type { Runtime } from './options.ts';
 import { scanKernel } from './scan-kernel.ts';
 import { type Entry, SharedTimers } from './timers.ts';
+import { turnsThatLook } from './turns.ts';
 
 /** What is used of the module `node:timers`. */
 export interface TimersModule {
@@ -38,6 +39,11 @@ export function markSharedKernel(threads: ThreadsModule | undefined): Pick<Kerne
   return threads === undefined ? {} : { markShared: (memory) => threads.markAsUntransferable(memory) };
 }
 
+export interface RuntimeChoice extends KernelChoice {
+  /** Do turns of the event loop that are asked for one after the other keep it from its sockets? */
+  readonly blindTurns?: boolean;
+}
+
 /**
  * The timer never keeps the process alive: the sockets do, as long as they are not unref'd. It belongs to no async context: that of one connection
  * would be seen by the handlers of others, whose deadlines come with its own.
@@ -46,7 +52,7 @@ export function runtimeOf(
   buffer: BufferModule,
   timers: TimersModule,
   threads: ThreadsModule,
-  choice: KernelChoice,
+  choice: RuntimeChoice,
   contexts?: ContextModule,
 ): Runtime & { readonly timers: SharedTimers } {
   const clock: Clock = now;
@@ -57,7 +63,7 @@ export function runtimeOf(
     timers: new SharedTimers(clock, {
       after: (callback, delay) => outside(() => timers.setTimeout(callback, delay).unref()),
       cancel: (handle) => timers.clearTimeout(handle as never),
-      nextTurn: (callback, entry) => void timers.setImmediate(callback, entry),
+      nextTurn: choice.blindTurns === true ? turnsThatLook(timers, clock) : (callback, entry) => void timers.setImmediate(callback, entry),
     }),
     kernels: {
       ...textKernels(buffer, choice),
