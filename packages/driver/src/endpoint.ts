@@ -332,7 +332,8 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     return this.pump().bufferedAmount > mark;
   }
   onDrained(): void {
-    if (this.#connection === null) return;
+    // What was written before the end may drain after it, and the end is the last that anybody is told.
+    if (this.#connection === null || this.#connection.state === 'closed') return;
     try {
       this.#host.options.handlers.onDrain?.(this);
     } catch (error) {

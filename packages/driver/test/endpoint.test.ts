@@ -510,6 +510,24 @@ describe('EndpointHost', () => {
     joined.flow();
     expect(drained).toEqual([true]);
   });
+
+  it('calls no onDrain after onEnd, which is the last, though what was written before may drain later', async () => {
+    const { log, joined, client, server } = await open({
+      server: { onDrain: () => void log.push('drain') },
+      network: { window: 2000, highWaterMark: 500 },
+    });
+    client.pause();
+    client.driver.pump();
+    server.send(new Uint8Array(5000));
+    server.driver.pump();
+    joined.flow();
+    expect(server.writable).toBe(false);
+    server.driver.receiveEof();
+    server.driver.drained();
+    expect(log.slice(2)).toEqual(['server end 1006 WS_EOF']);
+    client.abort();
+    joined.flow();
+  });
 });
 
 describe('an extension that throws', () => {
