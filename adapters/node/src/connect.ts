@@ -10,6 +10,7 @@ import type { ClientHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { TLSSocket, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@ferrywire/driver';
+import { throwOutside } from '@ferrywire/driver/adapter';
 import { createUpgrade, parseUri, resolveLimits, type WebSocketUri } from '@ferrywire/handshake';
 import { type ConnectHook, type DialOptions, dial, whereOf } from './dial.ts';
 import { connectError } from './errors.ts';
@@ -181,12 +182,17 @@ async function openHttp2(
     const { url: _url, http: _http, ...connection } = settings;
     const heads = { request: null, response };
     try {
-      const peer = endpoints.adopt(transport, negotiated, connection, heads, (driver) => transport.join(driver));
-      transport.peer = peer;
-      return peer;
+      transport.peer = endpoints.adopt(transport, negotiated, connection, heads, (driver) => transport.join(driver));
+    } catch (thrown) {
+      const [opened] = endpoints.peers;
+      if (opened === undefined) throw thrown;
+      // By `onOpen`, after which it is open all the same: goes outside, as over HTTP/1.1.
+      throwOutside(thrown);
+      transport.peer = opened;
     } finally {
       transport.startReading();
     }
+    return transport.peer;
   } catch (error) {
     if (made !== null) dropSession(made.session, made.socket);
     throw error;

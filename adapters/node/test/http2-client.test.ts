@@ -16,8 +16,9 @@ import { type AddressInfo, connect as connectTcp, createServer as createTcpServe
 import { createServer as createTlsServer } from 'node:tls';
 import type { ClientExtension, EndInfo } from '@ferrywire/core';
 import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
-import { attach, connect, EndpointError, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
+import { attach, connect, EndpointError, listen, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { certificate } from './certificate.ts';
 import { deferred, failureOf } from './helpers.ts';
 import { cleanUp, cleanups, FLOOD, relayTo, WIDE } from './http2-helpers.ts';
@@ -162,6 +163,30 @@ describe('a session of its own', () => {
     peer.abort();
   });
 
+  it('is open though onOpen throws, which is thrown outside and ends it with 1011, over both versions', async () => {
+    const { port } = await echoing();
+    const plain = await listen();
+    cleanups.push(() => plain.close({ deadline: 0 }));
+    const ways = [
+      [`ws://127.0.0.1:${port}/`, true],
+      [plain.url, false],
+    ] as const;
+    for (const [url, http2] of ways) {
+      const ended = deferred<EndInfo>();
+      const thrown = await uncaughtDuring(async () => {
+        const handlers: PeerHandlers = {
+          onOpen() {
+            throw new Error('from the application');
+          },
+          onEnd: (_, info) => ended.resolve(info),
+        };
+        const peer = await connect(url, { http2, handlers });
+        const { sent } = await ended.promise;
+        expect([peer.connection.state, sent?.code]).toEqual(['closed', 1011]);
+      });
+      expect(thrown).toEqual(['Error: from the application']);
+    }
+  });
   it('takes a message that came with the answer', async () => {
     const { port } = await scripted((stream) => {
       stream.respond({ ':status': 200 });
