@@ -154,6 +154,19 @@ describe('on the wire', () => {
     expect(frames.map(({ opcode }) => opcode)).toEqual([...Array(100).fill(1), 8]);
     expect(frames.slice(0, 100).map(({ text }) => text)).toEqual(Array.from({ length: 100 }, (_, index) => String(index)));
   });
+  it('an end that waits for its task when close() is called is told all the same', async () => {
+    for (const how of ['reset', 'close'] as const) {
+      const { ws, feed, transport, tasks, log } = await opened();
+      if (how === 'reset') transport.reset();
+      else {
+        feed(8, closePayload(4001));
+        transport.feedEof();
+      }
+      ws.close(1000);
+      await tasks.run();
+      expect([how, ...log]).toEqual(how === 'reset' ? [how, 'error 3', 'close 3 false 1006 ""'] : [how, 'close 3 true 4001 ""']);
+    }
+  });
   it('the peer that never answers is dropped after the closing deadline', async () => {
     const { ws, clock, tasks, log } = await opened({ timeouts: { closing: 5000 } });
     ws.close(1000);

@@ -67,6 +67,22 @@ function server() {
 }
 
 describe('message', () => {
+  it.each([
+    ['wss://h.example/', 'wss://h.example'],
+    ['https://h.example:443/chat', 'wss://h.example'],
+    ['ws://h.example:443/', 'ws://h.example:443'],
+    ['http://[::1]:80/', 'ws://[::1]'],
+  ])('WHATWG-WEBSOCKETS-events-2: the origin of %s is %s', async (url, origin) => {
+    const made = bench();
+    const ws = new made.WebSocket(url);
+    const origins: string[] = [];
+    ws.onmessage = (event) => origins.push(event.origin);
+    await made.accept();
+    await made.tasks.run();
+    made.feed(1, 'a');
+    await made.tasks.run();
+    expect(origins).toEqual([origin]);
+  });
   it('WHATWG-WEBSOCKETS-events-2: has the data and the origin of the URL', async () => {
     const { ws, feed, tasks } = await opened();
     const events: MessageEventLike[] = [];

@@ -86,6 +86,24 @@ describe('messages()', () => {
     feed(1, 'b');
     expect((await next).value).toBe('a');
   });
+  it('also after one of its own', async () => {
+    const { ws, connection, driver, feed } = await opened();
+    const messages = ws.messages({ highWaterMark: 1 });
+    feed(1, 'a');
+    expect(connection.paused).toBe(true);
+    expect((await messages.next()).value).toBe('a');
+    const next = messages.next();
+    expect(connection.paused).toBe(false);
+    connection.pause();
+    driver.pump();
+    const more = messages.next();
+    expect(connection.paused).toBe(true);
+    feed(1, 'b');
+    feed(1, 'c');
+    connection.resume();
+    driver.pump();
+    expect([(await next).value, (await more).value]).toEqual(['b', 'c']);
+  });
   it('several next() at once are served in order', async () => {
     const { ws, feed } = await opened();
     const messages = ws.messages({ highWaterMark: 0 });

@@ -125,6 +125,17 @@ describe('order', () => {
     await tasks.run();
     expect(sent().map(({ text }) => Number(text.split(' ', 1)[0]))).toEqual(Array.from({ length: 1000 }, (_, index) => index));
   });
+  it('so do those behind a Blob, however many', async () => {
+    const { ws, sent, tasks } = await opened();
+    ws.send(new Blob(['0']));
+    for (let index = 1; index < 5000; index += 1) ws.send(String(index));
+    ws.close(1000);
+    await settle();
+    await tasks.run();
+    const frames = sent();
+    expect(frames.slice(0, -1).map(({ text }) => Number(text))).toEqual(Array.from({ length: 5000 }, (_, index) => index));
+    expect(frames.at(-1)?.opcode).toBe(8);
+  });
   it('a close waits for a Blob that is being read', async () => {
     const { ws, sent, tasks, feed, transport, log } = await opened();
     ws.send(new Blob(['blob']));
@@ -145,10 +156,12 @@ describe('order', () => {
     ws.send(blob);
     ws.send('behind it');
     await settle();
+    // Without waiting for anything else to come.
+    expect(sent().map(({ opcode }) => opcode)).toEqual([8]);
     transport.feedEof();
     await tasks.run();
     expect(log).toEqual(['error 3', 'close 3 false 1006 ""']);
-    expect(sent().map(({ opcode }) => opcode)).toEqual([8]);
+    expect(sent()).toHaveLength(1);
   });
 });
 
@@ -281,6 +294,22 @@ describe('writes', () => {
     await tasks.run();
     expect(sent()).toHaveLength(64);
     expect(transport.writes.length - before).toBeLessThanOrEqual(4);
+  });
+  it('and does not wait until the burst is over', async () => {
+    const { ws, feed, tasks, sent } = await opened();
+    let messages = 0;
+    ws.onmessage = () => {
+      messages += 1;
+      ws.send('answer');
+      // There is always another one.
+      if (messages < 200) feed(1, 'a');
+    };
+    feed(1, 'a');
+    feed(1, 'a');
+    while (messages < 100) await tasks.step();
+    expect(sent().length).toBeGreaterThan(30);
+    await tasks.run();
+    expect(sent()).toHaveLength(messages);
   });
   it('outside of events a send is written at once', async () => {
     const { ws, sent } = await opened();
