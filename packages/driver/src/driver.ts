@@ -242,7 +242,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     }
   }
 
-  /** `pump`, unbound. */
+  /** The second half of a turn, without an event. */
   flush(): void {
     this.#flags &= ~SOON;
     if ((this.#flags & WORK) !== 0) {
@@ -256,6 +256,24 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     }
     this.#flags |= BUSY;
     this.settle();
+  }
+
+  /**
+   * `pump`, unbound and called by the application. Reading that is paused may be so no more: nobody else tells of what was received before, and the
+   * transport waits until that is read.
+   */
+  private lookAgain(): void {
+    if ((this.#flags & (PAUSED | BUSY | DEFERRED)) !== PAUSED) {
+      this.flush();
+      return;
+    }
+    this.#flags |= BUSY;
+    try {
+      this.onEvents?.();
+    } finally {
+      this.#flags &= ~BUSY;
+      this.flush();
+    }
   }
 
   /** Drops the transport, whatever the protocol says: it has no more to say once the peer has ended. Once. */
@@ -276,7 +294,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       error: (error) => this.receiveError(error),
       drain: () => this.drained(),
       closed: () => this.gone(),
-      pump: () => this.flush(),
+      pump: () => this.lookAgain(),
     };
     return rare.bound;
   }

@@ -68,7 +68,7 @@ export interface Driver extends TransportEvents {
   readonly bufferedAmount: number;
   /**
    * Set by who builds on top (the WHATWG class, streams): called after input was given to the protocol, before its output is taken, and when the
-   * transport is gone.
+   * transport is gone. Also by `pump()` while reading is paused: what was received before may be pulled again after a `resume()`.
    */
   onEvents: (() => void) | null;
   /** Set by who builds on top: called when the transport has drained. */

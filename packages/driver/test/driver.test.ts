@@ -465,6 +465,25 @@ describe('callbacks', () => {
     expect(order).toHaveLength(3);
   });
 
+  it('onEvents comes with a pump too while reading is paused: what was received before may be pulled again', () => {
+    const { protocol, transport, driver } = setup();
+    let told = 0;
+    driver.onEvents = () => {
+      told++;
+      driver.pump();
+    };
+    driver.pump();
+    expect(told).toBe(0);
+    protocol.wantsRead = false;
+    driver.pump();
+    expect([told, transport.reading]).toEqual([0, false]);
+    protocol.wantsRead = true;
+    driver.pump();
+    expect([told, transport.reading]).toEqual([1, true]);
+    driver.pump();
+    expect(told).toBe(1);
+  });
+
   it('what a callback throws leaves the event after the turn was finished', () => {
     const { protocol, transport, driver } = setup();
     protocol.onData = () => {

@@ -86,6 +86,20 @@ describe('messages()', () => {
     feed(1, 'b');
     expect((await next).value).toBe('a');
   });
+  it('goes on with what had arrived in that pause', async () => {
+    for (const how of ['messages', 'events'] as const) {
+      const { ws, connection, driver, feed, tasks, log } = await opened();
+      const next = how === 'messages' ? ws.messages().next() : null;
+      connection.pause();
+      feed(1, 'a');
+      await tasks.run();
+      connection.resume();
+      driver.pump();
+      await tasks.run();
+      if (next === null) expect(log).toEqual(['message 1 a']);
+      else expect((await next).value).toBe('a');
+    }
+  });
   it('also after one of its own', async () => {
     const { ws, connection, driver, feed } = await opened();
     const messages = ws.messages({ highWaterMark: 1 });
