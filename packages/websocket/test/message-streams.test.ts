@@ -51,6 +51,20 @@ describe('messageStreams()', () => {
       ['text', 'frag'],
     ]);
   });
+  it('return() ends a next() that waits, and those that follow', async () => {
+    const { messages, feed, connection } = streams();
+    const waiting = messages.next();
+    expect(await messages.return?.()).toEqual({ done: true, value: undefined });
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    feed(1, 'unread');
+    expect(await messages.next()).toEqual({ done: true, value: undefined });
+    expect(connection.state).toBe('open');
+    // Also where none waited.
+    const unread = streams();
+    await unread.messages.return?.();
+    unread.feed(1, 'unread');
+    expect(await unread.messages.next()).toEqual({ done: true, value: undefined });
+  });
   it('gives the first piece before the message is complete, and takes one piece per read', async () => {
     const { messages, feed, connection, transport } = streams();
     // A frame of 1 MiB, of which 10 bytes have come.

@@ -197,6 +197,11 @@ describe('messages()', () => {
     const failing = expect(new refused.WebSocket('ws://h/').messages().next()).rejects.toMatchObject({ closeCode: 1006 });
     await refused.refuse();
     await failing;
+    // Whoever asks later is told too.
+    const later = bench();
+    const messages = new later.WebSocket('ws://h/').messages();
+    await later.refuse();
+    await expect(messages.next()).rejects.toMatchObject({ closeCode: 1006 });
   });
   it('after close() what is still in flight is yielded', async () => {
     const { ws, feed, transport, tasks } = await opened();
