@@ -35,7 +35,6 @@ export interface Record {
   unmet: string | null;
   exchanged: boolean;
   transportError: string | null;
-  unfinished: string | null;
   timed: boolean;
   /** Anything came from the subject before a limit ended the wait for it. */
   heard: boolean;

@@ -103,7 +103,6 @@ export class CaseRun implements ChannelEvents {
       unmet: null,
       exchanged: false,
       transportError: null,
-      unfinished: null,
       timed: false,
       heard: false,
       duration: 0,
@@ -138,8 +137,8 @@ export class CaseRun implements ChannelEvents {
 
   ended(error: string | null): void {
     if (this.#over) return;
-    this.#record.transportError = error ?? 'the subject ended the transport';
-    this.#record.unfinished = this.#decoder.unfinished();
+    const half = this.#decoder.unfinished();
+    this.#record.transportError = `${error ?? 'the subject ended the transport'}${half === null ? '' : ` in the middle of ${half}`}`;
     this.#finish();
   }
 

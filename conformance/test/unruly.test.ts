@@ -91,6 +91,18 @@ describe('a server that answers with something else', () => {
     expect(results.at(-1)).toMatchObject({ timed: false, behavior: 'FAILED', behaviorClose: 'OK' });
   });
 
+  it('and ends within a frame, or within a message, is told so', async () => {
+    const endings = [
+      [Buffer.from([0x82, 5, 1]), /got nothing; the subject ended the transport in the middle of a frame$/],
+      [frame(0x02, 'a'), /got nothing; the subject ended the transport in the middle of a message$/],
+      [Buffer.alloc(0), /got nothing; the subject ended the transport$/],
+    ] as const;
+    for (const [bytes, reason] of endings) {
+      const [result] = await run(await greetingServer((socket) => socket.end(bytes)), ['1.2.2']);
+      expect([result?.verdict, result?.reason]).toEqual(['FAILED', expect.stringMatching(reason)]);
+    }
+  });
+
   it('in place of HTTP is shown at once', async () => {
     const url = await tcpServer((socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n'));
     const [result] = await run(url, ['1.1.1']);
