@@ -4,11 +4,11 @@
  * Everything that can be judged before connecting is judged here and thrown: SyntaxError as the standard says, TypeError for headers that
  * could inject others (RFC 9110 section 5.5).
  */
-import { resolveWebSocketUrl } from '@ferrywire/handshake';
+import { createUpgrade, resolveWebSocketUrl } from '@ferrywire/handshake';
 import type { AbortSignalLike, UrlLike } from './dom-types.ts';
 import { domError } from './errors.ts';
 import { platform } from './platform.ts';
-import { isObject, toText, toTexts } from './web-idl.ts';
+import { isObject, toSequence, toText, toTexts } from './web-idl.ts';
 
 /** Beyond the standard, as the second argument of both constructors. */
 export interface WebSocketInit {
@@ -58,12 +58,27 @@ function checkSubprotocols(protocols: readonly string[]): readonly string[] {
   return protocols;
 }
 
-function checkHeaders(headers: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
-  return Array.from(headers, ([name, value]) => {
+/** A record is refused: it cannot be iterated, and what it says would be left out without a word. */
+function checkHeaders(headers: unknown, url: string): readonly (readonly [string, string])[] {
+  const fields = Array.from(toSequence(headers, 'headers'), (field) => {
+    const [name, value] = Array.isArray(field) && field.length === 2 ? (field as unknown[]) : [];
+    if (typeof name !== 'string' || typeof value !== 'string') throw new TypeError('headers must hold pairs of strings, [name, value]');
     if (!token.test(name)) throw new TypeError(`headers: '${name}' is not a field name`);
     if (!fieldValue.test(value)) throw new TypeError(`headers: the value of '${name}' has a character that a field value must not have`);
     return [name, value] as const;
   });
+  // What the handshake sets itself. Found out later it would look like a server that does not answer.
+  if (fields.length > 0) createUpgrade({ url, headers: fields });
+  return fields;
+}
+
+/** One that cannot be listened to would be found out when a connection is under way that nobody has. */
+function checkSignal(signal: WebSocketInit['signal'] | null): AbortSignalLike | null {
+  if (signal === undefined || signal === null) return null;
+  if (typeof signal.addEventListener !== 'function' || typeof signal.removeEventListener !== 'function') {
+    throw new TypeError('signal must be an AbortSignal');
+  }
+  return signal;
 }
 
 export interface CheckedArguments extends ResolvedUrl {
@@ -74,16 +89,33 @@ export interface CheckedArguments extends ResolvedUrl {
   readonly maxBufferedAmount: number;
 }
 
+/** Of `new WebSocket(url, protocolsOrOptions)`: there a string is a list of one, in the options too. */
 export function checkArguments(
   url: string | UrlLike,
   second: string | readonly string[] | WebSocketInit | undefined,
   base: string | undefined,
 ): CheckedArguments {
-  // Web IDL: everything is converted before anything is judged.
   const location = toText(url, 'url');
   const init: WebSocketInit = isObject(second) && !(Symbol.iterator in second) ? (second as WebSocketInit) : {};
   const asked = init === second ? init.protocols : second;
-  const protocols = asked === undefined || asked === null ? [] : toTexts(asked, 'protocols');
+  return judged(location, asked === undefined || asked === null ? [] : toTexts(asked, 'protocols'), init, base);
+}
+
+/** Of `new WebSocketStream(url, options)`: `protocols` is a `sequence<DOMString>`, and an array is a dictionary without members. */
+export function checkStreamArguments(url: string | UrlLike, options: WebSocketInit, base: string | undefined): CheckedArguments {
+  const location = toText(url, 'url');
+  const { protocols } = options;
+  const asked = protocols === undefined ? [] : toSequence(protocols, 'protocols');
+  return judged(
+    location,
+    Array.from(asked, (protocol) => toText(protocol, 'protocols')),
+    options,
+    base,
+  );
+}
+
+/** Web IDL: everything has been converted before anything is judged. */
+function judged(location: string, protocols: readonly string[], init: WebSocketInit, base: string | undefined): CheckedArguments {
   const resolved = resolveUrl(location, base ?? platform.location?.href);
   const { maxBufferedAmount = Infinity } = init;
   if (typeof maxBufferedAmount !== 'number' || !(maxBufferedAmount >= 0)) {
@@ -92,8 +124,8 @@ export function checkArguments(
   return {
     ...resolved,
     protocols: checkSubprotocols(protocols),
-    headers: checkHeaders(init.headers ?? []),
-    signal: init.signal ?? null,
+    headers: checkHeaders(init.headers ?? [], resolved.url),
+    signal: checkSignal(init.signal),
     deflate: init.deflate ?? true,
     maxBufferedAmount,
   };

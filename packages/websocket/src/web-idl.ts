@@ -86,6 +86,14 @@ export function toDictionary<Dictionary extends object>(value: Dictionary | null
   return value;
 }
 
+/** `sequence<any>`. A string can be iterated, but is no object. */
+export function toSequence(value: unknown, name: string): Iterable<unknown> {
+  if (!isObject(value) || typeof (value as Iterable<unknown>)[Symbol.iterator] !== 'function') {
+    throw new TypeError(`${name} must be an array or another iterable object, not ${value === null ? 'null' : `a ${typeof value}`}`);
+  }
+  return value as Iterable<unknown>;
+}
+
 /** `DOMString or sequence<DOMString>`. */
 export function toTexts(value: unknown, name: string): readonly string[] {
   if (isObject(value) && Symbol.iterator in value) return Array.from(value as Iterable<unknown>, (item) => toText(item, name));

@@ -4,7 +4,7 @@
  * Beware: `closed` is behind unread messages, since back pressure keeps the peer's close frame from being read; cancel the readable or call
  * `close()` to get at it.
  */
-import { checkArguments, type WebSocketInit } from './arguments.ts';
+import { checkStreamArguments, type WebSocketInit } from './arguments.ts';
 import { closeInfoArguments } from './close-arguments.ts';
 import { type Connected, type Connector, connectRequest, extensionsOf } from './connector.ts';
 import type { UrlLike } from './dom-types.ts';
@@ -59,7 +59,7 @@ export class WebSocketStream {
     const { connector } = new.target;
     // biome-ignore lint/complexity/noArguments: Web IDL counts arguments, and undefined is one
     if (arguments.length === 0) throw new TypeError('new WebSocketStream(url): url is required');
-    const checked = checkArguments(url, toDictionary(options, 'options'), connector?.baseUrl);
+    const checked = checkStreamArguments(url, toDictionary(options, 'options'), connector?.baseUrl);
     if (connector === null) {
       throw domError(
         'NotSupportedError',

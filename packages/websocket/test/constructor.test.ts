@@ -1,6 +1,6 @@
 /** The constructor: URL, subprotocols, options (WHATWG WebSockets, `new WebSocket(url, protocols)`). */
 import { readFileSync } from 'node:fs';
-import { CloseEvent, defineWebSocket, WebSocket, WebSocketStream } from '@ferrywire/websocket';
+import { CloseEvent, defineWebSocket, WebSocket, type WebSocketInit, WebSocketStream } from '@ferrywire/websocket';
 import { describe, expect, it } from 'vitest';
 import { bench, logOf, nameOf } from './helpers.ts';
 
@@ -130,6 +130,39 @@ describe('options', () => {
       expect(() => new (bench().WebSocket)('ws://h/', { headers: [header] })).toThrow(TypeError);
       expect(() => new (bench().WebSocketStream)('ws://h/', { headers: [header] })).toThrow(TypeError);
     }
+  });
+  it('refuse headers that are no list of pairs or that the handshake sets itself, before anything is dialled', () => {
+    const made = bench();
+    for (const [headers, message] of [
+      [{ Authorization: 'Bearer x' }, 'headers must be an array'],
+      ['X: a', 'headers must be an array'],
+      [[null], 'headers must hold pairs'],
+      [['X'], 'headers must hold pairs'],
+      [[['X', 5]], 'headers must hold pairs'],
+      [[['X', 'a', 'b']], 'headers must hold pairs'],
+      [[['Host', 'other.example']], 'headers'],
+      [[['sec-websocket-key', 'a']], 'headers'],
+      [[['Connection', 'close']], 'headers'],
+    ] as const) {
+      const init = { headers } as unknown as WebSocketInit;
+      for (const Class of [made.WebSocket, made.WebSocketStream]) {
+        expect(() => new Class('ws://h/', init)).toThrow(TypeError);
+        expect(() => new Class('ws://h/', init)).toThrow(message);
+      }
+    }
+    expect(made.requests).toEqual([]);
+    // Any iterable of pairs, such as Headers.
+    new made.WebSocket('ws://h/', { headers: new Headers({ 'X-A': 'b' }) } as unknown as WebSocketInit);
+    expect(made.requests[0]?.headers).toEqual([['x-a', 'b']]);
+  });
+  it('refuse a signal that is none before anything is dialled', () => {
+    const made = bench();
+    for (const signal of [{}, 5, 'abort', new AbortController()] as unknown as AbortSignal[]) {
+      for (const Class of [made.WebSocket, made.WebSocketStream]) {
+        expect(() => new Class('ws://h/', { signal })).toThrow(new TypeError('signal must be an AbortSignal'));
+      }
+    }
+    expect(made.requests).toEqual([]);
   });
   it('offer permessage-deflate as browsers do, unless told not to', () => {
     const made = bench();

@@ -41,6 +41,21 @@ describe('opening', () => {
     expect(nameOf(() => new made.WebSocketStream('ws://h/#'))).toBe('SyntaxError');
     expect(nameOf(() => new made.WebSocketStream('ws://h/', { protocols: ['a', 'a'] }))).toBe('SyntaxError');
   });
+  it('takes protocols as a sequence: a string is none, nor is an array a dictionary with protocols', () => {
+    const made = bench();
+    const Stream = made.WebSocketStream;
+    for (const protocols of ['a', null, 5, {}] as unknown as string[][]) {
+      expect(() => new Stream('ws://h/', { protocols })).toThrow(TypeError);
+      expect(() => new Stream('ws://h/', { protocols })).toThrow('protocols must be an array or another iterable object');
+    }
+    // Converted first, judged then.
+    expect(() => new Stream('ftp://h/', { protocols: 'a' as unknown as string[] })).toThrow(TypeError);
+    expect(made.requests).toEqual([]);
+    new Stream('ws://h/', { protocols: new Set(['a', 'b']) as unknown as string[] });
+    new Stream('ws://h/', ['a'] as unknown as object);
+    new Stream('ws://h/', { protocols: undefined } as unknown as object);
+    expect(made.requests.map(({ subprotocols }) => subprotocols)).toEqual([['a', 'b'], [], []]);
+  });
   it('WEBSOCKETSTREAM-explainer-2: opened resolves with readable, writable, protocol, extensions', async () => {
     const { protocol, extensions, readable, writable } = await opened();
     expect([protocol, extensions]).toEqual(['chat', '']);
