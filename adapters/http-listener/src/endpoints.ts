@@ -52,14 +52,13 @@ class EndPoint {
     this.server = secure ? createSecureServer(tls) : createServer();
     this.#connections = new Connections(this.server, secure);
     const route = (request: IncomingMessage): Registration | null => {
-      const authority = request.headers.host ?? '';
-      const target = request.url ?? '';
+      const { authority = request.headers.host ?? '', path } = splitTarget(request.url ?? '');
       // A connection may outlive its server: HTTP.sys gives its requests to who listens now.
       return matchPrefix((endPoints.get(this.#key) ?? this).registrations, {
         secure,
         host: authority.replace(/:[0-9]*$/, ''),
         port: request.socket.localPort ?? 0,
-        path: pathOf(target),
+        path,
       });
     };
     this.server.on('request', (request, response) => {
@@ -116,10 +115,10 @@ class EndPoint {
   }
 }
 
-function pathOf(target: string): string {
-  // An absolute form is legal (RFC 9112 section 3.2.2), and has the host in it as well.
-  const path = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*(.*)$/i.exec(target)?.[1] ?? target;
-  return path.replace(/[?#].*$/s, '') || '/';
+/** An absolute form is legal (RFC 9112 section 3.2.2); the host in it wins over the Host field. */
+function splitTarget(target: string): { readonly authority?: string; readonly path: string } {
+  const [, authority, rest = target] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)(.*)$/i.exec(target) ?? [];
+  return { ...(authority === undefined ? null : { authority }), path: rest.replace(/[?#].*$/s, '') || '/' };
 }
 
 function listenError(cause: Error, where: string): HttpListenerException {

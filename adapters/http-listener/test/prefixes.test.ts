@@ -142,6 +142,15 @@ describe('matching', () => {
       ]),
     ).toEqual(['one', 'one', 'two', '404']);
   });
+  it('the host of an absolute target wins over Host (RFC 9112 section 3.2.2)', async () => {
+    expect(
+      await answers({ one: ['http://localhost:P/'], two: ['http://127.0.0.1:P/'] }, [
+        ['127.0.0.1', 'http://LOCALHOST/?q'],
+        ['other.example', 'http://127.0.0.1:1/'],
+        ['127.0.0.1', 'http://other.example/'],
+      ]),
+    ).toEqual(['one', 'two', '404']);
+  });
   it('the strong wildcard comes first, then the host, then the weak wildcard', async () => {
     expect(
       await answers({ strong: ['http://+:P/s/'], host: ['http://127.0.0.1:P/', 'http://127.0.0.1:P/s/deeper/'], weak: ['http://*:P/'] }, [
