@@ -64,6 +64,11 @@ export interface Protocol {
   workFor?(host: WorkHost): void;
   /** Optional: an asynchronous extension has finished what it called 'pending'. An input like any other: a turn comes of it. Harmless in vain. */
   wake?(): void;
+  /**
+   * Optional: from true to false, input that a step budget has stopped is not gone on with, since nobody takes what is answered to it.
+   * `nextTimeout` says so.
+   */
+  holdWork?(isHeld: boolean): void;
 }
 
 /** What moves the bytes of a protocol, as the protocol sees it. */

@@ -74,6 +74,10 @@ const RELEASED = 4;
 const EOF = 8;
 const ERROR = 16;
 const OVER = EOF | ERROR;
+/** By the host: nobody takes what is answered to more input. */
+const WORK_HELD = 32;
+/** An extension was ready meanwhile. */
+const WOKEN = 64;
 const NO_EXTENSIONS: readonly Extension[] = [];
 
 export class Connection implements Protocol {
@@ -151,9 +155,9 @@ export class Connection implements Protocol {
   handleTimeout(now: Millis = this.#settings.clock()): void {
     if (this.#life.terminal) return;
     if (this.#life.sender.waits) this.#life.goOn(true, now);
-    const receiver = this.#receiver;
-    if (receiver.exhausted && !this.paused && !this.#lazy) {
-      receiver.refill(false);
+    if (this.#hasWork) {
+      this.#flags &= ~WOKEN;
+      this.#receiver.refill(false);
       this.#read();
     }
     this.#life.sync();
@@ -177,9 +181,25 @@ export class Connection implements Protocol {
   wake(): void {
     if (this.#life.terminal) return;
     this.#life.goOn(false, this.#settings.clock());
-    this.#receiver.refill(false);
-    if (!this.#lazy) this.#read();
+    if ((this.#flags & WORK_HELD) !== 0 && !this.#lazy) this.#flags |= WOKEN;
+    else {
+      this.#receiver.refill(false);
+      if (!this.#lazy) this.#read();
+    }
     this.#after();
+  }
+
+  /**
+   * While held, what a step budget has stopped of the input waits, beyond its next turn: a kilobyte of it may be a megabyte to be answered. `drive`
+   * does this for a peer that is slow to take what there is. Without effect in pull mode, where the application asks for each event.
+   */
+  holdWork(isHeld: boolean): void {
+    this.#flags = isHeld ? this.#flags | WORK_HELD : this.#flags & ~WORK_HELD;
+  }
+  /** Is received work left that nothing but the turn's end has stopped? */
+  get #hasWork(): boolean {
+    if ((this.#flags & (PAUSED | WORK_HELD)) !== 0 || this.#lazy) return false;
+    return this.#receiver.exhausted || (this.#flags & WOKEN) !== 0;
   }
 
   get #settings(): Settings {
@@ -329,9 +349,7 @@ export class Connection implements Protocol {
   nextTimeout(): Millis | null {
     if (this.#life.terminal) return null;
     const timers = this.#life.timers;
-    const receiver = this.#receiver;
-    const work = this.#life.sender.waits || (receiver.exhausted && !this.paused && !this.#lazy);
-    return work ? timers.past : timers.next();
+    return this.#life.sender.waits || this.#hasWork ? timers.past : timers.next();
   }
   /** True: `transport` is 'open', `wantsRead` true, nothing is due before `due`, and taking the output changes none of it. False inside a callback. */
   steadyUntil(due: Millis): boolean {

@@ -43,6 +43,12 @@ const WORK = 8192;
 const RELIEVED = 16_384;
 /** The transport has taken what reading was paused for: one read before it is paused for that again. */
 const OWES_READ = 32_768;
+/** What was sent waits in the protocol for its next turn, as large messages that are compressed do. */
+const BEHIND = 65_536;
+/** The protocol holds the work that is left of its input. */
+const HOLDS = 131_072;
+/** There is no room for more. */
+const FULL = STALLED | BEHIND;
 /** Nothing can be written any more. */
 const LOST = BROKEN | ABORT_CALLED | GONE;
 /** The flags of a turn in which nothing is out of the ordinary. */
@@ -51,14 +57,14 @@ const ORDINARY = BUSY | ARMED;
 /** Turns of queued work in one event; the rest goes through a timer of 0, so that other connections get theirs. */
 const ROUNDS = 64;
 const CLOSING = 10_000;
-/** Who asks whether there is room has no more than this waiting for the end of the turn. */
+/** Who asks whether there is room has no more than this waiting, for the end of the turn or for the protocol's next one. */
 const AHEAD = 65_536;
 
 /** What the endpoints of this package want to know, without closures. */
 export interface DriverHooks {
-  /** True to leave bytes unread while the transport is stalled. Asked only then. */
-  holdsReading(): boolean;
-  /** The transport has drained. */
+  /** True to leave bytes unread while the transport is stalled, or the protocol is behind with what was sent. Asked only then. */
+  holdsReading(isStalled: boolean): boolean;
+  /** There is room again. */
   onDrained(): void;
   /** The transport is gone and the protocol knows. */
   onReleased(): void;
@@ -71,6 +77,7 @@ type Deferred =
   | { readonly kind: 'error'; readonly error: unknown }
   | { readonly kind: 'eof' }
   | { readonly kind: 'drain' }
+  | { readonly kind: 'room' }
   | { readonly kind: 'work' }
   | { readonly kind: 'closed' };
 
@@ -162,15 +169,15 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     return this.#transport;
   }
   get stalled(): boolean {
-    return (this.#flags & STALLED) !== 0;
+    return (this.#flags & FULL) !== 0;
   }
   /**
    * Whether a sender may go on. What it has sent in this turn goes out first where it is much: until then the transport cannot be full, and a
    * loop that asks after each message would go on until the memory is used up.
    */
   get hasRoom(): boolean {
-    if ((this.#flags & (STALLED | LOST | END_CALLED)) === 0 && this.#protocol.bufferedAmount > AHEAD) this.relieve();
-    return (this.#flags & (STALLED | LOST)) === 0;
+    if ((this.#flags & (FULL | LOST | END_CALLED)) === 0 && this.#protocol.bufferedAmount > AHEAD) this.relieve();
+    return (this.#flags & (FULL | LOST)) === 0;
   }
   get isClosed(): boolean {
     return (this.#flags & GONE) !== 0;
@@ -337,6 +344,11 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       return;
     }
     if ((this.#flags & ABORT_CALLED) !== 0) return;
+    if (event.kind === 'room') {
+      // Unless it was taken again; then another event tells.
+      if ((this.#flags & FULL) === 0) this.tellRoom();
+      return;
+    }
     if (event.kind === 'drain') {
       const stalled = (this.#flags & STALLED) !== 0;
       this.#flags &= ~STALLED;
@@ -345,18 +357,23 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
         this.takenLate();
         // Who takes what waits has as long again, as for the protocol's own deadline.
         if (this.#rare !== null) this.#rare.goneBy = null;
-        // A handler that sends a lot whenever it is told of room would leave no moment to read in: no ping, no close frame.
-        if ((this.#flags & PAUSED) !== 0) this.#flags |= OWES_READ;
         this.#protocol.outputDrained?.();
-        this.#hooks?.onDrained();
-      }
-      this.onDrain?.();
+        // What the protocol is behind with tells when it is done.
+        if ((this.#flags & BEHIND) === 0) this.tellRoom();
+      } else this.onDrain?.();
       return;
     }
     if (event.kind === 'data') this.#protocol.receiveData(event.chunk);
     else if (event.kind === 'eof') this.#protocol.receiveEof();
     else this.#protocol.receiveError(event.error);
     this.onEvents?.();
+  }
+
+  private tellRoom(): void {
+    // A handler that sends a lot whenever it is told of room would leave no moment to read in: no ping, no close frame.
+    if ((this.#flags & (PAUSED | HOLDS)) !== 0) this.#flags |= OWES_READ;
+    this.#hooks?.onDrained();
+    this.onDrain?.();
   }
 
   /** The second half of every turn. Leaves `BUSY` cleared, whatever is thrown. */
@@ -414,7 +431,10 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     for (let round = 0; round < ROUNDS; round++) {
       this.#flags &= ~AGAIN;
       if ((this.#flags & LOST) !== 0) this.discard();
-      if ((this.#flags & (ABORT_CALLED | GONE)) !== 0) return;
+      if ((this.#flags & (ABORT_CALLED | GONE)) !== 0) {
+        this.hold(false);
+        return;
+      }
       this.output();
       this.reading();
       if ((this.#flags & AGAIN) === 0) return;
@@ -454,11 +474,21 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       if (outside) this.#flags &= ~BUSY;
       this.pumpSoon();
     }
+    this.lookBehind();
     const rare = this.rare();
-    if (++rare.relieved < ROUNDS || (this.#flags & STALLED) !== 0) return;
+    if (++rare.relieved < ROUNDS || (this.#flags & FULL) !== 0) return;
     this.#flags |= STALLED;
     this.#protocol.outputStalled?.();
     this.defer({ kind: 'drain' });
+  }
+  /** All that could be taken was. A sender that is told of room meanwhile would be ahead of the protocol by any amount. */
+  private lookBehind(): void {
+    if ((this.#flags & STALLED) !== 0) return;
+    if (this.#protocol.bufferedAmount > AHEAD) this.#flags |= BEHIND;
+    else if ((this.#flags & BEHIND) !== 0) {
+      this.#flags &= ~BEHIND;
+      this.defer({ kind: 'room' });
+    }
   }
   /** Of a stalled transport nothing was written since, so what waited is all there was. */
   private takenLate(): void {
@@ -478,7 +508,10 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   private output(): void {
     const protocol = this.#protocol;
     const transport = this.#transport;
-    if (protocol.transport !== 'abort' && (this.#flags & (STALLED | BROKEN | END_CALLED)) === 0) this.write();
+    if (protocol.transport !== 'abort' && (this.#flags & (STALLED | BROKEN | END_CALLED)) === 0) {
+      this.write();
+      this.lookBehind();
+    }
     // Asked after the output was taken: taking it moves the protocol on.
     const directive = protocol.transport;
     if (directive === 'open' || (this.#flags & (ABORT_CALLED | GONE)) !== 0) return;
@@ -491,13 +524,24 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
 
   /** A level: the transport is told only of changes. */
   private reading(): void {
-    if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
-    const full = (this.#flags & (STALLED | OWES_READ)) === STALLED && this.#hooks?.holdsReading() === true;
+    if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) {
+      this.hold(false);
+      return;
+    }
+    const isFull = (this.#flags & FULL) !== 0 && (this.#flags & OWES_READ) === 0;
+    const full = isFull && this.#hooks?.holdsReading((this.#flags & STALLED) !== 0) === true;
+    this.hold(full);
     const paused = !this.#protocol.wantsRead || full;
     if (paused === ((this.#flags & PAUSED) !== 0)) return;
     this.#flags ^= PAUSED;
     if (paused) this.#transport.pauseReading();
     else this.#transport.resumeReading();
+  }
+
+  private hold(isHeld: boolean): void {
+    if (isHeld === ((this.#flags & HOLDS) !== 0)) return;
+    this.#flags ^= HOLDS;
+    this.#protocol.holdWork?.(isHeld);
   }
 
   /** When the timer should fire, null for never, `-Infinity` for the next turn of the event loop. */
@@ -567,6 +611,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       if (due !== null) {
         if (due <= now) {
           this.#protocol.handleTimeout(now);
+          // What was read is as good as what is to be read.
+          if (!this.#protocol.wantsRead) this.#flags &= ~OWES_READ;
           this.onEvents?.();
         }
       } else if (goneBy !== null && goneBy <= now && (this.#flags & (ABORT_CALLED | GONE)) === 0) this.abort();

@@ -24,9 +24,9 @@ export interface EndpointHostOptions {
   readonly timers: TimerHost;
   readonly handlers: PeerHandlers;
   /**
-   * While the transport is stalled and more than so many bytes wait, nothing is read from that peer: whoever does not take the answers
-   * gets to ask no more. Default 262 144 in `serve` and `adopt` of a server, unlimited for clients: when both sides hold back, two peers
-   * that flood each other would wait for each other for ever.
+   * While the transport is stalled, or messages wait to be compressed, and more than so many bytes wait, nothing is read from that peer: whoever
+   * does not take the answers gets to ask no more. Default 262 144; unlimited for clients while the transport is stalled: when both sides hold
+   * back, two peers that flood each other would wait for each other for ever.
    */
   readonly highWaterMark?: number;
   /** `timeouts.closing` of the connections: see `DriveOptions.closing`. */
@@ -56,7 +56,7 @@ interface OpeningState {
   settle: ((result: Peer | EndpointError) => void) | null;
 }
 
-const SERVER_HIGH_WATER = 262_144;
+const HIGH_WATER = 262_144;
 
 /** The sink, the hooks and the handle of one connection. */
 export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
@@ -324,11 +324,13 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
 
   /* ---- the driver's hooks ---- */
 
-  holdsReading(): boolean {
+  holdsReading(isStalled: boolean): boolean {
     // While closing everything is read: the peer's close frame may be behind what it still sends (RFC 6455 section 7.1.1).
     const connection = this.#connection;
     if (connection === null || connection.state !== 'open') return false;
-    const mark = this.#host.options.highWaterMark ?? (connection.role === 'server' ? SERVER_HIGH_WATER : Number.POSITIVE_INFINITY);
+    // What only waits to be compressed waits for no peer, so that a client may hold back too.
+    const byDefault = connection.role === 'server' || !isStalled ? HIGH_WATER : Number.POSITIVE_INFINITY;
+    const mark = this.#host.options.highWaterMark ?? byDefault;
     return this.pump().bufferedAmount > mark;
   }
   onDrained(): void {

@@ -30,7 +30,10 @@ export interface Peer {
   readonly transport: Transport;
   /** The protocol's and the transport's bytes together. */
   readonly bufferedAmount: number;
-  /** False from a write that the transport answered with "slow down" until `onDrain`: a sender that heeds it holds a bounded amount. */
+  /**
+   * False from a write that the transport answered with "slow down", or while much waits to be compressed, until `onDrain`: a sender that heeds it
+   * holds a bounded amount.
+   */
   readonly writable: boolean;
   /** A text or binary message. False = no longer open (a race, not a mistake). Leaves with all sends of this microtask in one write. */
   send(data: string | Uint8Array, options?: SendOptions): boolean;
@@ -86,7 +89,7 @@ export interface PeerHandlers {
   onClose?(peer: Peer, code: number, reason: string): void;
   /** Exactly once for every peer that was given to `onOpen`, last. */
   onEnd?(peer: Peer, info: EndInfo): void;
-  /** The transport accepts again: `peer.writable` is true. */
+  /** There is room again: `peer.writable` is true. */
   onDrain?(peer: Peer): void;
   /** Servers: a request was refused, by the policy, by `reject()` or because it was not HTTP. No peer came of it. */
   onRefused?(status: number, error: HandshakeErrorCode): void;

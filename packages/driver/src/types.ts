@@ -71,7 +71,7 @@ export interface Driver extends TransportEvents {
    * transport is gone. Also by `pump()` while reading is paused: what was received before may be pulled again after a `resume()`.
    */
   onEvents: (() => void) | null;
-  /** Set by who builds on top: called when the transport has drained. */
+  /** Set by who builds on top: called when the transport has drained, or what was sent has been compressed: there is room again. */
   onDrain: (() => void) | null;
   /**
    * After any call on the protocol made outside an event: moves output, directive, timer and reading. No `takeOutput` between
@@ -98,7 +98,7 @@ export interface DriverHandle extends Driver {
   gone(): void;
   /** `pump()` once the present microtask has run, so that any number of sends makes one write. Inside an event: at its end. */
   pumpSoon(): void;
-  /** True between a `write()` that returned false and the next `drain()`. */
+  /** True between a `write()` that returned false and the next `drain()`, and while more than 64 KiB wait to be compressed. */
   readonly stalled: boolean;
   /** True once the transport has reported `closed()`. */
   readonly isClosed: boolean;

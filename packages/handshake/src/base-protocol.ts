@@ -164,6 +164,11 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     }
   }
 
+  /** As that of the connection; before there is one nothing is left of a step. */
+  holdWork(isHeld: boolean): void {
+    this.opened?.holdWork(isHeld);
+  }
+
   private receiveEarly(chunk: Uint8Array): void {
     checkBytes(chunk, 'chunk');
     if (chunk.length === 0 || this.ended !== 'no' || this.phase === 'refused' || this.phase === 'over') return;

@@ -1,0 +1,196 @@
+/** Messages that wait to be compressed: how many there may be, who is told of room, and what is read meanwhile. */
+import { Connection, type Extension, type TransformOutput } from '@ferrywire/core';
+import { serializeFrame } from '@ferrywire/core/frame';
+import { EndpointHost, type EndpointHostOptions, type Peer } from '@ferrywire/driver';
+import { type FakeTransportOptions, fakeTransport, virtualClock } from '@ferrywire/driver/testing';
+import { describe, expect, it } from 'vitest';
+import { asynchronous } from '../../../test/asynchronous.ts';
+
+/** What a byte of input becomes. */
+const GROWTH = 4096;
+const PIECE = new Uint8Array(GROWTH);
+/** Of one message, decoded, and of what a turn decodes at most (`message-decoder.ts`), with what the receiver has begun before it is told. */
+const MESSAGE = 64 * GROWTH;
+const TURN = (2 << 20) + MESSAGE;
+const HIGH_WATER = 262_144;
+const MOST_TURNS = 10_000;
+
+/** Grows what it decodes as a bomb does, and takes as long as any other to give a little of what it encodes. */
+function growing(): Extension {
+  return {
+    name: 'x-growing',
+    rsv: 4,
+    inbound: () => ({
+      begin: (_kind, rsv) => rsv !== 0,
+      push(_input, start, end, out) {
+        let at = start;
+        for (; at < end && out.room >= GROWTH; at++) out.write(PIECE, 0, GROWTH);
+        return { consumed: at - start, status: at < end ? 'more' : 'need' };
+      },
+      finish: () => 'need',
+    }),
+    outbound: () => ({
+      cacheKey: null,
+      begin: (_kind, _size, compress) => (compress === false ? 0 : 4),
+      push(input, start, end, fin, out: TransformOutput) {
+        if (fin && out.room > 0) out.write(input, start, start + 1);
+        return { consumed: end - start, status: 'need' };
+      },
+    }),
+  };
+}
+
+/** So many messages of `MESSAGE` bytes. */
+function bombs(count: number): Uint8Array {
+  const frame = serializeFrame({ opcode: 2, rsv: 4, payload: new Uint8Array(MESSAGE / GROWTH), maskKey: 1 });
+  const all = new Uint8Array(count * frame.length);
+  for (let i = 0; i < count; i++) all.set(frame, i * frame.length);
+  return all;
+}
+
+function served(handlers: EndpointHostOptions['handlers'], network: FakeTransportOptions = {}, more: Partial<EndpointHostOptions> = {}) {
+  const clock = virtualClock();
+  const transport = fakeTransport({ clock, ...network });
+  const host = new EndpointHost({ clock: clock.now, timers: clock, ...more, handlers });
+  const negotiated = { role: 'server', subprotocol: null, extensions: [growing()] } as const;
+  const quiet = { timeouts: { keepalive: 0 } };
+  const peer = host.adopt(transport, negotiated, quiet, { request: null, response: null });
+  transport.attach(peer.driver);
+  let most = 0;
+  /** One turn after the other, until nothing is due. */
+  const turns = (count = MOST_TURNS): number => {
+    let turn = 0;
+    for (; turn < count; turn++) {
+      most = Math.max(most, peer.bufferedAmount);
+      if (clock.next === null || clock.next > clock.now()) break;
+      clock.step();
+    }
+    return turn;
+  };
+  return { clock, transport, peer, turns, most: () => most };
+}
+
+describe('what waits to be compressed', () => {
+  it('is bounded, though a little input is a lot to answer and the peer takes all', () => {
+    let answered = 0;
+    const echo = (peer: Peer, data: string | Uint8Array): void => {
+      answered++;
+      peer.send(data);
+    };
+    const { transport, turns, most } = served({ onMessage: echo });
+    for (let chunk = 0; chunk < 4; chunk++) transport.feed(bombs(60));
+    expect(turns()).toBeLessThan(MOST_TURNS);
+    expect([answered, transport.reading, transport.writes.length > 100]).toEqual([240, true, true]);
+    expect(most()).toBeLessThan(HIGH_WATER + TURN);
+    // Header and payload of each answer: nothing was lost.
+    expect(transport.written.length).toBe(240 * 3);
+  });
+
+  it('leaves no room for a sender that asks, who is told when there is some', () => {
+    let sent = 0;
+    let drains = 0;
+    const data = new Uint8Array(65_536);
+    const fill = (peer: Peer): void => {
+      for (; peer.writable && sent < 400; sent++) peer.send(data);
+    };
+    const { peer, transport, turns, most } = served({
+      onDrain(drained) {
+        drains++;
+        expect(drained.writable).toBe(true);
+        fill(drained);
+      },
+    });
+    fill(peer);
+    peer.driver.pump();
+    expect([peer.writable, peer.driver.stalled, sent < 10]).toEqual([false, true, true]);
+    expect(turns()).toBeLessThan(MOST_TURNS);
+    expect([sent, peer.writable, peer.bufferedAmount, drains > 10]).toEqual([400, true, 0, true]);
+    expect(most()).toBeLessThan(1_000_000);
+    expect(transport.written.length).toBe(400 * 3);
+  });
+
+  it('keeps a sender that never has enough from no ping of the peer', () => {
+    const pings: number[] = [];
+    let sent = 0;
+    const fill = (peer: Peer): void => {
+      for (let i = 0; i < 16 && sent < 800; i++, sent++) peer.send(new Uint8Array(65_536));
+    };
+    const { peer, transport, turns } = served({ onDrain: fill, onPing: () => void pings.push(sent) });
+    fill(peer);
+    peer.driver.pump();
+    expect(transport.reading).toBe(false);
+    for (let i = 0; i < 3; i++) transport.feed(serializeFrame({ opcode: 9, payload: new Uint8Array(0), maskKey: 1 }));
+    turns();
+    expect([pings.length, sent]).toEqual([3, 800]);
+    expect(pings[0]).toBeLessThan(400);
+  });
+});
+
+describe('work that is left of the input', () => {
+  const plain = { compress: false } as const;
+  const stalling = { room: 1000, highWaterMark: 1000 } as const;
+
+  it('waits while the peer does not take what is answered to it, and goes on as it does', () => {
+    let answered = 0;
+    const echo = (peer: Peer, data: string | Uint8Array): void => {
+      answered++;
+      peer.send(data, plain);
+    };
+    const { transport, turns, most, peer } = served({ onMessage: echo }, stalling);
+    transport.feed(bombs(60));
+    expect(turns()).toBeLessThan(MOST_TURNS);
+    expect([peer.writable, transport.reading]).toEqual([false, false]);
+    expect(answered).toBeLessThanOrEqual(TURN / MESSAGE);
+    for (let drain = 0; drain < 60 && answered < 60; drain++) {
+      const before = answered;
+      transport.grant(peer.bufferedAmount);
+      turns();
+      expect([answered > before, answered - before <= (2 * TURN) / MESSAGE]).toEqual([true, true]);
+    }
+    transport.grant();
+    expect(turns()).toBeLessThan(MOST_TURNS);
+    expect([answered, transport.reading, peer.bufferedAmount]).toEqual([60, true, 0]);
+    expect(most()).toBeLessThan(3 * TURN);
+  });
+
+  it.each(['close', 'reset', 'gone'] as const)('waits no longer once the end is near: %s', (how) => {
+    const ends: string[] = [];
+    let answered = 0;
+    const echo = (peer: Peer, data: string | Uint8Array): void => {
+      answered++;
+      peer.send(data, plain);
+    };
+    const onEnd = (_: Peer, { code, cause }: { code: number; cause: { code: string } | null }): void =>
+      void ends.push(`${code} ${cause?.code ?? 'clean'}`);
+    const { transport, turns, peer, clock } = served({ onMessage: echo, onEnd }, stalling);
+    transport.feed(bombs(60));
+    turns();
+    expect(answered).toBeLessThan(60);
+    if (how === 'close') {
+      peer.close(1000);
+      peer.driver.pump();
+    } else if (how === 'reset') transport.reset();
+    else transport.close();
+    turns();
+    expect(answered).toBe(60);
+    clock.advance(20_000);
+    const causes = { close: '1006 WS_TIMEOUT_CLOSING', reset: '1006 WS_TRANSPORT', gone: '1006 WS_EOF' };
+    expect([ends, peer.driver.isLost]).toEqual([[causes[how]], true]);
+  });
+
+  it('waits where it was done outside, and is taken up when the connection may go on', () => {
+    const pending: (() => void)[] = [];
+    const got: unknown[] = [];
+    const extensions = [asynchronous({ work: (done) => void pending.push(done) })];
+    const sink = { onText: (text: string) => void got.push(text) };
+    const connection = new Connection({ role: 'server', clock: () => 0, extensions, sink, timeouts: { keepalive: 0 } });
+    connection.receiveData(serializeFrame({ opcode: 1, rsv: 4, payload: Uint8Array.of(0x61), maskKey: 1 }));
+    connection.holdWork(true);
+    pending.shift()?.();
+    expect([got, connection.nextTimeout()]).toEqual([[], null]);
+    connection.holdWork(false);
+    expect(connection.nextTimeout()).toBeLessThanOrEqual(0);
+    connection.handleTimeout();
+    expect([got, connection.nextTimeout()]).toEqual([['a'], null]);
+  });
+});
