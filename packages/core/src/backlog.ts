@@ -25,6 +25,10 @@ const CLOSE = 0x88;
 const TURN = 1 << 18;
 const ROOM = 65536;
 const MOST_IDLE_STEPS = 64;
+/** A message that is transformed costs as much as so many bytes of a long one, however short it is. */
+const LEAST_COST = 256;
+/** Of a longer queue `Array.prototype.shift` may move all that is left, for each job that is done. */
+const FEW_JOBS = 256;
 /** Units of text or bytes: as UTF-8 they fit scratch. */
 const MOST_AT_ONCE = Math.floor(SCRATCH_SIZE / 3);
 
@@ -94,7 +98,9 @@ export class Backlog {
   readonly #writer: FrameWriter;
   readonly #pipeline: OutboundPipeline;
   readonly #host: BacklogHost;
-  #jobs: Job[] | null = null;
+  #jobs: (Job | null)[] | null = null;
+  /** So many of them are done, which are null. */
+  #jobsDone = 0;
   /** Of the first job: what came out so far, and how much of its payload went in. Null: not begun. */
   #gather: Gather | null = null;
   #consumed = 0;
@@ -159,7 +165,7 @@ export class Backlog {
     this.#woken = false;
     try {
       const { consumed, status } = pipeline.push(payload, 0, size, fin, out);
-      this.#budget = pipeline.time.isUp(consumed) ? 0 : this.#budget - consumed - out.used;
+      this.#budget = pipeline.time.isUp(Math.max(consumed, LEAST_COST)) ? 0 : this.#budget - consumed - out.used;
       if (status === 'need' && consumed === size) {
         this.#writer.bytes(first | ((first & 15) === 0 ? 0 : this.#rsv << 4), lasting(new Uint8Array(scratch.buffer, 0, out.used)), true);
       } else {
@@ -187,7 +193,7 @@ export class Backlog {
     if (this.#budget === TURN) this.#pipeline.time.start(true);
     this.#work();
     // Mostly it is done by now, and needs no copy.
-    if (this.#jobs?.[0] === job) this.#jobs[0] = waiting(job);
+    if (this.#first === job) this.#replaceFirst(waiting(job));
   }
   /** A new turn. */
   refill(): void {
@@ -208,7 +214,7 @@ export class Backlog {
     this.#working = true;
     this.waits = false;
     try {
-      for (let job = this.#jobs?.[0]; job !== undefined; job = this.#jobs?.[0]) {
+      for (let job = this.#first; job !== null; job = this.#first) {
         this.#woken = false;
         // A transform may be ready before it has said 'pending'.
         if (!this.#done(job) && !this.#woken) break;
@@ -225,18 +231,29 @@ export class Backlog {
       return isDone;
     } catch (error) {
       // Not of a transform, since then nothing would wait: what comes behind the job has a turn of its own.
-      this.waits = this.#jobs !== null && this.#jobs.length > 1;
+      this.waits = this.#jobs !== null && this.#jobs.length - this.#jobsDone > 1;
       throw error;
     } finally {
-      if (isDone && this.#jobs?.[0] === job) this.#shift(this.#jobs, job);
+      if (isDone && this.#first === job) this.#shift(job);
     }
   }
-  #shift(jobs: Job[], job: Job): void {
+  get #first(): Job | null {
+    return this.#jobs?.[this.#jobsDone] ?? null;
+  }
+  #replaceFirst(job: Job): void {
+    if (this.#jobs !== null) this.#jobs[this.#jobsDone] = job;
+  }
+  /** The first, which is done. */
+  #shift(job: Job): void {
+    const jobs = this.#jobs ?? [];
     this.bytes -= job.size;
     if (job.lent) settle(job.payload);
     this.moved++;
-    if (jobs.length === 1) this.#jobs = null;
-    else jobs.shift();
+    jobs[this.#jobsDone++] = null;
+    const left = jobs.length - this.#jobsDone;
+    if (left > 0 && (this.#jobsDone < FEW_JOBS || this.#jobsDone < left)) return;
+    this.#jobs = left === 0 ? null : jobs.slice(this.#jobsDone);
+    this.#jobsDone = 0;
   }
 
   /** False: the job is not done. */
@@ -299,7 +316,7 @@ export class Backlog {
       const count = consumed + given;
       this.#consumed += consumed;
       this.moved += count;
-      this.#budget = pipeline.time.isUp(consumed) ? 0 : this.#budget - count;
+      this.#budget = pipeline.time.isUp(Math.max(consumed, LEAST_COST)) ? 0 : this.#budget - count;
       if (status === 'pending') return false;
       if (status === 'need' && last && this.#consumed === end) return true;
       idle = count > 0 ? 0 : idle + 1;
@@ -315,13 +332,14 @@ export class Backlog {
   /** What was not made into frames is dropped, but for a close frame. */
   drop(): void {
     const jobs = this.#jobs ?? [];
-    for (const job of jobs) if (job.lent) settle(job.payload);
-    const last = jobs.at(-1);
+    for (const job of jobs) if (job?.lent) settle(job.payload);
+    const last = jobs.at(-1) ?? null;
     this.#jobs = null;
+    this.#jobsDone = 0;
     this.bytes = 0;
     this.#gather = null;
     this.waits = false;
-    if (last !== undefined && last.first === CLOSE) this.#host.closeNow(last.payload);
+    if (last?.first === CLOSE) this.#host.closeNow(last.payload);
   }
 }
 

@@ -284,4 +284,36 @@ describe.each(roles)('what waits in a %s', (role) => {
       ['text', doubled(utf8('abcd'))],
     ]);
   });
+
+  it('keeps the order of as many as there are, and of those that come while others go', () => {
+    const made = doubling({ waits: true });
+    const harness = open({ role, extensions: [made], timeouts: QUIET });
+    const { connection } = harness;
+    const expected: string[] = [];
+    const send = (from: number, to: number): void => {
+      for (let at = from; at < to; at++) {
+        connection.sendText(`${at}`);
+        expected.push(digest(doubled(utf8(`${at}`))));
+      }
+    };
+    send(0, 700);
+    const got: string[] = [];
+    const take = (rounds: number): void => {
+      for (let round = 0; round < rounds; round++) {
+        made.release();
+        connection.wake();
+        got.push(...sentMessages(harness.frames()).map(({ payload }) => digest(payload)));
+      }
+    };
+    take(400);
+    send(700, 1000);
+    take(600);
+    expect(got).toEqual(expected);
+    expect(connection.bufferedAmount).toBe(0);
+    send(1000, 1300);
+    take(280);
+    connection.fail(1011);
+    take(20);
+    expect(got.length).toBe(1280);
+  });
 });

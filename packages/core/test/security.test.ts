@@ -162,6 +162,42 @@ describe('S3 memory and time follow bytes and not chunks', () => {
   });
 });
 
+describe('S3 for what is sent', () => {
+  /** So many messages behind one whose transform waits, then all of them. */
+  const behind = (count: number) => () => {
+    let isReady = false;
+    const { connection } = quiet({
+      role: 'server',
+      timeouts: { keepalive: 0 },
+      extensions: [
+        {
+          name: 'x-waits',
+          rsv: 4,
+          inbound: () => ({
+            begin: () => false,
+            push: (_, start, end) => ({ consumed: end - start, status: 'need' }),
+            finish: () => 'need',
+          }),
+          outbound: () => ({
+            cacheKey: null,
+            begin: (_kind, size) => (size === 1 ? 0 : 4),
+            push: (_, start, end) => (isReady ? { consumed: end - start, status: 'need' } : { consumed: 0, status: 'pending' }),
+          }),
+        },
+      ],
+    });
+    connection.sendText('first');
+    for (let i = 0; i < count; i++) connection.sendText('a');
+    isReady = true;
+    connection.wake();
+    expect(connection.takeOutput().reduce((sum, chunk) => sum + chunk.length, 0)).toBe(2 + count * 3);
+  };
+
+  it('three times the messages that wait behind one take at most 5 times the CPU', { timeout: 120_000 }, () => {
+    expect(growth(behind(150_000), behind(50_000), 5)).toBeLessThan(5);
+  });
+});
+
 describe('S6 lengths at the edges of numbers', () => {
   const edges: readonly (readonly [bigint, number])[] = [
     [2n ** 31n - 1n, 1009],

@@ -100,6 +100,16 @@ describe('a turn of sending', () => {
     expect(small.harness.frames().length).toBe(40);
   });
 
+  it('is over as soon for short messages, each of which costs as much as 256 bytes', () => {
+    const endpoint = start(5000, 1);
+    const { harness } = endpoint;
+    for (let count = 0; count < 1000; count++) harness.connection.sendText('a');
+    expect(endpoint.taken()).toBe(257);
+    const rest = turns(endpoint, endpoint.taken);
+    expect([Math.max(...rest), rest.length]).toEqual([17, 44]);
+    expect(harness.frames().length).toBe(1000);
+  });
+
   it('begins anew when the output was taken', () => {
     const endpoint = start(5000, 1);
     const { connection } = endpoint.harness;
