@@ -35,6 +35,8 @@ const DONE = 13;
 const FAILED = 14;
 
 const VERSION_PREFIX = 'HTTP/';
+const NOTHING = new Uint8Array(0);
+const LEAST = 64;
 
 export interface HeadFault {
   readonly error: HandshakeErrorCode;
@@ -49,8 +51,12 @@ export class HeadParser {
   /** What was wrong, or null. */
   fault: HeadFault | null = null;
   private state = START;
-  /** The part of the current element that earlier chunks held. */
-  private text = '';
+  /**
+   * The part of the current element that earlier chunks held, at the start of memory that grows. Not a string: one that is put together from single
+   * bytes takes 32 for each.
+   */
+  private kept: Uint8Array = NOTHING;
+  private keptSize = 0;
   private lineLength = 0;
   /** Length of the field line before this one: a fold goes on counting from it. */
   private lastLength = 0;
@@ -95,7 +101,6 @@ export class HeadParser {
     this.state = START;
     this.fields = [];
     this.lineLength = 0;
-    this.text = '';
   }
 
   /** Consumes bytes from `start` up to the end of the head. Returns the position behind what it took; all of it after a fault. */
@@ -148,7 +153,7 @@ export class HeadParser {
             if (this.fault !== null) return this.stop(bytes);
             this.state = this.isRequest ? LINE_LF : STATUS;
             from = i + 1;
-          } else if (!fitsVersion(this.text.length + (i - from), byte)) return this.wrong(bytes);
+          } else if (!fitsVersion(this.keptSize + (i - from), byte)) return this.wrong(bytes);
           break;
         case STATUS:
           if (byte === SP || byte === CR) {
@@ -215,7 +220,7 @@ export class HeadParser {
       this.state === NAME ||
       this.state === VALUE
     ) {
-      this.text += decode(bytes, from, i);
+      this.keep(bytes, from, i);
     }
     return i;
   }
@@ -239,9 +244,21 @@ export class HeadParser {
   }
 
   private take(bytes: Uint8Array, from: number, to: number): string {
-    const whole = this.text + decode(bytes, from, to);
-    this.text = '';
+    if (this.keptSize === 0) return decode(bytes, from, to);
+    this.keep(bytes, from, to);
+    const whole = decode(this.kept, 0, this.keptSize);
+    this.keptSize = 0;
     return whole;
+  }
+
+  private keep(bytes: Uint8Array, from: number, to: number): void {
+    const size = this.keptSize + to - from;
+    if (size > this.kept.length) {
+      const grown = new Uint8Array(Math.max(LEAST, size, this.kept.length * 2));
+      grown.set(this.kept.subarray(0, this.keptSize));
+      this.kept = grown;
+    }
+    for (let i = from; i < to; i++) this.kept[this.keptSize++] = bytes[i] ?? 0;
   }
 
   /** False for what is no version at all. RFC 9110 section 2.5: a higher minor version is read as the highest one known. */
@@ -265,7 +282,8 @@ export class HeadParser {
 
   private stop(bytes: Uint8Array): number {
     this.state = FAILED;
-    this.text = '';
+    this.kept = NOTHING;
+    this.keptSize = 0;
     this.fields = [];
     return bytes.length;
   }

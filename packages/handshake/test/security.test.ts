@@ -154,6 +154,33 @@ test('S12 20 MB of head in single bytes: 431, bounded memory', () => {
   expect([...protocol.events()]).toEqual([{ type: 'refused', status: 431, error: 'WS_HS_TOO_LARGE' }]);
 });
 
+test('S3 a head in single bytes: memory follows bytes, wherever it stops', () => {
+  const gc = (globalThis as { gc?: () => void }).gc;
+  expect(gc).toBeTypeOf('function');
+  const inUse = (): number => {
+    gc?.();
+    gc?.();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const long = 'n'.repeat(8000);
+  const heads = [
+    `GET /${long}`,
+    `GET / HTTP/1.1\r\n${`${long}: v\r\n`.repeat(3)}${long}`,
+    `GET / HTTP/1.1\r\n${`X: ${long}\r\n`.repeat(3)}X: ${long}`,
+  ];
+  for (const head of heads) {
+    const sent = bytes(head);
+    const before = inUse();
+    const peers = Array.from({ length: 50 }, () => {
+      const protocol = new ServerProtocol({ clock: () => 0 });
+      for (let i = 0; i < sent.length; i++) protocol.receiveData(sent.subarray(i, i + 1));
+      return protocol;
+    });
+    expect((inUse() - before) / peers.length).toBeLessThan(2 * sent.length + 8192);
+  }
+});
+
 test('S3 the body of a refusal in single bytes: memory follows bytes', () => {
   const clients = Array.from({ length: 4 }, () => new ClientProtocol({ clock: () => 0, url: 'ws://h/' }));
   const gc = (globalThis as { gc?: () => void }).gc;
