@@ -13,7 +13,7 @@ import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { afterEarlierResponses } from '@ferrywire/node';
 import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
-import { matchPrefix, prefixKey, type UrlPrefix } from './prefixes.ts';
+import { matchPrefix, prefixKey, splitTarget, type UrlPrefix } from './prefixes.ts';
 
 /** A request with what it is answered on; an upgrade that is refused is let go of behind the answer. */
 export type Incoming =
@@ -113,12 +113,6 @@ class EndPoint {
   #forget(): void {
     if (endPoints.get(this.#key) === this) endPoints.delete(this.#key);
   }
-}
-
-/** An absolute form is legal (RFC 9112 section 3.2.2); the host in it wins over the Host field. */
-function splitTarget(target: string): { readonly authority?: string; readonly path: string } {
-  const [, authority, rest = target] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)(.*)$/i.exec(target) ?? [];
-  return { ...(authority === undefined ? null : { authority }), path: rest.replace(/[?#].*$/s, '') || '/' };
 }
 
 function listenError(cause: Error, where: string): HttpListenerException {

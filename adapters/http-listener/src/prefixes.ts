@@ -55,9 +55,17 @@ function isHost(host: string): boolean {
   return hostForm.test(host);
 }
 
+/**
+ * Host and port alone: with anything else in a Host field (RFC 9112 section 3.2) a URL made of it would have another path, or another host, than
+ * the request.
+ */
+export function isAuthority(host: string): boolean {
+  return !/[\s/?#\\@]/.test(host);
+}
+
 /** An address has many spellings; the URL parser knows the canonical one. */
 function foldHost(host: string): string {
-  if (host === '+' || host === '*') return host;
+  if (host === '+' || host === '*' || !isAuthority(host)) return host.toLowerCase();
   try {
     return new URL(`http://${host}/`).hostname;
   } catch {
@@ -98,4 +106,10 @@ export function matchPrefix<Prefix extends UrlPrefix>(prefixes: Iterable<Prefix>
     if (before === null || prefix.path.length > before.path.length) best[category] = prefix;
   }
   return best.strong ?? best.explicit ?? best.weak;
+}
+
+/** Path, still encoded, and host of a target. An absolute form is legal (RFC 9112 section 3.2.2); the host in it wins over the Host field. */
+export function splitTarget(target: string): { readonly authority?: string; readonly path: string } {
+  const [, authority, rest = target] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)(.*)$/i.exec(target) ?? [];
+  return { ...(authority === undefined ? null : { authority }), path: rest.replace(/[?#].*$/s, '') || '/' };
 }

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { isWebSocketRequest } from '@ferrywire/handshake';
 import type { Incoming, ListenEndPoint } from './endpoints.ts';
+import { isAuthority, splitTarget } from './prefixes.ts';
 
 export class HttpListenerRequest {
   readonly httpMethod: string;
@@ -48,8 +49,14 @@ export class HttpListenerRequest {
     this.remoteEndPoint = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     this.localEndPoint = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
     this.isLocal = this.remoteEndPoint.address === this.localEndPoint.address || isLoopback(this.remoteEndPoint.address);
-    const origin = `${this.isSecureConnection ? 'https' : 'http'}://${message.headers.host ?? hostOf(this.localEndPoint)}`;
-    this.url = parse(url, origin) ?? parse('/', origin) ?? new URL(`http://${hostOf(this.localEndPoint)}/`);
+    const { host } = message.headers;
+    const scheme = this.isSecureConnection ? 'https' : 'http';
+    const own = `${scheme}://${hostOf(this.localEndPoint)}`;
+    const given = host !== undefined && isAuthority(host) ? `${scheme}://${host}` : own;
+    // Whatever is wrong with the host, the path is that of the request: it is what applications decide by.
+    const { path } = splitTarget(url);
+    // A socket that is closed by now has no address.
+    this.url = parse(url, given) ?? parse(url, own) ?? parse(path, own) ?? parse(path, given) ?? new URL(`${scheme}://localhost/`);
   }
 
   get queryString(): URLSearchParams {

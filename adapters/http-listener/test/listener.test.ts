@@ -394,6 +394,24 @@ describe('request', () => {
     expect(kinds).toEqual([true, false, false, false]);
     for (const reply of replies) expect(reply).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
   });
+  it('takes no path and no host from a Host field that has more in it than those of the client', async () => {
+    const urls: string[] = [];
+    const handle = ({ request, response }: HttpListenerContext): void => {
+      urls.push(request.url.pathname);
+      response.close();
+    };
+    await using wild = await serving(['http://+:0/'], handle);
+    await using named = await serving(['http://127.0.0.1:0/'], handle);
+    const answers: (string | undefined)[] = [];
+    for (const host of ['127.0.0.1/admin?', '127.0.0.1/admin#', '127.0.0.1\\admin?', 'x@127.0.0.1', '127.0.0.1\t']) {
+      const head = `GET /public HTTP/1.1\r\nHost: ${host.replace('\t', '\t/admin?')}\r\nConnection: close\r\n\r\n`;
+      await raw(wild.port, head);
+      answers.push((await raw(named.port, head)).split(' ')[1]);
+    }
+    expect(urls).toEqual(Array(5).fill('/public'));
+    expect(answers).toEqual(Array(5).fill('404'));
+  });
+
   it('survives odd targets and a missing Host', async () => {
     const urls: string[] = [];
     await using server = await serving(['http://*:0/'], ({ request, response }) => {
@@ -404,7 +422,9 @@ describe('request', () => {
     await raw(server.port, 'GET http://other/abs HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
     await raw(server.port, 'GET /plain HTTP/1.0\r\n\r\n');
     await raw(server.port, 'GET /bad HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n');
-    expect(urls).toEqual(['//x', '/abs', '/plain', '/']);
+    await raw(server.port, 'GET /port HTTP/1.1\r\nHost: h:99999\r\nConnection: close\r\n\r\n');
+    await raw(server.port, 'GET http://other:99999/abs HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
+    expect(urls).toEqual(['//x', '/abs', '/plain', '/bad', '/port', '/abs']);
   });
 });
 
