@@ -3,7 +3,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { isWebSocketRequest } from '@ferrywire/handshake';
 import type { Incoming, ListenEndPoint } from './endpoints.ts';
 import { isAuthority, splitTarget } from './prefixes.ts';
@@ -45,7 +45,8 @@ export class HttpListenerRequest {
     }
     const head = { method, target: url, httpVersion: versionOf(httpVersion), headers: rawHeaders };
     this.isWebSocketRequest = this.#upgraded && isWebSocketRequest(head);
-    this.isSecureConnection = socket instanceof TLSSocket;
+    // Bun's is no `TLSSocket`, but says so as well.
+    this.isSecureConnection = (socket as Partial<TLSSocket>).encrypted === true;
     this.remoteEndPoint = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     this.localEndPoint = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
     this.isLocal = this.remoteEndPoint.address === this.localEndPoint.address || isLoopback(this.remoteEndPoint.address);

@@ -5,7 +5,9 @@
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
+import { connect as connectSecure } from 'node:tls';
 import { ClientWebSocket, HttpListener, receiveByBufferType, WebSocketMessageType, WebSocketState } from '@ferrywire/http-listener';
+import { generate } from 'selfsigned';
 import { suite } from 'uvu';
 
 /** @type {(() => unknown)[]} */
@@ -140,6 +142,7 @@ listener('refuses an upgrade with an answer, and whatever is no WebSocket', asyn
   for (const protocol of ['websocket', 'h2c']) {
     const reply = await raw(port, head(protocol));
     assert.match(reply, /^HTTP\/1\.1 403 Forbidden\r\n/);
+    assert.match(reply, /\r\nconnection: close\r\n/i);
     assert.match(reply, /\r\n\r\nnot you$/);
   }
   const client = new ClientWebSocket();
@@ -417,6 +420,35 @@ for (const end of /** @type {const} */ (['close', 'abort'])) {
     assert.equal((await client.receive(new Uint8Array(8))).count, 5);
   });
 }
+
+listener('has connections of TLS, which go on behind close() and can be aborted', async () => {
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const made = new HttpListener({ tls: { key, cert } });
+  made.prefixes.add('https://127.0.0.1:0/');
+  await made.start();
+  cleanups.push(() => made.abort());
+  const client = new ClientWebSocket();
+  client.options.tls = { rejectUnauthorized: false };
+  cleanups.push(() => client.dispose());
+  const connected = client.connect(`wss://127.0.0.1:${made.endPoints[0]?.port}/`);
+  const context = await made.getContext();
+  assert.deepEqual([context.request.isSecureConnection, context.request.url.protocol], [true, 'https:']);
+  const { webSocket, isSecureConnection } = await context.acceptWebSocket();
+  assert.ok(isSecureConnection);
+  await connected;
+  const silent = connectSecure({ port: made.endPoints[0]?.port, host: '127.0.0.1', rejectUnauthorized: false });
+  silent.on('error', () => {}).resume();
+  cleanups.push(() => silent.destroy());
+  const dropped = new Promise((resolve) => silent.on('close', resolve));
+  await new Promise((resolve) => silent.once('secureConnect', resolve));
+  made.close();
+  // When this one is gone the time is over in which others may be used. Bun's server knows of a connection when its first byte comes.
+  if (process.versions.bun === undefined) await dropped;
+  await webSocket.send('still', WebSocketMessageType.Text);
+  assert.equal((await client.receive(new Uint8Array(8))).count, 5);
+  webSocket.abort();
+  await assert.rejects(client.receive(new Uint8Array(8)), { webSocketErrorCode: 'ConnectionClosedPrematurely' });
+});
 
 listener('answers what is open when it stops and starts again, and what the client asks next', async () => {
   const first = await serving(({ response }) => response.close('unused'));

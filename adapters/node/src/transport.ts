@@ -9,7 +9,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
 import { deliver, tell } from '@ferrywire/driver/adapter';
 import { Http2Transport } from './http2-transport.ts';
@@ -85,7 +85,7 @@ export class SocketTransport implements Transport, NodeTransport {
   abort(): void {
     const { socket } = this;
     // A reset tells the peer that this was no orderly end, and leaves nothing behind in the kernel. TLS and unix sockets have none.
-    const canReset = socket instanceof Socket && !(socket instanceof TLSSocket) && !socket.connecting && socket.remoteFamily !== undefined;
+    const canReset = socket instanceof Socket && !isSecure(socket) && !socket.connecting && socket.remoteFamily !== undefined;
     if (canReset && !isShutting(socket)) socket.resetAndDestroy();
     else socket.destroy();
   }
@@ -106,7 +106,7 @@ export class SocketTransport implements Transport, NodeTransport {
     return (this.socket instanceof Socket ? this.socket.remotePort : undefined) ?? null;
   }
   get encrypted(): boolean {
-    return this.socket instanceof TLSSocket;
+    return this.socket instanceof Socket && isSecure(this.socket);
   }
   ref(): void {
     if (this.socket instanceof Socket) this.socket.ref();
@@ -150,6 +150,11 @@ export class UpgradedTransport extends SocketTransport {
  */
 export function ownsChunks(stream: Duplex): boolean {
   return stream instanceof Socket;
+}
+
+/** TLS. That of Bun's `node:https` servers is no `TLSSocket`, but says what it is as one does. */
+function isSecure(socket: Socket): boolean {
+  return (socket as Partial<TLSSocket>).encrypted === true;
 }
 
 /** While its FIN is on the way to the kernel libuv resets no socket: Node tells of it as an error, and never closes the handle. */

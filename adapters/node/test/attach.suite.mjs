@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { connect } from 'node:net';
 import { serializeFrame } from '@ferrywire/core/frame';
-import { attach } from '@ferrywire/node';
+import { attach, connect as connectTo, transportOf } from '@ferrywire/node';
+import { generate } from 'selfsigned';
 import { suite } from 'uvu';
 import { cleanUp, cleanups, deferred } from './suite-helpers.mjs';
 
@@ -105,6 +107,32 @@ attached('survives an error of a socket that it has declined and nobody has take
   const next = new Client(port);
   next.write(upgradeFor());
   await next.has(' 101 ');
+});
+
+attached('knows TLS, and drops a connection over it', async () => {
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const server = createSecureServer({ key, cert });
+  /** @type {ReturnType<typeof deferred<import('@ferrywire/node').Peer>>} */
+  const opened = deferred();
+  const live = attach(server, { handlers: { onOpen: opened.resolve } });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  cleanups.push(async () => {
+    await live.close({ deadline: 0 });
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const address = server.address();
+  assert(address !== null && typeof address === 'object');
+  const ended = deferred();
+  const client = await connectTo(`wss://127.0.0.1:${address.port}/`, {
+    tls: { rejectUnauthorized: false },
+    handlers: { onEnd: () => ended.resolve(undefined) },
+  });
+  cleanups.push(() => client.abort());
+  const peer = await opened.promise;
+  assert.deepEqual([transportOf(peer).encrypted, transportOf(client).encrypted], [true, true]);
+  peer.abort();
+  await ended.promise;
+  assert.equal(live.peers.size, 0);
 });
 
 /** @type {Readonly<Record<string, (socket: import('node:net').Socket, count: (chunk: Uint8Array) => void) => void>>} */
