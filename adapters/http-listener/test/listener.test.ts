@@ -40,6 +40,10 @@ describe('life', () => {
     listener.close();
     listener.abort();
     expect(listener.isListening).toBe(false);
+    const disposed = new HttpListener();
+    await disposed.start();
+    await disposed[Symbol.asyncDispose]();
+    expect(() => disposed.start()).toThrow(ObjectDisposedException);
   });
   it('after close everything is an ObjectDisposedException', async () => {
     const listener = new HttpListener();
@@ -146,6 +150,38 @@ describe('life', () => {
       }
       listener.abort();
     }
+  });
+  it('an answer that is due when it stops is the last of its connection, and says so', async () => {
+    const listener = new HttpListener();
+    onTestFinished(() => listener.abort());
+    listener.prefixes.add('http://127.0.0.1:0/');
+    await listener.start();
+    const answer = raw(listener.endPoints[0]?.port ?? 0, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    const { response } = await listener.getContext();
+    listener.stop();
+    response.close('last');
+    expect(await answer).toMatch(/^HTTP\/1\.1 200 OK\r\n.*Connection: close\r\n.*last$/is);
+  });
+  it('beyond a thousand requests in the queue the next is answered 503', async () => {
+    const listener = new HttpListener();
+    onTestFinished(() => listener.abort());
+    listener.prefixes.add('http://127.0.0.1:0/');
+    await listener.start();
+    const request = 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n';
+    const all = new Promise<void>((resolve) => {
+      let count = 0;
+      const received = (): void => {
+        count += 1;
+        if (count === 1001) setImmediate(resolve);
+      };
+      subscribe('http.server.request.start', received);
+      onTestFinished(() => void unsubscribe('http.server.request.start', received));
+    });
+    const answers = raw(listener.endPoints[0]?.port ?? 0, `${`${request}\r\n`.repeat(1000)}${request}Connection: close\r\n\r\n`);
+    await all;
+    for (let count = 0; count < 1000; count++) (await listener.getContext()).response.close();
+    const statuses = [...(await answers).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+    expect(statuses).toEqual([...Array<string>(1000).fill('200'), '503']);
   });
   it('prefixes can be added and removed while it listens', async () => {
     await using server = await serving(['http://127.0.0.1:0/a/']);
@@ -463,12 +499,31 @@ describe('response', () => {
       response.close();
     });
     expect([chunked.body.toString(), chunked.headers['transfer-encoding']]).toEqual(['ab', 'chunked']);
+    const held = await answered(({ response }) => {
+      response.outputStream.cork();
+      response.outputStream.write('a');
+      response.close('b');
+    });
+    expect(held.body.toString()).toBe('ab');
     const sized = await answered(({ response }) => {
       response.contentLength64 = 3;
       expect(response.contentLength64).toBe(3);
       response.outputStream.end('abc');
     });
     expect([sized.body.toString(), sized.headers['content-length']]).toEqual(['abc', '3']);
+  });
+  it('says no length of a body that its status cannot have (RFC 9110 section 8.6)', async () => {
+    for (const status of [204, 304]) {
+      const answer = await answered(({ response }) => {
+        response.statusCode = status;
+        response.close();
+      });
+      expect([answer.status, answer.headers['content-length'], answer.headers['transfer-encoding']]).toEqual([
+        status,
+        undefined,
+        undefined,
+      ]);
+    }
   });
   it('redirects, and closes the connection when told to', async () => {
     const answer = await answered(({ response }) => {

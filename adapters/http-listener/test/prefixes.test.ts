@@ -26,6 +26,8 @@ describe('a prefix', () => {
     expect([...prefixes]).toEqual(good);
     expect(prefixes.count).toBe(good.length);
     expect(prefixes.contains('http://EXAMPLE.com:81/')).toBe(true);
+    // The ports of the schemes.
+    expect([prefixes.contains('http://localhost:80/'), prefixes.contains('https://[0:0::1]/x/')]).toEqual([true, true]);
     expect(prefixes.remove('http://*:8080/')).toBe(true);
     expect(prefixes.remove('http://*:8080/')).toBe(false);
     prefixes.clear();
@@ -131,6 +133,9 @@ describe('matching', () => {
         ['127.0.0.1', '/ab/'],
       ]),
     ).toEqual(['root', 'root', 'root', 'deep', 'deep', 'deep', 'root', 'deep', '404', '404']);
+    expect(await answers({ deep: ['http://127.0.0.1:P/a/b/'], root: ['http://127.0.0.1:P/a/'] }, [['127.0.0.1', '/a/b/c']])).toEqual([
+      'deep',
+    ]);
   });
   it('the host must be the prefix’s', async () => {
     expect(
@@ -150,6 +155,15 @@ describe('matching', () => {
         ['127.0.0.1', 'http://other.example/'],
       ]),
     ).toEqual(['one', 'two', '404']);
+  });
+  it('a host and a wildcard of one port may start together', async () => {
+    expect(
+      await answers({ all: ['http://127.0.0.1:P/a/', 'http://+:P/b/'] }, [
+        ['127.0.0.1', '/a/'],
+        ['other.example', '/b/'],
+        ['other.example', '/a/'],
+      ]),
+    ).toEqual(['all', 'all', '404']);
   });
   it('the strong wildcard comes first, then the host, then the weak wildcard', async () => {
     expect(
