@@ -95,7 +95,8 @@ export class HttpListenerRequest {
   }
   get cookies(): ReadonlyMap<string, string> {
     const cookies = new Map<string, string>();
-    for (const pair of (this.headers.get('cookie') ?? '').split(/; ?/)) {
+    // Not `headers`: on Deno those join two fields with a comma, which would be part of a value.
+    for (const pair of (this.#message.headers.cookie ?? '').split(/; ?/)) {
       const at = pair.indexOf('=');
       if (at > 0) cookies.set(pair.slice(0, at).trim(), pair.slice(at + 1).trim());
     }

@@ -130,6 +130,22 @@ listener('answers requests with a status, a body, and what came in', async () =>
   assert.equal((await ask(port, '/elsewhere')).status, 404);
 });
 
+listener('has the cookies of every field', async () => {
+  /** @type {readonly (readonly [string, string])[]} */
+  let cookies = [];
+  const { port } = await serving(({ request: asked, response }) => {
+    cookies = [...asked.cookies];
+    response.close();
+  });
+  await raw(port, 'GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nCookie: a=1; b=2, 3\r\nCookie: c=4;d=5\r\n\r\n');
+  assert.deepEqual(cookies, [
+    ['a', '1'],
+    ['b', '2, 3'],
+    ['c', '4'],
+    ['d', '5'],
+  ]);
+});
+
 listener('refuses an upgrade with an answer, and whatever is no WebSocket', async () => {
   const { port } = await serving(async (context) => {
     if (!context.request.isWebSocketRequest) await assert.rejects(context.acceptWebSocket(), { webSocketErrorCode: 'NotAWebSocket' });
