@@ -185,6 +185,34 @@ attached('leaves an upgrade that another listener reads, though it has not answe
   assert.equal(client.text, 'HTTP/1.1 200 OK\r\n\r\nother');
 });
 
+attached('leaves an upgrade that another listener has answered, though it does not read', async () => {
+  /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
+  const answered = deferred();
+  const port = await serving({
+    attach: { policy: { path: '/live' }, timeouts: { opening: 50 } },
+    // Asked behind us.
+    before: (server) =>
+      server.once('listening', () =>
+        server.on('upgrade', (request, socket) => {
+          if (request.url !== '/other') return;
+          socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\nother');
+          answered.resolve(socket);
+        }),
+      ),
+  });
+  const client = new Client(port);
+  client.write(upgradeFor('/other'));
+  const socket = await answered.promise;
+  // When one that came later has been refused, the time of this one is over.
+  const next = new Client(port);
+  next.write(upgradeFor('/nobody'));
+  await next.has(' 404 ');
+  socket.write(' and more');
+  await client.has('and more');
+  assert.equal(client.text, 'HTTP/1.1 101 Switching Protocols\r\n\r\nother and more');
+  socket.destroy();
+});
+
 attached('takes an upgrade on a connection that has had answers', async () => {
   const client = new Client(await serving({}));
   client.write(PAGE);
@@ -238,6 +266,33 @@ if (process.versions.bun === undefined) {
       'HTTP/1.1 101',
       'hello',
     ]);
+  });
+
+  attached('leaves such an upgrade that another attachment has taken', async () => {
+    /** @type {import('node:http').ServerResponse[]} */
+    const responses = [];
+    /** @type {string[]} */
+    const asked = [];
+    const asking = (/** @type {string} */ name) => ({
+      onRequest(/** @type {import('@ferrywire/node').PendingRequest} */ pending) {
+        asked.push(name);
+        pending.accept();
+      },
+    });
+    const port = await serving({
+      attach: { handlers: { ...asking('second'), onOpen: (peer) => void peer.send('hello') } },
+      request: (_request, response) => responses.push(response),
+      before: (server) => {
+        const first = attach(server, { handlers: { ...asking('first'), onOpen: (peer) => void peer.send('hello') } });
+        cleanups.push(() => first.close({ deadline: 0 }));
+        server.once('listening', () => server.on('upgrade', () => responses[0]?.end('a page')));
+      },
+    });
+    const client = new Client(port);
+    client.write(PAGE, upgradeFor());
+    await client.has('hello');
+    assert.deepEqual(asked, ['first']);
+    assert.equal(client.text.match(/ 101 /g)?.length, 1);
   });
 
   attached('takes what came behind such an upgrade', async () => {

@@ -11,6 +11,7 @@ import {
 import { get } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { EndInfo, Extension, ServerExtension } from '@ferrywire/core';
+import { serializeFrame } from '@ferrywire/core/frame';
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
 import {
   type Attached,
@@ -797,6 +798,40 @@ describe('beside others', () => {
     const client = await RawStream.open(session, '/ours');
     client.write(text('ours'));
     expect(await client.text()).toBe('ours');
+  });
+
+  it('leaves what another listener has answered, however long it stays open', async () => {
+    const { server, url } = await serve();
+    attachTo(server, { policy: { path: '/ours' }, timeouts: { opening: 30 } });
+    const theirs = deferred<ServerHttp2Stream>();
+    server.on('stream', (stream: ServerHttp2Stream, headers) => {
+      if (headers[':path'] !== '/theirs') return;
+      stream.respond({ ':status': 200 });
+      theirs.resolve(stream);
+    });
+    const session = await sessionTo(url);
+    const client = await RawStream.open(session, '/theirs');
+    // When one that came later has been refused, the time of this one is over.
+    expect((await ask(session, connectHead('/nobodys'))).status).toBe(404);
+    (await theirs.promise).write(Buffer.from(serializeFrame({ opcode: 1, payload: Buffer.from('theirs') })));
+    expect(await client.text()).toBe('theirs');
+    client.stream.close();
+  });
+
+  it('leaves it to another listener for ever where there is no opening deadline', async () => {
+    const { server, url } = await serve();
+    attachTo(server, { policy: { path: '/ours' }, timeouts: { opening: 0 } });
+    const theirs = deferred<ServerHttp2Stream>();
+    server.on('stream', (stream: ServerHttp2Stream, headers) => {
+      if (headers[':path'] === '/theirs') theirs.resolve(stream);
+    });
+    const session = await sessionTo(url);
+    const answer = ask(session, connectHead('/theirs'));
+    const stream = await theirs.promise;
+    // A request behind it has been answered, in a later turn.
+    await RawStream.open(session, '/ours');
+    stream.respond({ ':status': 202 }, { endStream: true });
+    expect((await answer).status).toBe(202);
   });
 
   it('leaves no listener behind', async () => {
