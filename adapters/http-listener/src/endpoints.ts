@@ -5,7 +5,7 @@
  * of their own bound already, unless both start together.
  */
 import { lookup } from 'node:dns/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -51,19 +51,22 @@ class EndPoint {
     const secure = tls !== null;
     this.server = secure ? createSecureServer(tls) : createServer();
     this.#connections = new Connections(this.server, secure);
-    const route = (request: IncomingMessage): Registration | null => {
+    const route = (request: IncomingMessage): Registration | 400 | 404 => {
+      // RFC 9112 section 3.2. Node takes the first of two; a proxy may have taken the other.
+      if (countOf('host', request.rawHeaders) > 1) return 400;
       const { authority = request.headers.host ?? '', path } = splitTarget(request.url ?? '');
       // A connection may outlive its server: HTTP.sys gives its requests to who listens now.
-      return matchPrefix((endPoints.get(this.#key) ?? this).registrations, {
+      const found = matchPrefix((endPoints.get(this.#key) ?? this).registrations, {
         secure,
         host: authority.replace(/:[0-9]*$/, ''),
         port: request.socket.localPort ?? 0,
         path,
       });
+      return found ?? 404;
     };
     this.server.on('request', (request, response) => {
       const registration = route(request);
-      if (registration === null) response.writeHead(404, { 'Content-Length': '0' }).end();
+      if (typeof registration === 'number') response.writeHead(registration, { 'Content-Length': '0' }).end();
       else registration.receive({ request, response });
     });
     this.server.on('upgrade', (request, socket, head) => {
@@ -74,8 +77,8 @@ class EndPoint {
       };
       afterEarlierResponses(request, () => {
         const registration = route(request);
-        if (registration === null) {
-          socket.write('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+        if (typeof registration === 'number') {
+          socket.write(`HTTP/1.1 ${registration} ${STATUS_CODES[registration]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
           letGo();
         } else registration.receive({ request, socket, head, letGo });
       });
@@ -113,6 +116,11 @@ class EndPoint {
   #forget(): void {
     if (endPoints.get(this.#key) === this) endPoints.delete(this.#key);
   }
+}
+
+/** Names and values in turn, as they came. */
+function countOf(name: string, fields: readonly string[]): number {
+  return fields.filter((field, index) => index % 2 === 0 && field.toLowerCase() === name).length;
 }
 
 function listenError(cause: Error, where: string): HttpListenerException {
