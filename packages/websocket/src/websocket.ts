@@ -372,7 +372,12 @@ export class WebSocket extends EventTargetBase {
     const link = this.#link;
     if (link === null || this.#reader !== null) return;
     const item = link.inbox.take();
-    if (item === undefined) return;
+    if (item === undefined) {
+      // The message that this task was for was dropped by close(). What came behind it, the end perhaps, has waited for this task.
+      this.#run();
+      link.eventDone(this.#stepQueued);
+      return;
+    }
     if (item.type === 'end') {
       link.end(item);
       this.#closed(item);

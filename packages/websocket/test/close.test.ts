@@ -47,6 +47,23 @@ describe('states', () => {
     expect(sent().map(({ payload }) => hex(payload))).toEqual(['03e8']);
     expect(log).toEqual(['close 3 true 1000 ""']);
   });
+  it('tells the end that came before the task of a message that close() has dropped', async () => {
+    for (const lost of [true, false]) {
+      const { ws, feed, transport, tasks, log } = await opened();
+      feed(1, 'dropped');
+      expect(tasks.pending).toBe(1);
+      ws.close(1000);
+      // All of it before the task that was asked for when the message came.
+      if (lost) transport.reset();
+      else {
+        feed(8, closePayload(1000));
+        transport.feedEof();
+        transport.close();
+      }
+      await tasks.run();
+      expect(log).toEqual(lost ? ['error 3', 'close 3 false 1006 ""'] : ['close 3 true 1000 ""']);
+    }
+  });
   it('WHATWG-WEBSOCKETS-close-4: before it is open, fails: CLOSING at once, then error and close 1006, never open', async () => {
     for (const answer of ['accept', 'refuse'] as const) {
       const made = bench();
