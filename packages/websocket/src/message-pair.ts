@@ -56,6 +56,9 @@ export function streamsOf(
   const writable = new platform.WritableStream<Message>({
     start(given) {
       controller = given;
+      const { signal } = given;
+      // At once: a write that waits for room may do so for ever, and `abort` below is called behind it.
+      signal.addEventListener('abort', () => closeBecause(signal.reason), { once: true });
     },
     write(chunk) {
       const data = outgoing(chunk);
@@ -71,9 +74,6 @@ export function streamsOf(
       return new Promise<void>((resolve, reject) => {
         closing = { resolve, reject };
       });
-    },
-    abort(cause) {
-      closeBecause(cause);
     },
   });
 

@@ -5,6 +5,7 @@
  * Nothing public is typed by a global: what leaves this file is typed by `dom-types`.
  */
 import type {
+  AbortSignalLike,
   AbortSignalValue,
   BlobLike,
   EventConstructor,
@@ -33,6 +34,8 @@ export interface ReadableSource<R> {
   cancel?(reason: unknown): void | Promise<void>;
 }
 export interface WritableController {
+  /** Aborted as soon as the stream is, which `abort` of the sink is told of behind the write that is under way. */
+  readonly signal: AbortSignalLike;
   error(reason: unknown): void;
 }
 export interface WritableSink<W> {

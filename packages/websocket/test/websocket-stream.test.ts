@@ -278,6 +278,20 @@ describe('back pressure', () => {
     made.transport.reset();
     expect(await write).toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
   });
+  it('abort() of the writable closes the socket at once, and ends with it, though a write waits for a peer that reads nothing', async () => {
+    const { made, socket, writable } = await opened({}, { room: 0 });
+    const writer = writable.getWriter();
+    const writes = [outcome(writer.write('x')), outcome(writer.write('y'))];
+    await settle();
+    const aborted = writer.abort(new WebSocketError('', { closeCode: 4000, reason: 'enough' }));
+    expect(made.connection.closeSent).toEqual({ code: 4000, reason: 'enough' });
+    expect(await isSettled(aborted)).toBe(false);
+    made.clock.advance(10_000);
+    await aborted;
+    for (const write of writes) expect(await write).toMatchObject({ name: 'WebSocketError' });
+    await expect(socket.closed).rejects.toMatchObject({ closeCode: 1006 });
+    expect(made.transport.aborted).toBe(true);
+  });
   it('a write fails once the transport has broken, though the end stands behind messages that nobody has read', async () => {
     for (const waits of [false, true]) {
       const { made, readable, writable } = await opened({}, waits ? { room: 0 } : {});
