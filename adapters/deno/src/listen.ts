@@ -58,7 +58,7 @@ export async function listen(options: ListenOptions = {}): Promise<kit.RefListen
         if (stopped) return;
         const failure = error instanceof Error ? error : new Error(String(error));
         if (onListenerError === undefined) process.emitWarning(failure);
-        else onListenerError(failure);
+        else kit.apart(() => onListenerError(failure));
         await new Promise<void>((resolve) => runtime.timers.set(resolve, RETRY));
       }
     }
