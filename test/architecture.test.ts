@@ -42,6 +42,12 @@ describe('what is published', () => {
       for (const name of suites) expect(manifest.files).toEqual(expect.arrayContaining([`!dist/${name}`, `!src/${name}`]));
       expect(manifest.files).toEqual(expect.arrayContaining(['dist', 'src']));
     });
+
+    // npm packs the licence that lies beside the manifest, and not the one of the repository.
+    it(`${folder} brings its licence`, () => {
+      expect(filesBelow(folder)).toContain(`${folder}/LICENSE`);
+      expect(read(`${folder}/LICENSE`)).toBe(read('LICENSE'));
+    });
   }
 });
 
