@@ -25,9 +25,15 @@ export interface EventLike {
   stopPropagation(): void;
   stopImmediatePropagation(): void;
 }
+/** An event as the consumer's own libraries have it, where they do: it is the runtime's, and a promise of an `Event` is resolved with it. */
+export type HostEvent = typeof globalThis extends { readonly Event: { readonly prototype: infer Own } }
+  ? Own extends EventLike
+    ? Own
+    : EventLike
+  : EventLike;
 export interface EventConstructor {
-  new (type: string, init?: { bubbles?: boolean; cancelable?: boolean; composed?: boolean }): EventLike;
-  readonly prototype: EventLike;
+  new (type: string, init?: { bubbles?: boolean; cancelable?: boolean; composed?: boolean }): HostEvent;
+  readonly prototype: HostEvent;
 }
 
 export interface MessageEventLike<Data = unknown> extends EventLike {
@@ -35,6 +41,12 @@ export interface MessageEventLike<Data = unknown> extends EventLike {
   readonly origin: string;
   readonly lastEventId: string;
 }
+/** As `HostEvent`. */
+export type HostMessageEvent = typeof globalThis extends { readonly MessageEvent: { readonly prototype: infer Own } }
+  ? Own extends MessageEventLike
+    ? Own
+    : MessageEventLike
+  : MessageEventLike;
 export interface CloseEventLike extends EventLike {
   readonly wasClean: boolean;
   readonly code: number;

@@ -4,7 +4,7 @@
  * An attribute is a listener like any other, registered when it is first set to a function and keeping its place in the order while it is
  * replaced by another function; set to null it is removed, and set again it goes to the end.
  */
-import type { CloseEventLike, EventConstructor, EventHandler, EventLike, EventTargetLike } from './dom-types.ts';
+import type { CloseEventLike, EventConstructor, EventHandler, EventLike, EventTargetLike, HostEvent } from './dom-types.ts';
 import { platform } from './platform.ts';
 import { defineInterface, toDictionary, toNumber, toScalarText, toText } from './web-idl.ts';
 
@@ -19,8 +19,19 @@ export interface CloseEventInit {
   readonly composed?: boolean;
 }
 
+/** The event of type 'close'. An interface, since a class with private fields is nobody's CloseEvent but its own, the DOM library's neither. */
+export interface CloseEvent extends HostEvent {
+  readonly wasClean: boolean;
+  readonly code: number;
+  readonly reason: string;
+}
+export interface CloseEventConstructor {
+  new (type: string, init?: CloseEventInit): CloseEvent;
+  readonly prototype: CloseEvent;
+}
+
 /** The event of type 'close'. Defaults: wasClean false, code 0, reason ''. */
-export class CloseEvent extends EventBase implements CloseEventLike {
+export const CloseEvent: CloseEventConstructor = class CloseEvent extends EventBase implements CloseEventLike {
   readonly #wasClean: boolean;
   readonly #code: number;
   readonly #reason: string;
@@ -50,7 +61,7 @@ export class CloseEvent extends EventBase implements CloseEventLike {
   static {
     defineInterface(CloseEvent, 'CloseEvent', ['wasClean', 'code', 'reason']);
   }
-}
+};
 
 /** The `on…` attributes of one target. */
 export class HandlerAttributes {

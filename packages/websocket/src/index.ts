@@ -9,7 +9,7 @@ export type { WebSocketInit } from './arguments.ts';
 export { type Connected, type Connector, type ConnectRequest, connectorOver, type PeerConnect } from './connector.ts';
 export { defineWebSocket } from './define.ts';
 export type * from './dom-types.ts';
-export { CloseEvent, type CloseEventInit } from './events.ts';
+export { CloseEvent, type CloseEventConstructor, type CloseEventInit } from './events.ts';
 export type { MessagesOptions } from './iterate.ts';
 export type { WebSocketStreamInfo, WebSocketStreamPair } from './message-pair.ts';
 export { type MessageStream, messageStreams } from './message-streams.ts';

@@ -10,15 +10,7 @@ import type { Driver } from '@ferrywire/driver';
 import { checkArguments, type WebSocketInit } from './arguments.ts';
 import { closeArguments } from './close-arguments.ts';
 import { type Connected, type Connector, connectRequest, extensionsOf } from './connector.ts';
-import type {
-  BlobLike,
-  CloseEventLike,
-  EventHandler,
-  EventLike,
-  MessageEventLike,
-  TypedEventTargetConstructor,
-  UrlLike,
-} from './dom-types.ts';
+import type { BlobLike, EventHandler, HostEvent, HostMessageEvent, TypedEventTargetConstructor, UrlLike } from './dom-types.ts';
 import { domError } from './errors.ts';
 import { CloseEvent, HandlerAttributes } from './events.ts';
 import type { InboxItem } from './inbox.ts';
@@ -35,10 +27,10 @@ import { defineInterface, toText } from './web-idl.ts';
 export type ReadyState = 0 | 1 | 2 | 3;
 export type BinaryType = 'blob' | 'arraybuffer';
 export interface WebSocketEventMap {
-  open: EventLike;
-  message: MessageEventLike;
-  error: EventLike;
-  close: CloseEventLike;
+  open: HostEvent;
+  message: HostMessageEvent;
+  error: HostEvent;
+  close: CloseEvent;
 }
 
 const EventTargetBase: TypedEventTargetConstructor<WebSocketEventMap> = platform.EventTarget;
@@ -176,28 +168,28 @@ export class WebSocket extends EventTargetBase {
     return this.#link?.connection ?? null;
   }
 
-  get onopen(): EventHandler<EventLike> {
+  get onopen(): EventHandler<HostEvent> {
     return this.#handlers.get('open');
   }
-  set onopen(handler: EventHandler<EventLike>) {
+  set onopen(handler: EventHandler<HostEvent>) {
     this.#handlers.set('open', handler);
   }
-  get onmessage(): EventHandler<MessageEventLike> {
+  get onmessage(): EventHandler<HostMessageEvent> {
     return this.#handlers.get('message');
   }
-  set onmessage(handler: EventHandler<MessageEventLike>) {
+  set onmessage(handler: EventHandler<HostMessageEvent>) {
     this.#handlers.set('message', handler);
   }
-  get onerror(): EventHandler<EventLike> {
+  get onerror(): EventHandler<HostEvent> {
     return this.#handlers.get('error');
   }
-  set onerror(handler: EventHandler<EventLike>) {
+  set onerror(handler: EventHandler<HostEvent>) {
     this.#handlers.set('error', handler);
   }
-  get onclose(): EventHandler<CloseEventLike> {
+  get onclose(): EventHandler<CloseEvent> {
     return this.#handlers.get('close');
   }
-  set onclose(handler: EventHandler<CloseEventLike>) {
+  set onclose(handler: EventHandler<CloseEvent>) {
     this.#handlers.set('close', handler);
   }
 

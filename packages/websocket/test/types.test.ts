@@ -45,7 +45,7 @@ function compile(name: string, source: string, settings: object): string {
 }
 
 const plain = `
-import { type Connector, defineWebSocket, messageStreams, WebSocket, WebSocketError, WebSocketStream, type WebSocketStreamInfo } from '@ferrywire/websocket';
+import { CloseEvent, type Connector, defineWebSocket, messageStreams, WebSocket, WebSocketError, WebSocketStream, type WebSocketStreamInfo } from '@ferrywire/websocket';
 import type { Connection } from '@ferrywire/core';
 import type { Driver } from '@ferrywire/driver';
 
@@ -67,6 +67,10 @@ ws.send('x');
 ws.send(new Uint8Array(1));
 ws.send(new ArrayBuffer(1));
 ws.close(1000, 'x');
+const closed = new Promise<CloseEvent>((resolve) => {
+  ws.onclose = resolve;
+});
+void closed;
 const info: WebSocketStreamInfo = ws.stream();
 for await (const message of ws.messages({ highWaterMark: 2 })) void (typeof message === 'string' ? message : message.byteLength);
 for await (const { kind, body } of messageStreams(connection, host)) for await (const piece of body) void [kind, piece.length];
@@ -80,11 +84,17 @@ throw new WebSocketError(reason + state, { closeCode });
 `;
 
 const dom = `
-import { type Connector, WebSocket as Socket } from '@ferrywire/websocket';
+import { CloseEvent as OwnCloseEvent, type Connector, WebSocket as Socket } from '@ferrywire/websocket';
 declare const ws: Socket;
 ws.onmessage = (event: MessageEvent) => void event.data;
 ws.onclose = (event: CloseEvent) => void event.code;
 ws.addEventListener('message', (event: MessageEvent) => void event.data);
+await new Promise<Event>((resolve) => (ws.onopen = resolve));
+await new Promise<MessageEvent>((resolve) => (ws.onmessage = resolve));
+await new Promise<CloseEvent>((resolve) => (ws.onclose = resolve));
+await new Promise<CloseEvent>((resolve) => ws.addEventListener('close', resolve));
+const own: CloseEvent = new OwnCloseEvent('close', { code: 1000 });
+const plainOwn: Event = own;
 ws.send(new Blob(['x']));
 const target: EventTarget = ws;
 const controller = new AbortController();
@@ -101,7 +111,7 @@ const connector: Connector = {
     return Promise.reject(signal.reason);
   },
 };
-void [target, whole, sink, connector];
+void [plainOwn, target, whole, sink, connector];
 `;
 
 describe('a consumer compiles', () => {
@@ -109,7 +119,8 @@ describe('a consumer compiles', () => {
     expect(compile('plain', plain, { lib: ['ES2022'] })).toBe('');
   });
   it('with the DOM library, whose types are accepted', () => {
-    expect(compile('dom', dom, { lib: ['ES2022', 'DOM', 'DOM.AsyncIterable', 'ESNext.Disposable'] })).toBe('');
+    const whole = `${dom}const standard: WebSocket = ws;\nvoid standard;\n`;
+    expect(compile('dom', whole, { lib: ['ES2022', 'DOM', 'DOM.AsyncIterable', 'ESNext.Disposable'] })).toBe('');
   });
   it("with Node's types", () => {
     const settings = { lib: ['ES2022'], types: ['node'] };
