@@ -4,6 +4,7 @@
 import type { Negotiated } from '@ferrywire/core';
 import { type ConnectionSettings, EndpointHost, type Peer } from '@ferrywire/driver';
 import { checkConnection, checkObject, type DialOptions, hostOptions, openClient, type SharedOptions } from '@ferrywire/driver/adapter';
+import type { UrlLike } from '@ferrywire/websocket';
 import type { StreamPair } from './pair.ts';
 import { runtime } from './runtime.ts';
 import type { InputOptions } from './server.ts';
@@ -19,7 +20,7 @@ export type ConnectOptions = DialOptions & InputOptions;
  * `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`); with a TypeError, RangeError or SyntaxError that names the option for what no
  * program should ask for.
  */
-export async function connect(url: string | URL, pair: StreamPair, options: ConnectOptions = {}): Promise<Peer> {
+export async function connect(url: string | UrlLike, pair: StreamPair, options: ConnectOptions = {}): Promise<Peer> {
   checkObject(options, 'options');
   const { input = 'shared' } = options;
   return openClient(runtime, url, options, async () => {

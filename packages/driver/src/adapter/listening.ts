@@ -7,6 +7,13 @@ import type { Listening, Peer } from '../peer.ts';
 import { checkHost, checkPort, checkText } from './options.ts';
 import { checkTls } from './tls.ts';
 
+declare global {
+  /** For consumers whose library has no such symbol; it merges with `lib="esnext.disposable"`. */
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol;
+  }
+}
+
 /** Where to listen: the same options on every runtime. */
 export interface PlaceOptions {
   /** 0 to 65535; default 0, which lets the system choose. */
