@@ -9,6 +9,7 @@ import type { CaseResult } from './result.ts';
 import { collect, type RunOptions, runCases, selectedCases } from './run.ts';
 import type { Target } from './target.ts';
 import { clientCommand, serverCommand } from './targets/child-process.ts';
+import { findCommand, findFile } from './targets/installed.ts';
 
 /** What the original said of one case. */
 export interface RecordedVerdict {
@@ -38,8 +39,7 @@ export const explained: Readonly<Record<string, readonly string[]>> = {
   'client-deno': ['7.3.6'],
 };
 
-const root = new URL('../../', import.meta.url);
-const program = (path: string): string => JSON.stringify(fileURLToPath(new URL(`node_modules/${path}`, root)));
+const installed = (name: string): string => JSON.stringify(findCommand(name));
 const peer = (name: string): string => JSON.stringify(fileURLToPath(new URL(`../peers/${name}.mjs`, import.meta.url)));
 const node = JSON.stringify(process.execPath);
 
@@ -48,12 +48,12 @@ export const parityTargets: Readonly<Record<string, () => Target>> = {
   'server-ws-plain': () => serverCommand(`${node} ${peer('ws-server')} {port}`),
   'server-ws-deflate': () => serverCommand(`${node} ${peer('ws-server')} {port} deflate`),
   'server-driver-deflate': () => serverCommand(`${node} ${peer('websocket-driver-server')} {port} deflate`),
-  'server-bun': () => serverCommand(`${program('.bin/bun')} ${peer('bun-server')} {port}`),
-  'server-deno': () => serverCommand(`${program('.bin/deno')} run -A ${peer('deno-server')} {port}`),
+  'server-bun': () => serverCommand(`${installed('bun')} ${peer('bun-server')} {port}`),
+  'server-deno': () => serverCommand(`${installed('deno')} run -A ${peer('deno-server')} {port}`),
   'client-ws': () => clientCommand(`${node} ${peer('client')} {url} ws ws`),
-  'client-undici': () => clientCommand(`${program('node24/bin/node')} ${peer('client')} {url} undici`),
-  'client-bun': () => clientCommand(`${program('.bin/bun')} ${peer('client')} {url} bun`),
-  'client-deno': () => clientCommand(`${program('.bin/deno')} run -A ${peer('client')} {url} deno`),
+  'client-undici': () => clientCommand(`${JSON.stringify(findFile('node24', 'bin/node'))} ${peer('client')} {url} undici`),
+  'client-bun': () => clientCommand(`${installed('bun')} ${peer('client')} {url} bun`),
+  'client-deno': () => clientCommand(`${installed('deno')} run -A ${peer('client')} {url} deno`),
 };
 
 /** The verdicts of one recorded run, by id. Throws RangeError for a name that is not recorded. */

@@ -2,30 +2,17 @@
  * Ferrywire in process on another runtime: this command again, as a child of it, whose JSON is read.
  */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Role } from '@ferrywire/core';
 import type { CaseResult } from '../result.ts';
 import { type PassiveTarget, TargetUnavailable } from '../target.ts';
 import { endWithThisProcess } from './child-process.ts';
+import { findCommand } from './installed.ts';
 
 const before: Readonly<Record<'bun' | 'deno', readonly string[]>> = {
   bun: [],
   deno: ['run', '--allow-all', '--quiet', '--no-lock', '--cached-only', '--node-modules-dir=manual'],
 };
-
-/** Installed beside this package, or on the PATH. */
-function find(name: string): string {
-  const folders: string[] = [];
-  for (let folder = dirname(fileURLToPath(import.meta.url)); dirname(folder) !== folder; folder = dirname(folder)) {
-    folders.push(join(folder, 'node_modules', '.bin'));
-  }
-  folders.push(...(process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''));
-  const found = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
-  if (found === undefined) throw new TargetUnavailable(`${name} is not installed`);
-  return found;
-}
 
 /** Characters of the child's standard error that are kept. */
 const mostErrors = 4096;
@@ -47,7 +34,7 @@ export function otherRuntime(runtime: 'bun' | 'deno', role: Role, name: string, 
         settings.messages === 'full' ? ['--full'] : settings.messages === null ? [] : ['--messages', String(settings.messages)];
       const ids = cases.map(({ id }) => id).join(',');
       const own = ['self', '--only', 'in-process', '--role', role, '--json', '-', '--seed', String(settings.seed), '--cases', ids];
-      const output = await childOutput(find(runtime), [...before[runtime], script, ...own, ...length, ...args], signal);
+      const output = await childOutput(findCommand(runtime), [...before[runtime], script, ...own, ...length, ...args], signal);
       const report: ChildReport = JSON.parse(output);
       for (const { results } of report.runs) for (const [id, rest] of Object.entries(results)) onResult({ id, ...rest });
     },
