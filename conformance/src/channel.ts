@@ -30,6 +30,7 @@ export interface Scheduler {
   turn(run: () => void): void;
 }
 
+/** The event loop's own time. */
 export const realTime: Scheduler = {
   now: () => performance.now(),
   after: (ms, run) => setTimeout(run, ms),

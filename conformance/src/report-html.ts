@@ -40,6 +40,7 @@ const groups: ReadonlyMap<string, string> = new Map([
 
 const counted = ['OK', 'NON-STRICT', 'INFORMATIONAL', 'UNIMPLEMENTED', 'FAILED'] as const;
 
+/** One page that stands alone, with a column for each report. */
 export function reportHtml(reports: readonly Report[]): string {
   const byId = reports.map(({ results }) => new Map(results.map((result) => [result.id, result])));
   const known = new Map(reports.flatMap(({ results }) => results.map((result) => [result.id, result])));

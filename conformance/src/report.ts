@@ -21,12 +21,14 @@ export interface Report {
   readonly results: readonly CaseResult[];
 }
 
+/** How often each verdict was given; all five are there. */
 export function countVerdicts(results: readonly CaseResult[]): Counts {
   const counts = { OK: 0, 'NON-STRICT': 0, INFORMATIONAL: 0, UNIMPLEMENTED: 0, FAILED: 0 };
   for (const { verdict } of results) counts[verdict] += 1;
   return counts;
 }
 
+/** Results put in the order of their ids and counted. `duration` in milliseconds. */
 export function makeReport(target: string, role: Role, seed: number, duration: number, results: readonly CaseResult[]): Report {
   const sorted = [...results].sort((a, b) => compareIds(a.id, b.id));
   return { target, role, seed, duration: Math.round(duration), counts: countVerdicts(sorted), results: sorted };

@@ -43,6 +43,7 @@ const generous = 10_000;
 /** After so many second tries that changed nothing, there are no more. */
 const mostRetries = 6;
 
+/** The cases that `include` and `exclude` choose, for whatever target. */
 export function selectedCases(options: RunOptions): Case[] {
   return selectCases(options.cases ?? allCases, options.include ?? [], options.exclude ?? []);
 }

@@ -47,6 +47,7 @@ const goingAway = 1001;
 
 type Awaited = (Step & { readonly do: 'await' })['what'];
 
+/** One case over one open channel, for targets of your own: tell it what arrives, and `done` gets the result. */
 export class CaseRun implements ChannelEvents {
   readonly #test: Case;
   readonly #settings: RunSettings;

@@ -3,6 +3,7 @@
  * match whole ids.
  */
 
+/** A list separated by commas; empty items are left out. */
 export function parsePatterns(text: string): string[] {
   return text
     .split(',')

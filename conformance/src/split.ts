@@ -10,6 +10,7 @@ export type Split =
   | { readonly how: 'bytes'; readonly upTo: number; readonly seed: number; readonly cuts: number }
   | { readonly how: 'seeded'; readonly seed: number; readonly cuts: number };
 
+/** Not cut at all. */
 export const whole: Split = { how: 'whole' };
 
 /** Single bytes in messages up to 64 KiB, 20 seeded cuts in larger ones. */

@@ -8,6 +8,7 @@ interface Timer {
   readonly run: () => void;
 }
 
+/** A clock for subjects in process: it jumps to the next timer when nothing else is left to do. */
 export class VirtualTime implements Scheduler {
   #now = 1000;
   readonly #timers = new Set<Timer>();

@@ -89,6 +89,7 @@ export class ClientWebSocketOptions {
   }
 }
 
+/** .NET's `ClientWebSocket`: set `options`, then `connect(uri)` once. */
 export class ClientWebSocket extends WebSocket {
   readonly options: ClientWebSocketOptions = new ClientWebSocketOptions();
   #started = false;

@@ -74,6 +74,7 @@ const refusals: ReadonlyMap<HandshakeErrorCode, WebSocketErrorCode> = new Map([
   ['WS_HS_SUBPROTOCOL', 'UnsupportedProtocol'],
 ]);
 
+/** A request, its response, and `acceptWebSocket()` for what asks for one. */
 export class HttpListenerContext {
   readonly request: HttpListenerRequest;
   readonly response: HttpListenerResponse;

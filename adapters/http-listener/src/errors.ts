@@ -24,12 +24,14 @@ export class ArgumentException extends TypeError {
     this.paramName = paramName;
   }
 }
+/** An argument that is needed is missing. */
 export class ArgumentNullException extends ArgumentException {
   override readonly name = 'ArgumentNullException';
   constructor(paramName: string) {
     super('value cannot be null', paramName);
   }
 }
+/** An argument of the right type, beyond its bounds. */
 export class ArgumentOutOfRangeException extends RangeError {
   override readonly name = 'ArgumentOutOfRangeException';
   readonly paramName: string;
@@ -44,6 +46,7 @@ export class ArgumentOutOfRangeException extends RangeError {
 export class InvalidOperationException extends Error {
   override readonly name: ExceptionName = 'InvalidOperationException';
 }
+/** The object was closed or disposed before the call. */
 export class ObjectDisposedException extends InvalidOperationException {
   override readonly name = 'ObjectDisposedException';
   readonly objectName: string;
@@ -67,6 +70,7 @@ export const HttpListenerErrorCode: {
 } = Object.freeze({ AccessDenied: 5, SharingViolation: 32, AlreadyExists: 183, OperationAborted: 995, InvalidNetName: 1214 });
 export type HttpListenerErrorCode = (typeof HttpListenerErrorCode)[keyof typeof HttpListenerErrorCode];
 
+/** The listener cannot start, or has stopped: see `errorCode`. */
 export class HttpListenerException extends Error {
   override readonly name = 'HttpListenerException';
   readonly errorCode: HttpListenerErrorCode;
@@ -87,6 +91,7 @@ export type WebSocketErrorCode =
   | 'ConnectionClosedPrematurely'
   | 'InvalidState';
 
+/** The handshake or the connection failed: see `webSocketErrorCode`. */
 export class WebSocketException extends Error {
   override readonly name = 'WebSocketException';
   readonly webSocketErrorCode: WebSocketErrorCode;

@@ -90,6 +90,7 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
+/** .NET's `HttpListener`: add `prefixes`, `start()`, then pull requests with `getContext()` or `for await`. More than 1000 that wait get 503. */
 export class HttpListener implements AsyncIterable<HttpListenerContext> {
   readonly prefixes: HttpListenerPrefixCollection;
   readonly #tls: TlsSettings | null;

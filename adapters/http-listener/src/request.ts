@@ -8,6 +8,7 @@ import { isWebSocketRequest } from '@ferrywire/handshake';
 import type { Incoming, ListenEndPoint } from './endpoints.ts';
 import { isAuthority, splitTarget } from './prefixes.ts';
 
+/** .NET's `HttpListenerRequest`, of a context. */
 export class HttpListenerRequest {
   readonly httpMethod: string;
   /** The target as it came. */

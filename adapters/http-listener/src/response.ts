@@ -16,6 +16,7 @@ const nothing = new Uint8Array(0);
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+/** .NET's `HttpListenerResponse`, of a context. Status and headers are sent when the body begins or with `close()`, and stand from then on. */
 export class HttpListenerResponse {
   /** Changed as one likes until the response begins. */
   readonly headers: Headers = new Headers();

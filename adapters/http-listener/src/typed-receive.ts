@@ -6,6 +6,7 @@
  */
 import type { WebSocket } from './websocket.ts';
 
+/** The buffer types of WinHTTP: a message buffer holds a whole message or its last piece, a fragment buffer any other piece. */
 export type WebSocketBufferType = 'Utf8Message' | 'Utf8Fragment' | 'BinaryMessage' | 'BinaryFragment' | 'Close';
 export const WebSocketBufferType: { readonly [Type in WebSocketBufferType]: Type } = Object.freeze({
   Utf8Message: 'Utf8Message',

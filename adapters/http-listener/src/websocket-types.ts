@@ -2,6 +2,7 @@
  * .NET's WebSocket enumerations as frozen objects of strings and numbers, and what `receive` returns.
  */
 
+/** .NET's `WebSocketState`, by name. */
 export type WebSocketState = 'None' | 'Connecting' | 'Open' | 'CloseSent' | 'CloseReceived' | 'Closed' | 'Aborted';
 export const WebSocketState: { readonly [State in WebSocketState]: State } = Object.freeze({
   None: 'None',
@@ -13,6 +14,7 @@ export const WebSocketState: { readonly [State in WebSocketState]: State } = Obj
   Aborted: 'Aborted',
 });
 
+/** .NET's `WebSocketMessageType`, by name. */
 export type WebSocketMessageType = 'Text' | 'Binary' | 'Close';
 export const WebSocketMessageType: { readonly [Type in WebSocketMessageType]: Type } = Object.freeze({
   Text: 'Text',

@@ -39,6 +39,7 @@ export let openWebSocket: (socket: WebSocket, connection: Connection, driver: Dr
 /** For `ClientWebSocket`, before there is a connection. */
 export let setConnecting: (socket: WebSocket, state: 'Connecting' | 'Closed') => void;
 
+/** .NET's `WebSocket`: `receive` into your own memory, `send` in pieces, and a close frame of the peer that waits for `close` or `closeOutput`. */
 export class WebSocket {
   #connection: Connection | null = null;
   #driver: DriverHandle | null = null;

@@ -15,4 +15,5 @@ export const decoders: { readonly [name: string]: (bytes: Uint8Array, start: num
   jsc: textKernels(buffer, { small: false, asciiFrom: never }).decodeUtf8,
 };
 
+/** The option `kernels` for a connection of your own on Node: what this adapter gives to its own. */
 export const kernels: Kernels = runtime.kernels ?? {};

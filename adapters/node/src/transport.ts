@@ -33,6 +33,7 @@ export interface NodeTransport {
   unref(): void;
 }
 
+/** A transport over a socket or any duplex stream, which must allow half-open connections. For `drive` or an `EndpointHost` of your own. */
 export class SocketTransport implements Transport, NodeTransport {
   readonly socket: Duplex;
   #driver: DriverHandle | null = null;

@@ -5,6 +5,7 @@ import { defaultCodec } from '@ferrywire/deflate';
 import { pakoCodec } from '@ferrywire/deflate/pako';
 import type { Capabilities } from '@ferrywire/driver';
 
+/** What this adapter can do, on the runtime at hand. */
 export const capabilities: Capabilities = Object.freeze({
   compression: defaultCodec === pakoCodec ? 'pako' : 'zlib',
   halfClose: true,

@@ -79,6 +79,7 @@ export function serverCommand(template: string, options: CommandOptions = {}): A
   };
 }
 
+/** A client that is started for the run: `{url}` and `{port}` in the command say where the harness listens. */
 export function clientCommand(template: string, options: Partial<ClientListenerOptions> = {}): PassiveTarget {
   return {
     kind: 'passive',

@@ -29,6 +29,7 @@ export interface InProcessOptions {
 /** A subject that keeps asking for its deadline without getting anywhere is stopped. */
 const mostIdleRounds = 100_000;
 
+/** A subject without I/O, run in virtual time: `create` makes a fresh one for each case. */
 export function inProcess(target: InProcessTarget, options: InProcessOptions): ActiveTarget {
   const { role, split = whole, name = `in process, ${role}`, deflate = true } = options;
   return {

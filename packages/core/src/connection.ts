@@ -80,6 +80,10 @@ const WORK_HELD = 32;
 const WOKEN = 64;
 const NO_EXTENSIONS: readonly Extension[] = [];
 
+/**
+ * One side of a WebSocket after its handshake: bytes and time go in, events, output, a directive for the transport and a deadline come out.
+ * It does no I/O; `drive` of `@ferrywire/driver` and the adapters host it. Pull events with `events()`, or pass a `sink` to be called.
+ */
 export class Connection implements Protocol {
   readonly subprotocol: string | null;
   /** As negotiated, in the order of the response. */

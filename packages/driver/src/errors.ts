@@ -40,6 +40,7 @@ export interface EndpointErrorDetails {
   readonly body?: Uint8Array;
 }
 
+/** What `connect` and `listen` reject with. Tell them apart by `code`; a fault of a peer that is connected is in `onEnd` instead. */
 export class EndpointError extends Error {
   override readonly name = 'EndpointError';
   readonly code: EndpointErrorCode;

@@ -34,6 +34,10 @@ export type ClientEvent =
   | { readonly type: 'refused'; readonly response: ResponseHead | null; readonly body: Uint8Array; readonly error: HandshakeErrorCode }
   | ConnectionEvent;
 
+/**
+ * A client's side from the request to the end of the connection: the request is in the output at once, then 'open' or 'refused' follows.
+ * From 'open' on it is the `Connection`.
+ */
 export class ClientProtocol extends BaseProtocol<ClientEvent> {
   private readonly sink: ClientSink | null;
   private upgrade: ClientUpgrade | null;

@@ -41,6 +41,10 @@ export type ServerEvent =
   | { readonly type: 'refused'; readonly status: number; readonly error: HandshakeErrorCode }
   | ConnectionEvent;
 
+/**
+ * A server's side from the first byte of the request to the end of the connection. The event 'request' waits for `accept()`, `reject()` or
+ * `startRejection()`, within `timeouts.opening`; from 'open' on it is the `Connection`.
+ */
 export class ServerProtocol extends BaseProtocol<ServerEvent> {
   private readonly sink: ServerSink | null;
   private readonly policy: ServerPolicy | undefined;

@@ -14,6 +14,7 @@ const DomExceptionBase: { new (message?: string, name?: string): DomExceptionLik
 /** Code and reason of a connection that is over, which `close()` would refuse: assigned below, known to this package only. */
 export let closedError: (message: string, closeCode: number, reason: string) => WebSocketError;
 
+/** The DOMException of a stream or an iterator whose socket has failed: the close code (null for none) and the reason, never a cause. */
 export class WebSocketError extends DomExceptionBase {
   #closeCode: number | null;
   #reason: string;

@@ -43,6 +43,10 @@ function stranger(): Promise<never> {
   return Promise.reject(new TypeError('not a WebSocketStream'));
 }
 
+/**
+ * A client socket as promises and streams, with back pressure both ways. `closed` is behind the messages that nobody has read. As with
+ * `WebSocket`, only an adapter's can dial.
+ */
 export class WebSocketStream {
   /** What `new` connects with. Adapters set it in a subclass; null here, where the constructor throws NotSupportedError. */
   static readonly connector: Connector | null = null;

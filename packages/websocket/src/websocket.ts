@@ -46,6 +46,10 @@ class Adoption {
 /** Makes a socket disappear, as when its page goes away: fails it while connecting, else closes with 1001 (WHATWG WebSockets, section 7). */
 export let makeDisappear: (socket: WebSocket) => void;
 
+/**
+ * The WHATWG `WebSocket`, for clients and for server sockets, with `messages()` and `stream()` for back pressure. Only an adapter's can dial:
+ * `new` throws NotSupportedError without a connector, and `from` wraps what is connected already.
+ */
 export class WebSocket extends EventTargetBase {
   declare static readonly CONNECTING: 0;
   declare static readonly OPEN: 1;

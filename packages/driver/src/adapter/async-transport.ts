@@ -61,6 +61,7 @@ class Filled {
   }
 }
 
+/** A transport over reads and writes that are promises. Give it the operations, then `join` the driver: it begins to read. */
 export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Transport {
   readonly bytes: Bytes;
   #driver: DriverHandle | null = null;

@@ -47,6 +47,7 @@ export interface DialPlace {
   readonly socketPath?: string;
 }
 
+/** Throws a TypeError that names the option. */
 export function checkDialPlace({ tls, servername, socketPath }: DialPlace & { readonly tls?: unknown }): void {
   if (tls !== undefined) checkTls(tls, 'client');
   if (servername !== undefined) checkText(servername, 'options.servername');

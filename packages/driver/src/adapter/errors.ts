@@ -85,6 +85,7 @@ export function connectError(cause: unknown, where: string, secure: boolean): En
   return new EndpointError(code, `cannot connect to ${where}: ${sentence(cause)}`, { cause });
 }
 
+/** What failed in `listen`. `where` is for the message. */
 export function listenError(cause: unknown, where: string): EndpointError {
   const code = listenCodes.get(systemCode(cause)) ?? 'WS_TRANSPORT';
   const what =

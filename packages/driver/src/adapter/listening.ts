@@ -63,6 +63,7 @@ export interface RefListening extends Listening {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What `listen` returns, from an adapter's parts. */
 export function listening(parts: ListenerParts): RefListening {
   const { port, host, secure, endpoints } = parts;
   const scheme = secure ? 'wss' : 'ws';

@@ -37,6 +37,7 @@ export interface SharedOptions {
 export type ServerOptions = SharedOptions & Omit<ServerSettings, 'input'>;
 export type ClientOptions = SharedOptions & Omit<ClientSettings, 'input' | 'url'>;
 
+/** The options of an `EndpointHost`, checked: throws a TypeError or RangeError that names the option. */
 export function hostOptions(runtime: Runtime, options: SharedOptions & Pick<ConnectionSettings, 'timeouts'>): EndpointHostOptions {
   const { handlers = {}, highWaterMark, pull } = options;
   const closing = options.timeouts?.closing;
@@ -62,6 +63,7 @@ export function serverSettings(runtime: Runtime, options: ServerOptions, input: 
   return settings;
 }
 
+/** To be spread into a connection's options: no key where there is none. */
 export function kernelsOf({ kernels }: Runtime): { readonly kernels?: Kernels } {
   return kernels === undefined ? {} : { kernels };
 }
@@ -79,11 +81,13 @@ export function checkClient(settings: Omit<ClientSettings, 'url'>, url: WebSocke
   createUpgrade({ ...settings, url, random: () => {} });
 }
 
+/** Throws a TypeError for what is no number, a RangeError beyond the bounds, which may be infinite. */
 export function checkNumber(value: unknown, name: string, least: number, most: number): void {
   if (typeof value !== 'number' || Number.isNaN(value)) throw new TypeError(`${name} must be a number`);
   if (value < least || value > most) throw new RangeError(`${name} must be from ${least} to ${most}`);
 }
 
+/** Throws a TypeError. No zero byte either: the system would take a path or a name to end there. */
 export function checkText(value: unknown, name: string): void {
   if (typeof value !== 'string' || value === '' || value.includes('\0')) throw new TypeError(`${name} must be a string that is not empty`);
 }
@@ -94,6 +98,7 @@ export function checkHost(value: string): void {
   if (value.startsWith('[')) throw new EndpointError('WS_LISTEN_HOST', 'options.host must be an IPv6 address without brackets');
 }
 
+/** Throws a TypeError. */
 export function checkObject(value: unknown, name: string): void {
   if (typeof value !== 'object' || value === null) throw new TypeError(`${name} must be an object`);
 }

@@ -16,6 +16,7 @@ export interface TurnsModule {
   setImmediate(callback: (entry: Entry) => void, entry: Entry): unknown;
 }
 
+/** `nextTurn` for a runtime that would do one callback after the other without looking at its sockets. */
 export function turnsThatLook(timers: TurnsModule, clock: Clock): NativeTimers['nextTurn'] {
   /** Asked for and not over yet: those without a timer, and all. */
   let blind = 0;

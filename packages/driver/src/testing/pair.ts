@@ -62,6 +62,7 @@ function join(from: Fake, to: Fake, window: number): void {
   to.onConsumed = () => from.transmit();
 }
 
+/** Two transports joined in virtual time, for endpoints that make drivers of their own. */
 export function joinedTransports(options: PairOptions = {}): JoinedTransports {
   const clock = options.clock ?? virtualClock();
   const shared: FakeTransportOptions = {
@@ -95,6 +96,7 @@ export function joinedTransports(options: PairOptions = {}): JoinedTransports {
   };
 }
 
+/** Two protocols, each with its driver, joined in virtual time. Nothing moves until `flow()`; deadlines wait for `clock.advance()`. */
 export function pair<A extends Protocol, B extends Protocol>(a: A, b: B, options: PairOptions = {}): Pair<A, B> {
   const joined = joinedTransports(options);
   const time = { clock: joined.clock.now, timers: joined.clock };

@@ -29,6 +29,7 @@ export function splitBytes(bytes: Uint8Array, split?: Split): Uint8Array[] {
   return pieces;
 }
 
+/** Always a copy, of a single piece too. */
 export function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const piece of pieces) length += piece.length;
