@@ -99,7 +99,7 @@ export class ClientWebSocket extends WebSocket {
   /**
    * Connects. Rejects with ArgumentNullException or ArgumentException for what is no absolute `ws:` or `wss:` URI, with
    * InvalidOperationException when called a second time, with WebSocketException when there was no connection or no WebSocket; with the
-   * signal's reason when that fires, which aborts the socket.
+   * signal's reason when that fires, which aborts the socket; with ObjectDisposedException after `abort()` or `dispose()`.
    */
   async connect(uri: string | URL, signal?: AbortSignal): Promise<void> {
     if (this.#gone) throw new ObjectDisposedException('ClientWebSocket');
@@ -145,7 +145,9 @@ export class ClientWebSocket extends WebSocket {
     }
   }
 
+  /** Before `connect` it is for good: a connection of an aborted socket could not be closed by anybody. */
   override abort(): void {
+    this.#gone = true;
     this.#abandoned?.abort();
     super.abort();
   }

@@ -136,6 +136,13 @@ describe('ClientWebSocket', () => {
     expect((await rejection(new ClientWebSocket().connect(url, AbortSignal.abort()))).name).toBe('AbortError');
     await new Promise((resolve) => silent.close(resolve));
   });
+  it('abort() before connect is for good, as in .NET: nothing is dialled that nobody could close', async () => {
+    await using server = await echoServer();
+    const socket = new ClientWebSocket();
+    socket.abort();
+    expect(await rejection(socket.connect(server.url))).toBeInstanceOf(ObjectDisposedException);
+    expect([socket.state, server.heads.length]).toEqual(['Aborted', 0]);
+  });
   it('after dispose: ObjectDisposedException', async () => {
     const socket = new ClientWebSocket();
     socket.dispose();
