@@ -7,6 +7,7 @@
  * by then.
  */
 import type { ClientHttp2Session } from 'node:http2';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@ferrywire/driver';
@@ -177,7 +178,9 @@ async function openHttp2(
       disposeOf(negotiated.extensions);
       throw signal.reason;
     }
-    const transport = new Http2Transport(stream, made === null ? null : new SessionRefs(made.session));
+    // A stream that is no socket keeps no process alive, and on Deno a session over one has no ref().
+    const refs = made?.socket instanceof Socket ? new SessionRefs(made.session) : null;
+    const transport = new Http2Transport(stream, refs);
     if (made !== null) stream.once('close', () => endSession(made.session, made.socket));
     const { url: _url, http: _http, ...connection } = settings;
     const heads = { request: null, response };

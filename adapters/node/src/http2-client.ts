@@ -5,6 +5,7 @@
  * whether they have come. The answer to a PING does: it comes behind them.
  */
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, IncomingHttpStatusHeader } from 'node:http2';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { EndpointError } from '@ferrywire/driver';
@@ -40,6 +41,8 @@ export async function sessionOver(socket: Duplex, authority: string): Promise<Ow
   const { connect } = await import('node:http2');
   // A session has no half: without this it would outlive its peer's FIN.
   socket.allowHalfOpen = false;
+  // Over a stream that is no socket it outlives that still, for as long as the peer does not read what was written; a write meanwhile throws in Node, outside.
+  if (!(socket instanceof Socket)) socket.once('end', () => socket.destroy());
   // Of an alert behind the handshake of TLS, as a refused certificate is in TLS 1.3, Node's session says nothing before the socket is gone.
   socket.on('error', () => socket.destroy());
   const session = connect(authority, { createConnection: () => socket });

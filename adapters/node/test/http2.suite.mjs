@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { connect as connectHttp2, createSecureServer, createServer } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
+import { duplexPair } from 'node:stream';
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
 import { attach, connect, listen, transportOf } from '@ferrywire/node';
 import { generate } from 'selfsigned';
@@ -374,6 +375,30 @@ http2('a refusal of which the client takes nothing, however much is written', as
   const stream = sessionTo(server.port).request({ ':path': '/' });
   stream.on('error', () => {}).pause();
   assert.deepEqual(await refused.promise, [403, 'WS_HS_TIMEOUT']);
+});
+
+http2('goes over a stream of the connect hook that is no socket, and ends with it', async () => {
+  const server = await listen({ http2: true, handlers: echo });
+  cleanups.push(() => server.close({ deadline: 0 }));
+  const { handlers, ended, next } = watch();
+  const [near, far] = duplexPair();
+  const socket = connectTcp(server.port, '127.0.0.1');
+  for (const stream of [socket, far]) stream.on('error', () => {});
+  far.pipe(socket).pipe(far);
+  const peer = await connect('ws://a/', { http2: true, connect: () => near, handlers });
+  cleanups.push(() => peer.abort());
+  peer.send('over it');
+  assert.equal(await next(), 'over it');
+  await server.close({ code: 1012 });
+  const { clean, code } = await ended;
+  assert.deepEqual([clean, code], [true, 1012]);
+});
+
+http2('knows that such a stream has ended, though what was written to it is not read', async () => {
+  const [near, far] = duplexPair();
+  far.end();
+  const error = await refusal(connect('ws://a/', { http2: true, connect: () => near, timeouts: { opening: 0 } }));
+  assert.equal(error.code, 'WS_CONNECT_REFUSED');
 });
 
 http2('closing a listener: close frames, GOAWAY, and nothing is left', async () => {
