@@ -1,5 +1,7 @@
 /** `connect`: every way it can fail has its code, and every option does what it says. */
+
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { getEventListeners } from 'node:events';
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
@@ -541,6 +543,8 @@ describe('the signal', () => {
     const { url } = await echoServer();
     const got = deferred<unknown>();
     const peer = await dial(url, { signal: controller.signal, handlers: { onMessage: (_peer, data) => got.resolve(data) } });
+    // A signal that lives as long as the process would keep every connection.
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
     controller.abort();
     peer.send('still here');
     expect(await got.promise).toBe('still here');

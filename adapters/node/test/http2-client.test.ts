@@ -13,6 +13,7 @@ import {
   type ServerOptions,
 } from 'node:http2';
 import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net';
+import { type Duplex, duplexPair } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 import type { ClientExtension, EndInfo } from '@ferrywire/core';
 import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
@@ -383,12 +384,27 @@ describe('refusals', () => {
   it('a status, with its body up to the limit', async () => {
     const { port } = await scripted((stream) => {
       stream.respond({ ':status': 403, 'x-why': 'because' });
-      stream.end('no entry '.repeat(1000));
+      // More may come, or never.
+      stream.write('no entry '.repeat(1000));
     });
-    const error = await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2: true, http: { maxBodySize: 18 } }));
+    const limits = { http: { maxBodySize: 18 }, timeouts: { opening: 0 } };
+    const error = await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2: true, ...limits }));
     expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_STATUS', response: { status: 403, httpVersion: '2' } });
     expect(error.response?.headers).toContainEqual(['x-why', 'because']);
     expect(Buffer.from(error.body ?? []).toString()).toBe('no entry no entry ');
+  });
+
+  it('a way that ends before the settings have come', async () => {
+    for (const isEnded of [true, false]) {
+      const way = (): Duplex => {
+        const [near, far] = duplexPair();
+        if (isEnded) far.end();
+        else far.once('data', () => far.end()).on('end', () => {});
+        return near;
+      };
+      const error = await refusalOf(connect('ws://example.com/', { http2: true, connect: way, timeouts: { opening: 0 } }));
+      expect(error.code).toBe('WS_CONNECT_REFUSED');
+    }
   });
 
   it('a status, with the part of its body that has come by the deadline', async () => {

@@ -69,10 +69,16 @@ describe('without TLS', () => {
 
   it('answers what only begins like HTTP/2, and drops who ends before it is clear', async () => {
     const { port } = await start();
-    const put = await RawClient.open(port);
-    put.write('PUT / HTTP/1.1\r\nHost: a\r\n\r\n');
-    expect(await put.head()).toContain(' 405 ');
-    put.socket.destroy();
+    const request = 'PUT / HTTP/1.1\r\nHost: a\r\n\r\n';
+    for (const cut of [0, 1]) {
+      const put = await RawClient.open(port);
+      put.socket.setNoDelay(true);
+      put.write(request.slice(0, cut));
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+      put.write(request.slice(cut));
+      expect(await put.head()).toContain(' 405 ');
+      put.socket.destroy();
+    }
     const short = await RawClient.open(port);
     short.socket.end('PR');
     await short.closed;
@@ -134,6 +140,8 @@ describe('without TLS', () => {
     await once(unused, 'close');
     client.write(text('still here'));
     expect(await client.text()).toBe('still here');
+    // A GOAWAY would have come before.
+    expect(session.closed).toBe(false);
   });
 
   it('answers plain requests by itself, or as onRequest says', async () => {
