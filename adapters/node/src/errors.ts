@@ -1,6 +1,7 @@
 /**
  * Node's errors as the codes of `EndpointError`.
  */
+import { lookup } from 'node:dns';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { EndpointError } from '@ferrywire/driver';
@@ -13,6 +14,21 @@ export function listenError(cause: unknown, where: string, socketPath?: string):
   const denied = (cause as { readonly code?: unknown } | null)?.code === 'EACCES';
   const missing = denied && socketPath !== undefined && !existsSync(dirname(socketPath));
   return shared.listenError(missing ? Object.assign(new Error('no such directory', { cause }), { code: 'ENOENT' }) : cause, where);
+}
+
+interface PermissionModel {
+  has(scope: string): boolean;
+}
+
+/**
+ * Node with `--permission` and without `--allow-net`, whose `listen` throws in a turn of its own, where nobody can catch it. A name is looked up,
+ * which fails there and tells: `has` says no as well where nothing is withheld, on Node 24 and with `--permission-audit`.
+ */
+export async function checkAccess(where: string): Promise<void> {
+  const { permission } = process as { readonly permission?: PermissionModel };
+  if (permission === undefined || permission.has('net')) return;
+  const denied = await new Promise<unknown>((resolve) => lookup('localhost', (error) => resolve(error)));
+  if ((denied as { readonly code?: unknown } | null)?.code === 'ERR_ACCESS_DENIED') throw listenError(denied, where);
 }
 
 /** Whatever `node:tls` throws at once is about its options. */

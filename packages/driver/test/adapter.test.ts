@@ -35,6 +35,7 @@ describe('errors', () => {
     [coded('ENOTFOUND'), 'WS_CONNECT_HOST'],
     [coded('ETIMEDOUT'), 'WS_CONNECT_TIMEOUT'],
     [coded('EACCES'), 'WS_PERMISSION'],
+    [coded('ERR_ACCESS_DENIED'), 'WS_PERMISSION'],
     [Object.assign(new AggregateError([coded('ECONNREFUSED')]), {}), 'WS_CONNECT_REFUSED'],
     [named('NotCapable', 'Requires net access'), 'WS_PERMISSION'],
     [new Error('failed to lookup address information: Name or service not known'), 'WS_CONNECT_HOST'],
@@ -54,6 +55,7 @@ describe('errors', () => {
     [new Error('Failed to listen at nowhere'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
     [coded('ENOENT'), 'WS_LISTEN_HOST', 'the directory does not exist'],
     [named('NotCapable', 'Requires net access'), 'WS_PERMISSION', 'not permitted'],
+    [coded('ERR_ACCESS_DENIED'), 'WS_PERMISSION', 'not permitted'],
     [new Error('two\nlines'), 'WS_TRANSPORT', 'two lines'],
   ])('gives %s of listen the code %s', (cause, code, sentence) => {
     expect(listenError(cause, 'host:80')).toMatchObject({ code, cause, message: `cannot listen on host:80: ${sentence}` });

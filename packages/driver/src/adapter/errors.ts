@@ -23,6 +23,8 @@ const connectCodes: ReadonlyMap<string, EndpointErrorCode> = new Map([
   ['ETIMEDOUT', 'WS_CONNECT_TIMEOUT'],
   ['EACCES', 'WS_PERMISSION'],
   ['EPERM', 'WS_PERMISSION'],
+  // Node with --permission and without --allow-net.
+  ['ERR_ACCESS_DENIED', 'WS_PERMISSION'],
 ]);
 
 const listenCodes: ReadonlyMap<string, EndpointErrorCode> = new Map([
@@ -37,6 +39,8 @@ const listenCodes: ReadonlyMap<string, EndpointErrorCode> = new Map([
   ['ENOTDIR', 'WS_LISTEN_HOST'],
   ['EACCES', 'WS_PERMISSION'],
   ['EPERM', 'WS_PERMISSION'],
+  // Node with --permission and without --allow-net.
+  ['ERR_ACCESS_DENIED', 'WS_PERMISSION'],
 ]);
 
 /** The application has transferred a buffer that waits to be written: what is behind it in the stream would be read as its payload. */

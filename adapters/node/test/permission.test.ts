@@ -1,0 +1,41 @@
+/**
+ * Node's permission model: without `--allow-net` neither a listener nor a connection is to be had, which is an error with a code.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+// The first Node here that can withhold the network. An optional dependency, without a build for every platform.
+const node26 = `${root}node_modules/node26/bin/node`;
+
+const program = `
+import { connect, listen } from '@ferrywire/node';
+const codeOf = (error) => error.code + ' ' + error.name;
+const codes = [];
+for (const options of [{}, { http2: true }, { host: 'localhost' }, { socketPath: '${root}node_modules/none.sock' }]) {
+  codes.push(await listen(options).then((server) => server.close().then(() => 'listened'), codeOf));
+}
+for (const url of ['ws://127.0.0.1:1/', 'ws://localhost:1/', 'wss://127.0.0.1:1/']) codes.push(await connect(url).catch(codeOf));
+process.stdout.write(JSON.stringify(codes));
+`;
+
+function codes(...flags: string[]): Promise<unknown> {
+  return new Promise((resolve) => {
+    const args = [...flags, '--allow-fs-read=*', '--no-warnings', '--input-type=module', '-e', program];
+    execFile(node26, args, { cwd: root, timeout: 20_000 }, (_error, out, err) => resolve(out === '' ? err : JSON.parse(out)));
+  });
+}
+
+describe.skipIf(!existsSync(node26))('with --permission', () => {
+  it('and without --allow-net everything ends with WS_PERMISSION', { timeout: 30_000 }, async () => {
+    expect(await codes('--permission')).toEqual(new Array(7).fill('WS_PERMISSION EndpointError'));
+  });
+
+  it('and with --allow-net all is as without', { timeout: 30_000 }, async () => {
+    const refused = 'WS_CONNECT_REFUSED EndpointError';
+    const found = await codes('--permission', '--allow-net', '--allow-fs-write=*');
+    expect(found).toEqual(['listened', 'listened', 'listened', 'listened', refused, refused, refused]);
+  });
+});
