@@ -43,6 +43,9 @@ describe('what is published', () => {
       expect(manifest.files).toEqual(expect.arrayContaining(['dist', 'src']));
     });
 
+    // A package with a scope is private to npm unless it says otherwise, and refused where that is not paid for.
+    it(`${folder} is public`, () => expect(manifest.publishConfig?.access).toBe('public'));
+
     // npm packs the licence that lies beside the manifest, and not the one of the repository.
     it(`${folder} brings its licence`, () => {
       expect(filesBelow(folder)).toContain(`${folder}/LICENSE`);

@@ -32,6 +32,7 @@ export interface Manifest {
   readonly name: string;
   readonly private?: boolean;
   readonly files?: readonly string[];
+  readonly publishConfig?: { readonly access?: string };
   readonly exports?: Readonly<Record<string, unknown>>;
   readonly dependencies?: Readonly<Record<string, string>>;
 }
