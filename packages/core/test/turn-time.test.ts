@@ -41,9 +41,10 @@ function stepping(size: number, ms: number, harness: () => Harness, steps: Steps
     outbound: () => ({ cacheKey: null, begin: () => 4, push }),
   };
 }
-function start(size: number, ms: number): { readonly harness: Harness; readonly steps: Steps; taken(): number } {
+function start(size: number, ms: number, pulls = false): { readonly harness: Harness; readonly steps: Steps; taken(): number } {
   const steps: Steps = { count: 0, pending: false, ready: () => undefined };
-  const harness: Harness = open({ role: 'server', extensions: [stepping(size, ms, () => harness, steps)], timeouts: { keepalive: 0 } });
+  const extensions = [stepping(size, ms, () => harness, steps)];
+  const harness: Harness = open({ role: 'server', extensions, timeouts: { keepalive: 0 }, mode: pulls ? 'pull' : 'push' });
   return {
     harness,
     steps,
@@ -254,5 +255,60 @@ describe('a turn of receiving', () => {
     harness.connection.sendBinary(pattern(400_000));
     expect(concat(...harness.connection.takeOutput()).length).toBe(400_010);
     expect(harness.connection.nextTimeout()).toBe(harness.now + 20_000);
+  });
+});
+
+describe('received work that the host holds', () => {
+  it.each(['stopped by the clock', 'woken meanwhile'])('waits for as long as it is held: %s', (how) => {
+    const endpoint = start(5000, 1);
+    const { harness, steps } = endpoint;
+    const { connection } = harness;
+    steps.pending = how === 'woken meanwhile';
+    harness.receive(message(harness.peer, 2, 4, pattern(200_000)));
+    expect(endpoint.taken() > 0).toBe(!steps.pending);
+    connection.holdWork(true);
+    steps.pending = false;
+    if (how === 'woken meanwhile') connection.wake();
+    for (let turn = 0; turn < 3; turn++) {
+      connection.handleTimeout();
+      expect([endpoint.taken(), connection.nextTimeout(), connection.wantsRead]).toEqual([0, null, false]);
+    }
+    connection.holdWork(false);
+    expect(connection.nextTimeout()).toBeLessThanOrEqual(harness.now);
+    // One turn at a time, each of which says that there is another.
+    expect(turns(endpoint, endpoint.taken).length).toBeGreaterThan(2);
+    expect(harness.of('binary').map(({ data }) => digest(data))).toEqual([digest(pattern(200_000))]);
+    expect([connection.nextTimeout(), connection.wantsRead]).toEqual([null, true]);
+  });
+
+  it('does not while the application has paused, held or not', () => {
+    const endpoint = start(5000, 1);
+    const { harness } = endpoint;
+    const { connection } = harness;
+    harness.receive(message(harness.peer, 2, 4, pattern(200_000)));
+    endpoint.taken();
+    connection.pause();
+    for (const isHeld of [false, true, false]) {
+      connection.holdWork(isHeld);
+      connection.handleTimeout();
+      expect([endpoint.taken(), connection.nextTimeout()]).toEqual([0, null]);
+    }
+    connection.resume();
+    turns(endpoint, endpoint.taken);
+    expect(harness.of('binary').map(({ data }) => data.length)).toEqual([200_000]);
+  });
+
+  it('is no work of who pulls: each event is asked for', () => {
+    const endpoint = start(5000, 1, true);
+    const { harness, steps } = endpoint;
+    const { connection } = harness;
+    steps.pending = true;
+    connection.receiveData(message(harness.peer, 2, 4, pattern(60_000)));
+    expect(connection.nextEvent()).toBe(null);
+    connection.holdWork(true);
+    steps.pending = false;
+    connection.wake();
+    expect(connection.nextEvent()).toMatchObject({ type: 'message' });
+    expect(connection.nextTimeout()).toBe(null);
   });
 });
