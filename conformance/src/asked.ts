@@ -48,7 +48,7 @@ function isHost([name]: readonly [string, string]): boolean {
 
 function checkField(name: string, value: string): void {
   if (!token.test(name)) throw new TypeError(`not the name of a field: ${JSON.stringify(name)}`);
-  if (own.test(name)) throw new TypeError(`${name} is the harness's own`);
+  if (own.test(name)) throw new TypeError(`the header ${name} can not be given: it is the harness's own`);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
   if (/[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/.test(value)) throw new TypeError(`not a value of ${name}: ${JSON.stringify(value)}`);
 }

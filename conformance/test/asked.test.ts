@@ -200,8 +200,8 @@ describe('what can not be asked for', () => {
       [{ headers: [['', 'c']] }, /not the name of a field: ""/],
       [{ headers: [['a', 'c\r\nd: e']] }, /not a value of a: /],
       [{ headers: [['a', '\u20ac']] }, /not a value of a: /],
-      [{ headers: [['Sec-WebSocket-Key', 'c']] }, /Sec-WebSocket-Key is the harness's own/],
-      [{ headers: [['connection', 'close']] }, /connection is the harness's own/],
+      [{ headers: [['Sec-WebSocket-Key', 'c']] }, /the header Sec-WebSocket-Key can not be given: it is the harness's own/],
+      [{ headers: [['connection', 'close']] }, /the header connection can not be given/],
       [
         {
           headers: [

@@ -96,6 +96,15 @@ function fails(): never {
   throw new Error('undecided');
 }
 
+/** The client reads nothing, and the server has sent more than the transport takes. */
+function stall(joined: { flow(): void }, client: Peer, server: Peer): void {
+  client.pause();
+  client.driver.pump();
+  server.send(new Uint8Array(5000));
+  server.driver.pump();
+  joined.flow();
+}
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('EndpointHost', () => {
@@ -516,11 +525,7 @@ describe('EndpointHost', () => {
       server: { onDrain: () => void log.push('drain') },
       network: { window: 2000, highWaterMark: 500 },
     });
-    client.pause();
-    client.driver.pump();
-    server.send(new Uint8Array(5000));
-    server.driver.pump();
-    joined.flow();
+    stall(joined, client, server);
     expect(server.writable).toBe(false);
     server.driver.receiveEof();
     server.driver.drained();
@@ -648,11 +653,7 @@ describe('a handler that throws', () => {
       },
       network: { window: 2000, highWaterMark: 500 },
     });
-    client.pause();
-    client.driver.pump();
-    server.send(new Uint8Array(5000));
-    server.driver.pump();
-    joined.flow();
+    stall(joined, client, server);
     client.resume();
     client.driver.pump();
     joined.flow();
