@@ -298,11 +298,16 @@ export abstract class PayloadReader implements DecoderHost {
     if (message.check !== null && !message.check.end()) return violations.WS_INVALID_UTF8;
     this.message = null;
     const { kind, size } = message;
+    if (message.told) {
+      // Its reader has all of it, and may have called `close()` since, after which ends are queued or discarded.
+      this.messages++;
+      this.bytes += size;
+      return null;
+    }
     if (this.settings.delivery !== 'message') {
       this.count(size);
-      if (this.#outlet.target !== null) {
-        if (!message.told) this.#outlet.filled = { type: 'data', kind, count: 0, endOfMessage: true };
-      } else if (!this.discards) this.#outlet.finish(kind);
+      if (this.#outlet.target !== null) this.#outlet.filled = { type: 'data', kind, count: 0, endOfMessage: true };
+      else if (!this.discards) this.#outlet.finish(kind);
       return null;
     }
     const keeps = this.keeps(size);

@@ -257,6 +257,26 @@ describe.each(roles)('%s: readInto', (role) => {
     expect([...target]).toEqual([6, 7, 5]);
   });
 
+  it.each([
+    ['text', false],
+    ['text', true],
+    ['binary', false],
+    ['binary', true],
+  ] as const)('close() does not tell the end of a message again, %s, paused %s', (kind, paused) => {
+    const { connection, peer } = open({ role, mode: 'pull', delivery: 'span', pulling: false });
+    const target = new Uint8Array(4);
+    const whole = kind === 'text' ? peer.text('abcdef') : peer.binary(utf8('abcdef'));
+    connection.receiveData(whole);
+    expect(connection.readInto(target)).toEqual({ type: 'data', kind, count: 4, endOfMessage: false });
+    expect(connection.readInto(target)).toEqual({ type: 'data', kind, count: 2, endOfMessage: true });
+    if (paused) connection.pause();
+    connection.close(1000);
+    connection.receiveData(concat(peer.text('next'), peer.close(1000)));
+    if (!paused) expect(connection.readInto(target)).toEqual({ type: 'data', kind: 'text', count: 4, endOfMessage: true });
+    expect(connection.readInto(target)).toEqual({ type: 'close', code: 1000, reason: '' });
+    expect(connection.stats).toMatchObject({ messagesIn: 2, messagesDiscarded: paused ? 1 : 0 });
+  });
+
   it('validates text before it hands out a byte', () => {
     const endpoint = open({ role, mode: 'pull', delivery: 'span', target: new Uint8Array(5) });
     endpoint.receive(endpoint.peer.text(concat(utf8('x'.repeat(12)), hex('ff'), utf8('y'.repeat(12)))));
