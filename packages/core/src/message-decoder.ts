@@ -23,7 +23,7 @@ export interface DecoderHost {
   piece(message: InboundMessage, bytes: Uint8Array, start: number, end: number, last: boolean): void;
   /** The text of `bytes[0, size)`, of which up to three bytes go to `carry`. */
   codePoints(message: InboundMessage, carry: Uint8Array, bytes: Uint8Array, size: number): string;
-  textPiece(text: string, last: boolean): void;
+  textPiece(message: InboundMessage, text: string, last: boolean): void;
 }
 
 /** Bytes of compressed input per step. */
@@ -176,7 +176,7 @@ export class MessageDecoder {
       const text = this.#host.codePoints(message, message.carry, memory, to);
       if (text === '' && broken !== null) return broken;
       this.#breakOff(broken);
-      if (text !== '' || last) this.#host.textPiece(text, last && message.carried === 0);
+      if (text !== '' || last) this.#host.textPiece(message, text, last && message.carried === 0);
       return null;
     }
     if (to === start && broken !== null) return broken;

@@ -23,7 +23,7 @@ export class InboundMessage {
   /** Delivery 'chunk': up to three bytes of a code point whose rest has not come. */
   readonly carry: Uint8Array | null;
   carried = 0;
-  /** Delivery 'span': its end was told with its last bytes. */
+  /** Pull mode, deliveries 'chunk' and 'span': its end was told with its last piece. */
   told = false;
 
   constructor(kind: MessageKind, transformed: boolean, check: TextCheck | null, carries: boolean, content: Content) {

@@ -251,7 +251,10 @@ export abstract class PayloadReader implements DecoderHost {
     if (this.#outlet.target !== null) {
       message.told = complete;
       this.#outlet.filled = { type: 'data', kind: message.kind, count: end - start, endOfMessage: complete };
-    } else if (this.keeps(end - start)) this.#outlet.piece(message.kind, bytes, start, end, complete);
+    } else if (this.keeps(end - start)) {
+      message.told = complete && this.#outlet.lazy;
+      this.#outlet.piece(message.kind, bytes, start, end, complete);
+    }
   }
 
   /** Whole code points, delivery 'chunk'. */
@@ -277,7 +280,7 @@ export abstract class PayloadReader implements DecoderHost {
     const text = this.codePoints(message, carry, scratch, carried + taken);
     giveScratch(scratch);
     if (bad !== -1 && text === '') return violations.WS_INVALID_UTF8;
-    this.textPiece(text, last && taken === end - start && message.carried === 0);
+    this.textPiece(message, text, last && taken === end - start && message.carried === 0);
     return null;
   }
   /** The text of `scratch[0, size)`, of which up to three bytes are carried over. */
@@ -288,8 +291,10 @@ export abstract class PayloadReader implements DecoderHost {
     // not covered: the bytes were checked, so decoding them cannot fail.
     return this.content.decode(scratch, 0, size - tail) ?? '';
   }
-  textPiece(text: string, last: boolean): void {
-    if (this.keeps(text.length)) this.#outlet.textPiece(text, last);
+  textPiece(message: InboundMessage, text: string, last: boolean): void {
+    if (!this.keeps(text.length)) return;
+    message.told = last && this.#outlet.lazy;
+    this.#outlet.textPiece(text, last);
   }
 
   /** The end of the message. */

@@ -21,6 +21,17 @@ const roles: readonly Role[] = ['server', 'client'];
 const types = (events: Iterable<ConnectionEvent>): string[] => [...events].map(({ type }) => type);
 
 describe.each(roles)('%s: nextEvent', (role) => {
+  it.each(['text', 'binary'] as const)('a message whose last chunk was pulled is not counted as discarded by close(), %s', (kind) => {
+    const { connection, peer } = open({ role, mode: 'pull', delivery: 'chunk', pulling: false });
+    connection.receiveData(kind === 'text' ? peer.text('ab') : peer.binary(utf8('ab')));
+    expect(connection.nextEvent()).toMatchObject({ type: 'chunk', kind, first: true, last: true });
+    connection.pause();
+    connection.close(1000);
+    connection.receiveData(concat(peer.text('next'), peer.close(1000)));
+    expect(connection.nextEvent()).toEqual({ type: 'close', code: 1000, reason: '' });
+    expect(connection.stats).toMatchObject({ messagesIn: 2, messagesDiscarded: 1 });
+  });
+
   it('parses one event at a time, and the rest stays unread', () => {
     const { connection, peer } = open({ role, mode: 'pull', pulling: false });
     expect(connection.wantsRead).toBe(true);
