@@ -10,7 +10,7 @@ import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
-import { afterEarlierResponses } from '@ferrywire/node';
+import { afterEarlierResponses, checkListen } from '@ferrywire/node';
 import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
 import { matchPrefix, prefixKey, splitTarget, type UrlPrefix } from './prefixes.ts';
@@ -83,21 +83,29 @@ class EndPoint {
         } else registration.receive({ request, socket, head, letGo });
       });
     });
-    this.ready = new Promise((resolve, reject) => {
-      this.server.once('error', (cause) => {
-        this.#forget();
-        reject(listenError(cause, `${host ?? '*'}:${port}`));
-      });
-      this.server.listen({ port, ...(host === undefined ? null : { host }) }, () => {
-        const { port: bound } = this.server.address() as AddressInfo;
+    this.ready = this.#listen(host, port).then(
+      (bound) => {
         // Known by the port it got, so that it can be shared.
         this.#forget();
         this.#key = endPointKey(secure, host, bound);
         endPoints.set(this.#key, this);
         this.#isBound = true;
         if (this.registrations.size === 0) this.#close(true);
-        resolve(bound);
-      });
+        return bound;
+      },
+      (cause: unknown) => {
+        this.#forget();
+        throw listenError(cause, `${host ?? '*'}:${port}`);
+      },
+    );
+  }
+
+  async #listen(host: string | undefined, port: number): Promise<number> {
+    // A wildcard is tried as '::' first.
+    await checkListen({ host: host ?? '::', port }, `${host ?? '*'}:${port}`);
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen({ port, ...(host === undefined ? null : { host }) }, () => resolve((this.server.address() as AddressInfo).port));
     });
   }
 
@@ -123,15 +131,15 @@ function countOf(name: string, fields: readonly string[]): number {
   return fields.filter((field, index) => index % 2 === 0 && field.toLowerCase() === name).length;
 }
 
-function listenError(cause: Error, where: string): HttpListenerException {
-  const { code } = cause as NodeJS.ErrnoException;
+function listenError(cause: unknown, where: string): HttpListenerException {
+  const { code, message } = cause as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE') {
     return new HttpListenerException(HttpListenerErrorCode.SharingViolation, `cannot listen on ${where}: it is in use`, { cause });
   }
-  if (code === 'EACCES' || code === 'EPERM') {
+  if (code === 'EACCES' || code === 'EPERM' || code === 'ERR_ACCESS_DENIED' || code === 'WS_PERMISSION') {
     return new HttpListenerException(HttpListenerErrorCode.AccessDenied, `cannot listen on ${where}: access is denied`, { cause });
   }
-  return new HttpListenerException(HttpListenerErrorCode.InvalidNetName, `cannot listen on ${where}: ${cause.message}`, { cause });
+  return new HttpListenerException(HttpListenerErrorCode.InvalidNetName, `cannot listen on ${where}: ${message}`, { cause });
 }
 
 /**
@@ -171,7 +179,7 @@ async function addressOf({ host, text }: UrlPrefix): Promise<string | undefined>
   try {
     return (await lookup(plain)).address;
   } catch (cause) {
-    throw listenError(cause as Error, text);
+    throw listenError(cause, text);
   }
 }
 

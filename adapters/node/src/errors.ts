@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import type { EndpointError } from '@ferrywire/driver';
 import * as shared from '@ferrywire/driver/adapter';
 
-export { checkPermission, connectError } from '@ferrywire/driver/adapter';
+export { connectError } from '@ferrywire/driver/adapter';
 
 /** libuv calls a unix socket in a directory that is not there EACCES, as Windows does. */
 export function listenError(cause: unknown, where: string, socketPath?: string): EndpointError {
@@ -21,10 +21,21 @@ interface PermissionModel {
 }
 
 /**
- * Node with `--permission` and without `--allow-net`, whose `listen` throws in a turn of its own, where nobody can catch it. A name is looked up,
- * which fails there and tells: `has` says no as well where nothing is withheld, on Node 24 and with `--permission-audit`.
+ * Rejects with `WS_PERMISSION` where the runtime withholds the network: `listen` of `node:net` throws there in a turn of its own, where nobody
+ * can catch it. For who calls that; `listen` of this package asks by itself.
+ *
+ * @param address of TCP that is to be listened on, or null for a unix socket
  */
-export async function checkAccess(where: string): Promise<void> {
+export async function checkListen(address: { readonly host: string; readonly port: number } | null, where: string): Promise<void> {
+  if (address !== null) shared.checkPermission(address.host, address.port);
+  await checkAccess(where);
+}
+
+/**
+ * Node with `--permission` and without `--allow-net`. A name is looked up, which fails there and tells: `has` says no as well where nothing is
+ * withheld, on Node 24 and with `--permission-audit`.
+ */
+async function checkAccess(where: string): Promise<void> {
   const { permission } = process as { readonly permission?: PermissionModel };
   if (permission === undefined || permission.has('net')) return;
   const denied = await new Promise<unknown>((resolve) => lookup('localhost', (error) => resolve(error)));

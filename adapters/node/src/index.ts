@@ -11,6 +11,7 @@ export { type AttachableServer, type Attached, type AttachOptions, attach } from
 export { capabilities } from './capabilities.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { Address, ConnectHook, ConnectTarget } from './dial.ts';
+export { checkListen } from './errors.ts';
 export { kernels } from './kernels.ts';
 export { type ListenOptions, listen, listen as serve, type NodeListening } from './listen.ts';
 export { clock, timers } from './timers.ts';

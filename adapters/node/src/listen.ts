@@ -8,7 +8,7 @@ import { createServer as createTlsServer, TLSSocket, type TlsOptions } from 'nod
 import type { Millis } from '@ferrywire/core';
 import { type CloseAllOptions, EndpointHost, type Listening, type Peer } from '@ferrywire/driver';
 import { type CloseAll, type Closing, closeOnce } from '@ferrywire/driver/adapter';
-import { checkAccess, checkPermission, listenError, orTlsError } from './errors.ts';
+import { checkListen, listenError, orTlsError } from './errors.ts';
 import { Http2Requests } from './http2-request.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import {
@@ -180,8 +180,7 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
 
   const where = socketPath ?? `${host}:${port}`;
-  if (socketPath === undefined) checkPermission(host, port);
-  await checkAccess(where);
+  await checkListen(socketPath === undefined ? { host, port } : null, where);
   await new Promise<void>((resolve, reject) => {
     const failed = (cause: unknown): void => reject(listenError(cause, where, socketPath));
     server.once('error', failed);
