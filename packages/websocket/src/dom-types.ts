@@ -58,6 +58,8 @@ export type EventCallback<E> = { call(event: E): void }['call'];
 /** The value of an `on…` attribute. */
 export type EventHandler<E> = EventCallback<E> | null;
 export type EventListenerLike<E> = EventCallback<E> | { handleEvent(event: E): void };
+/** The same with the target as `this`, which the DOM library gives to listeners whose event it knows. */
+export type TargetListener<Target, E> = { call(this: Target, event: E): void }['call'] | { handleEvent(event: E): void };
 export interface ListenerOptions {
   readonly capture?: boolean;
   readonly once?: boolean;
@@ -78,13 +80,13 @@ export interface EventTargetConstructor {
 export interface TypedEventTarget<EventMap> extends EventTargetLike {
   addEventListener<Type extends keyof EventMap>(
     type: Type,
-    listener: EventListenerLike<EventMap[Type]> | null,
+    listener: TargetListener<this, EventMap[Type]> | null,
     options?: boolean | ListenerOptions,
   ): void;
   addEventListener(type: string, listener: EventListenerLike<EventLike> | null, options?: boolean | ListenerOptions): void;
   removeEventListener<Type extends keyof EventMap>(
     type: Type,
-    listener: EventListenerLike<EventMap[Type]> | null,
+    listener: TargetListener<this, EventMap[Type]> | null,
     options?: boolean | { capture?: boolean },
   ): void;
   removeEventListener(type: string, listener: EventListenerLike<EventLike> | null, options?: boolean | { capture?: boolean }): void;

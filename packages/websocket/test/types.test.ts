@@ -62,6 +62,16 @@ ws.onerror = null;
 ws.addEventListener('close', (event) => void event.wasClean, { once: true });
 ws.addEventListener('message', { handleEvent: (event) => void event.origin });
 ws.addEventListener('anything', (event) => void event.type);
+ws.addEventListener('message', function (event) {
+  this.send(event.data === 'x' ? this.url : '');
+});
+ws.onopen = function () {
+  this.close();
+};
+function leave(this: WebSocket): void {
+  this.removeEventListener('close', leave);
+}
+ws.addEventListener('close', leave);
 ws.binaryType = 'arraybuffer';
 ws.send('x');
 ws.send(new Uint8Array(1));
