@@ -1,10 +1,12 @@
 /**
  * The repository keeps its shape: arrows point down, the protocol packages know no platform, adapters stay thin, nothing names a machine.
  */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { importsOf } from './imports.ts';
 import { layers, type NamedPackage, suiteFolder, upwardImports } from './layers.ts';
-import { filesBelow, packages, read } from './repository.ts';
+import { filesBelow, packages, read, root } from './repository.ts';
 
 const named: readonly NamedPackage[] = packages.map(({ folder, manifest }) => ({
   folder,
@@ -52,6 +54,27 @@ describe('what is published', () => {
       expect(read(`${folder}/LICENSE`)).toBe(read('LICENSE'));
     });
   }
+});
+
+/** What npm would pack. Its own script where there is one: `npm` on the path may belong to another Node. */
+function packed(folder: string): string[] {
+  const { npm_execpath: script } = process.env;
+  const [command, ...args] = script === undefined ? ['npm'] : [process.execPath, script];
+  const { stdout } = spawnSync(command ?? '', [...args, 'pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: join(root, folder),
+    encoding: 'utf8',
+    shell: process.platform === 'win32' && script === undefined,
+  });
+  const [found] = JSON.parse(stdout) as readonly { readonly files: readonly { readonly path: string }[] }[];
+  return (found?.files ?? []).map(({ path }) => path);
+}
+
+it('adapters/node is published without the demo, which npm start runs here, and with the testee, which the harness starts', {
+  timeout: 60_000,
+}, () => {
+  const files = packed('adapters/node');
+  expect(files.filter((file) => file.includes('demo'))).toEqual([]);
+  expect(files).toEqual(expect.arrayContaining(['src/bin/testee.ts', 'src/bin/cli.ts', 'src/bin/runtime.ts', 'src/index.ts', 'README.md']));
 });
 
 describe('the check itself', () => {
