@@ -43,6 +43,8 @@ export class Http2Transport implements Transport, NodeTransport {
   peer: Peer | null = null;
   #driver: DriverHandle | null = null;
   #ended = false;
+  /** The end was END_STREAM: one that only a reset has made comes behind 'aborted'. */
+  #orderly = false;
   #gone = false;
   /** The grace of an end, or a server's patience. */
   #timer: unknown = null;
@@ -135,12 +137,13 @@ export class Http2Transport implements Transport, NodeTransport {
   }
   ended(): void {
     this.#ended = true;
+    this.#orderly = !this.socket.aborted;
     setImmediate(believeEnd, this);
   }
   /** The turn after 'end': a reset that came in the same read is known by now. */
   believeEnd(): void {
     if (this.#gone) return;
-    if (isReset(this.socket)) this.failed(resetError(this.socket));
+    if (this.#isReset) this.failed(resetError(this.socket));
     else if (this.peer !== null && this.peer.connection.closeReceived === null) {
       this.#timer = timers.set(() => this.#tellEnd(), GRACE);
     } else this.#tellEnd();
@@ -150,10 +153,15 @@ export class Http2Transport implements Transport, NodeTransport {
     this.#gone = true;
     this.unref();
     if (this.#timer !== null) timers.clear(this.#timer);
-    if (!this.#ended || isReset(this.socket)) this.failed(resetError(this.socket));
+    if (!this.#ended || this.#isReset) this.failed(resetError(this.socket));
     tell(this.#driver, (driver) => driver.gone());
   }
 
+  /** Behind an end, NO_ERROR only asks to be spared the rest of our own half (RFC 9113 section 8.1). */
+  get #isReset(): boolean {
+    const { aborted, rstCode } = this.socket;
+    return (rstCode ?? 0) !== 0 || (aborted && !this.#orderly);
+  }
   #letGo(): void {
     if (this.#gone || this.#ended) return;
     this.#ended = true;
@@ -167,10 +175,6 @@ export class Http2Transport implements Transport, NodeTransport {
   static of(stream: Owned): Http2Transport | undefined {
     return stream[owner];
   }
-}
-
-function isReset(stream: Http2Stream): boolean {
-  return stream.aborted || (stream.rstCode ?? 0) !== 0;
 }
 
 function resetError({ rstCode }: Http2Stream): Error {

@@ -64,6 +64,15 @@ function sessionOf(port: number): ClientHttp2Session {
   cleanups.push(() => session.destroy());
   return session;
 }
+/** A frame of HTTP/2 (RFC 9113 section 4.1). */
+function h2Frame(type: number, flags: number, stream: number, payload: readonly number[] | Uint8Array): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, Buffer.from(payload)]);
+}
 function receiver(): { readonly handlers: PeerHandlers; next(): Promise<string | Uint8Array>; readonly ended: Promise<EndInfo> } {
   const messages: (string | Uint8Array)[] = [];
   let wake = (): void => {};
@@ -237,6 +246,48 @@ describe('a session of its own', () => {
     const { handlers, ended } = receiver();
     await connect(`ws://127.0.0.1:${port}/`, { http2: true, handlers });
     expect(await ended).toMatchObject({ clean: false, code: 1006, cause: { code: 'WS_TRANSPORT' } });
+  });
+
+  it('tells an end behind which the server wants no more as an end (RFC 9113 section 8.1)', async () => {
+    const last = Buffer.from(serializeFrame({ opcode: 1, payload: Buffer.from('last') }));
+    const server = createTcpServer((socket) => {
+      cleanups.push(() => socket.destroy());
+      socket.on('error', () => {}).write(h2Frame(4, 0, 0, [0, 8, 0, 0, 0, 1])); // SETTINGS_ENABLE_CONNECT_PROTOCOL
+      let input = Buffer.alloc(0);
+      let start = 24; // behind the client's preface
+      socket.on('data', (chunk: Buffer) => {
+        input = Buffer.concat([input, chunk]);
+        while (input.length >= start + 9 && input.length >= start + 9 + input.readUIntBE(start, 3)) {
+          const [type, flags] = [input[start + 3], input[start + 4]];
+          // The answer to a PING says that the settings have come; DATA says that the client is open.
+          if (type === 6 && flags === 0) socket.write(h2Frame(6, 1, 0, input.subarray(start + 9, start + 17)));
+          if (type === 1) socket.write(h2Frame(1, 4, 1, [0x88]));
+          if (type === 0) socket.write(Buffer.concat(answers.splice(0)));
+          start += 9 + input.readUIntBE(start, 3);
+        }
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanups.push(() => new Promise((resolve) => server.close(resolve)));
+    const { port } = server.address() as AddressInfo;
+
+    const noError = h2Frame(3, 0, 1, [0, 0, 0, 0]);
+    const answers: Buffer[] = [];
+    const causeOf = async (...frames: readonly Buffer[]): Promise<unknown> => {
+      const { handlers, next, ended } = receiver();
+      const peer = await connect(`ws://127.0.0.1:${port}/`, { http2: true, handlers });
+      answers.push(...frames);
+      peer.send('now');
+      expect(await next()).toBe('last');
+      const { clean, code, cause } = await ended;
+      expect([clean, code]).toEqual([false, 1006]);
+      return cause?.code;
+    };
+    expect(await causeOf(h2Frame(0, 1, 1, last), noError)).toBe('WS_EOF');
+    expect(await causeOf(h2Frame(0, 0, 1, last), h2Frame(0, 1, 1, []), noError)).toBe('WS_EOF');
+    // A stream that is not ended by anything but the reset, and one that is reset for a reason.
+    expect(await causeOf(h2Frame(0, 0, 1, last), noError)).toBe('WS_TRANSPORT');
+    expect(await causeOf(h2Frame(0, 1, 1, last), h2Frame(3, 0, 1, [0, 0, 0, 8]))).toBe('WS_TRANSPORT');
   });
 
   it('tells a connection that broke', async () => {
