@@ -13,7 +13,7 @@ import { TLSSocket, type ConnectionOptions as TlsConnectionOptions } from 'node:
 import { type ClientSettings, EndpointError, EndpointHost, type Peer } from '@ferrywire/driver';
 import { throwOutside } from '@ferrywire/driver/adapter';
 import { createUpgrade, parseUri, resolveLimits, type WebSocketUri } from '@ferrywire/handshake';
-import { type ConnectHook, type DialOptions, dial, whereOf } from './dial.ts';
+import { type ConnectHook, type DialOptions, dial, isAgreeing, untilSecure, whereOf } from './dial.ts';
 import { connectError } from './errors.ts';
 import { type OwnSession, openStream, sessionOver } from './http2-client.ts';
 import { CANCEL, disposeOf, dropSession, endSession, reset } from './http2-ends.ts';
@@ -130,17 +130,23 @@ async function openHttp1(
   return await (socket instanceof TLSSocket ? orAlert(socket, dialled.opened, whereOf(target)) : dialled.opened);
 }
 
-/** In TLS 1.3 a server looks at the client's certificate when the client has done its part: what it refuses it with comes where an answer should. */
+/**
+ * In TLS 1.3 a server looks at the client's certificate when the client has done its part: what it refuses it with comes where an answer should.
+ * So does all that goes wrong in TLS on a socket that a hook has returned before it was agreed on.
+ */
 async function orAlert(socket: TLSSocket, opened: Promise<Peer>, where: string): Promise<Peer> {
   let cause: unknown = null;
+  let agreeing = false;
   const onError = (error: unknown): void => {
-    cause ??= error;
+    if (cause !== null) return;
+    cause = error;
+    agreeing = isAgreeing(socket);
   };
   socket.on('error', onError);
   try {
     return await opened;
   } catch (error) {
-    const failure = connectError(cause, where, false);
+    const failure = connectError(cause, where, agreeing);
     throw failure.code === 'WS_CONNECT_TLS' && error instanceof EndpointError && error.handshake === 'WS_HS_EOF' ? failure : error;
   } finally {
     socket.off('error', onError);
@@ -205,6 +211,7 @@ async function openHttp2(
 async function newSession(target: Omit<DialOptions, 'onread'>, authority: string): Promise<OwnSession> {
   const tls = { ALPNProtocols: ['h2'], ...target.tls };
   const { socket } = await dial({ ...target, tls, onread: null });
+  await untilSecure(socket, target);
   return sessionOver(socket, authority);
 }
 

@@ -77,7 +77,7 @@ export async function dial(options: DialOptions): Promise<{ readonly socket: Dup
     if (supplied === undefined && failure !== null) throw connectError(failure, where, false);
     if (supplied !== undefined) checkBytes(supplied);
     // What a hook returns that does not wait for it. Else why it fails would be lost: no answer is all that the handshake sees.
-    if (supplied instanceof Socket && !(supplied instanceof TLSSocket) && supplied.connecting) {
+    if (supplied instanceof Socket && supplied.connecting) {
       await whenConnected(supplied, 'connect', signal, (cause) => connectError(cause, where, false));
     }
     pinned = socketPath === undefined ? addresses : null;
@@ -170,6 +170,25 @@ async function startTls(plain: Duplex, options: DialOptions, where: string): Pro
   }
   socket.allowHalfOpen = true;
   return whenConnected(socket, 'secureConnect', signal, (cause) => connectError(cause, where, true));
+}
+
+interface Agreeing {
+  /** Not among Node's types. */
+  readonly secureConnecting?: boolean;
+}
+
+/**
+ * Whether TLS has not been agreed on: on a socket of `tls.connect` whose 'secureConnect' is to come, or that never will. Beware: of a `TLSSocket`
+ * that was made by hand Node says for ever that it is connecting.
+ */
+export function isAgreeing(socket: TLSSocket): boolean {
+  return (socket as Agreeing).secureConnecting === true && (socket.alpnProtocol === null || Boolean(socket.authorizationError));
+}
+
+/** A hook may return what it got from `tls.connect`. HTTP/2 has to know what was agreed on; over HTTP/1.1 the handshake just follows. */
+export async function untilSecure(socket: Duplex, options: Omit<DialOptions, 'onread'>): Promise<void> {
+  if (!(socket instanceof TLSSocket) || !isAgreeing(socket)) return;
+  await whenConnected(socket, 'secureConnect', options.signal, (cause) => connectError(cause, whereOf(options), true));
 }
 
 /** Resolves at `event`; destroys the socket when it fails or the signal fires first. */

@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { getEventListeners } from 'node:events';
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
 import { Duplex, PassThrough } from 'node:stream';
-import { createServer as createTlsServer } from 'node:tls';
+import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
 import { acceptKey } from '@ferrywire/handshake';
@@ -397,6 +397,36 @@ describe('unix sockets, hooks and TLS', () => {
     expect(await got.promise).toBe('z'.repeat(100_000));
     expect(transportOf(peer).encrypted).toBe(true);
   });
+
+  it.each([false, true])(
+    'takes a socket from the hook that tls.connect has only begun, and says why it failed (http2: %s)',
+    async (http2) => {
+      const { key, cert } = await certificate();
+      const listening = await listen({ tls: { key, cert }, http2: true });
+      cleanups.push(() => listening.close({ deadline: 0 }));
+      const noTls = await listenOn(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
+      const unused = createServer();
+      const nobody = await listenOn(unused);
+      await new Promise((resolve) => unused.close(resolve));
+
+      const ALPNProtocols = http2 ? ['h2'] : ['http/1.1'];
+      const over = (tls: TlsConnectionOptions): Promise<unknown> => {
+        const connectTo = (): Socket => connectTls({ host: '127.0.0.1', servername: 'localhost', ALPNProtocols, ca: cert, ...tls });
+        return connect('wss://localhost/', { http2, connect: connectTo }).then(
+          (peer) => peer.abort(),
+          (error: unknown) => error,
+        );
+      };
+      const { port } = listening;
+      expect(await over({ port })).toBeUndefined();
+      expect(await over({ port, ca: [] })).toMatchObject({ code: 'WS_CONNECT_TLS', cause: { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' } });
+      const wrong = { code: 'WS_CONNECT_TLS', cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } };
+      expect(await over({ port, servername: 'example.com' })).toMatchObject(wrong);
+      expect(await over({ socket: connectNet(port, '127.0.0.1'), servername: 'example.com' })).toMatchObject(wrong);
+      expect(await over({ port: noTls })).toMatchObject({ code: 'WS_CONNECT_TLS' });
+      expect(await over({ port: nobody })).toMatchObject({ code: 'WS_CONNECT_REFUSED', cause: { code: 'ECONNREFUSED' } });
+    },
+  );
 
   it('a server that does not speak TLS', async () => {
     const port = await listenOn(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
