@@ -103,7 +103,9 @@ class Attachment implements Attached, HubMember {
   #upgrade(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
     const others = this.#server.listenerCount('upgrade') > 1;
     if (others ? isTaken(socket) : isOurs(socket)) return;
-    if (others && !this.#isOurs(requestHead(incoming))) this.#decline(incoming, socket, head);
+    // A listener before us that has ended it has answered, with a refusal say: who was refused must not be opened behind its back.
+    const isLeft = others && (!socket.writable || !this.#isOurs(requestHead(incoming)));
+    if (isLeft) this.#decline(incoming, socket, head);
     else this.#take(incoming, socket, head);
   }
 

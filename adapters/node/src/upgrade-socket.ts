@@ -40,7 +40,8 @@ export function isTaken(socket: Duplex): boolean {
 
 /**
  * Keeps a socket that was declined alive for another listener, which has it alone from the moment it listens to it; while it may still turn out
- * to be nobody's, its 'close' alone is listened to. `abandoned` is called when nobody has touched it for `delay` (0: never).
+ * to be nobody's, its 'close' alone is listened to. `abandoned` is called when nobody has touched it for `delay` (0: never); one that was ended
+ * is destroyed then, unless somebody reads from it.
  */
 export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: number, abandoned: () => void): void {
   // What is written while another request is being answered tells nothing.
@@ -61,7 +62,10 @@ export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: 
   };
   const expired = (): void => {
     over();
-    if (socket.writable && !isTaken(socket) && (written === null || writtenTo(socket) === written)) abandoned();
+    if (isTaken(socket)) return;
+    // Answered and ended, and nobody reads: the client's end would never be seen.
+    if (socket.writableFinished) socket.on('error', ignore).destroy();
+    else if (socket.writable && (written === null || writtenTo(socket) === written)) abandoned();
   };
   const timer = delay === 0 ? null : timers.set(expired, delay);
   socket.on('error', ignore).on('newListener', listened).on('close', over);
