@@ -179,6 +179,9 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if ((this.#flags & (FULL | LOST | END_CALLED)) === 0 && this.#protocol.bufferedAmount > AHEAD) this.relieve();
     return (this.#flags & (FULL | LOST)) === 0;
   }
+  get holdsInput(): boolean {
+    return (this.#flags & FULL) !== 0 && (this.#flags & (INPUT_OVER | LOST)) === 0 && this.isTooMuch();
+  }
   get isClosed(): boolean {
     return (this.#flags & GONE) !== 0;
   }
@@ -529,13 +532,17 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       return;
     }
     const isFull = (this.#flags & FULL) !== 0 && (this.#flags & OWES_READ) === 0;
-    const full = isFull && this.#hooks?.holdsReading((this.#flags & STALLED) !== 0) === true;
+    const full = isFull && this.isTooMuch();
     this.hold(full);
     const paused = !this.#protocol.wantsRead || full;
     if (paused === ((this.#flags & PAUSED) !== 0)) return;
     this.#flags ^= PAUSED;
     if (paused) this.#transport.pauseReading();
     else this.#transport.resumeReading();
+  }
+
+  private isTooMuch(): boolean {
+    return this.#hooks?.holdsReading((this.#flags & STALLED) !== 0) === true;
   }
 
   private hold(isHeld: boolean): void {

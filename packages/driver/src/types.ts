@@ -100,6 +100,11 @@ export interface DriverHandle extends Driver {
   pumpSoon(): void;
   /** True between a `write()` that returned false and the next `drain()`, and while more than 64 KiB wait to be compressed. */
   readonly stalled: boolean;
+  /**
+   * True while `highWaterMark` keeps input from being read: the transport or the protocol is that far behind with what was sent. Who pulls events
+   * had better ask for none, since what was received before may be much more than it was on the wire; `onDrain` follows. Always false of `drive`.
+   */
+  readonly holdsInput: boolean;
   /** True once the transport has reported `closed()`. */
   readonly isClosed: boolean;
   /** True once nothing can be written any more: the transport broke, was aborted or is closed. What is sent from here on is discarded. */

@@ -1,52 +1,11 @@
 /** Messages that wait to be compressed: how many there may be, who is told of room, and what is read meanwhile. */
-import { Connection, type Extension, type TransformOutput } from '@ferrywire/core';
+import { Connection } from '@ferrywire/core';
 import { serializeFrame } from '@ferrywire/core/frame';
 import { EndpointHost, type EndpointHostOptions, type Peer } from '@ferrywire/driver';
 import { type FakeTransportOptions, fakeTransport, virtualClock } from '@ferrywire/driver/testing';
 import { describe, expect, it } from 'vitest';
 import { asynchronous } from '../../../test/asynchronous.ts';
-
-/** What a byte of input becomes. */
-const GROWTH = 4096;
-const PIECE = new Uint8Array(GROWTH);
-/** Of one message, decoded, and of what a turn decodes at most (`message-decoder.ts`), with what the receiver has begun before it is told. */
-const MESSAGE = 64 * GROWTH;
-const TURN = (2 << 20) + MESSAGE;
-const HIGH_WATER = 262_144;
-const MOST_TURNS = 10_000;
-
-/** Grows what it decodes as a bomb does, and takes as long as any other to give a little of what it encodes. */
-function growing(): Extension {
-  return {
-    name: 'x-growing',
-    rsv: 4,
-    inbound: () => ({
-      begin: (_kind, rsv) => rsv !== 0,
-      push(_input, start, end, out) {
-        let at = start;
-        for (; at < end && out.room >= GROWTH; at++) out.write(PIECE, 0, GROWTH);
-        return { consumed: at - start, status: at < end ? 'more' : 'need' };
-      },
-      finish: () => 'need',
-    }),
-    outbound: () => ({
-      cacheKey: null,
-      begin: (_kind, _size, compress) => (compress === false ? 0 : 4),
-      push(input, start, end, fin, out: TransformOutput) {
-        if (fin && out.room > 0) out.write(input, start, start + 1);
-        return { consumed: end - start, status: 'need' };
-      },
-    }),
-  };
-}
-
-/** So many messages of `MESSAGE` bytes. */
-function bombs(count: number): Uint8Array {
-  const frame = serializeFrame({ opcode: 2, rsv: 4, payload: new Uint8Array(MESSAGE / GROWTH), maskKey: 1 });
-  const all = new Uint8Array(count * frame.length);
-  for (let i = 0; i < count; i++) all.set(frame, i * frame.length);
-  return all;
-}
+import { bombs, growing, HIGH_WATER, MESSAGE, MOST_TURNS, TURN } from '../../../test/growing.ts';
 
 function served(handlers: EndpointHostOptions['handlers'], network: FakeTransportOptions = {}, more: Partial<EndpointHostOptions> = {}) {
   const clock = virtualClock();

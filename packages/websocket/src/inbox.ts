@@ -21,10 +21,13 @@ export class Inbox {
   #discards = false;
   readonly #connection: Connection;
   readonly #items = new Fifo<InboxItem>();
+  readonly #isHeld: () => boolean;
   #pausedHere = false;
 
-  constructor(connection: Connection) {
+  /** @param isHeld Whether an open connection has too much to send for more to be asked of it. */
+  constructor(connection: Connection, isHeld: () => boolean = () => false) {
     this.#connection = connection;
+    this.#isHeld = isHeld;
   }
 
   get discards(): boolean {
@@ -38,6 +41,7 @@ export class Inbox {
   refill(): void {
     const connection = this.#connection;
     for (;;) {
+      if (connection.state === 'open' && this.#isHeld()) return;
       // What is left at the end is bounded by the core, and the terminal event is behind it.
       if (this.#items.length >= this.capacity && connection.state !== 'closed') break;
       this.release();
