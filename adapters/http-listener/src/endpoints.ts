@@ -105,7 +105,11 @@ class EndPoint {
     await checkListen({ host: host ?? '::', port }, `${host ?? '*'}:${port}`);
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
-      this.server.listen({ port, ...(host === undefined ? null : { host }) }, () => resolve((this.server.address() as AddressInfo).port));
+      this.server.listen({ port, ...(host === undefined ? null : { host }) }, () => {
+        // A connection that cannot be accepted, for want of memory say: without a listener it would end the process.
+        this.server.off('error', reject).on('error', (error) => process.emitWarning(error));
+        resolve((this.server.address() as AddressInfo).port);
+      });
     });
   }
 

@@ -1,7 +1,7 @@
 /** The listener, requests and responses. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { getEventListeners } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { connect as connectSecure } from 'node:tls';
@@ -44,6 +44,24 @@ describe('life', () => {
     await disposed.start();
     await disposed[Symbol.asyncDispose]();
     expect(() => disposed.start()).toThrow(ObjectDisposedException);
+  });
+  it('goes on when connections cannot be accepted', async () => {
+    const servers = new Set<Server>();
+    const seen = (message: unknown): void => void servers.add((message as { readonly server: Server }).server);
+    const warnings: string[] = [];
+    const warned = ({ message }: Error): void => void warnings.push(message);
+    subscribe('http.server.request.start', seen);
+    process.on('warning', warned);
+    onTestFinished(() => {
+      unsubscribe('http.server.request.start', seen);
+      process.off('warning', warned);
+    });
+    await using one = await serving();
+    expect(await bodyOf(await get(one.port, '/'))).toBe('ok');
+    // As `node:net` does when the system says ENFILE or ENOMEM.
+    for (const server of servers) for (const code of ['first', 'second']) server.emit('error', new Error(`accept: ${code}`));
+    expect(await bodyOf(await get(one.port, '/'))).toBe('ok');
+    expect([servers.size, warnings]).toEqual([1, ['accept: first', 'accept: second']]);
   });
   it('after close everything is an ObjectDisposedException', async () => {
     const listener = new HttpListener();
