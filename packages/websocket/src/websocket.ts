@@ -238,8 +238,9 @@ export class WebSocket extends EventTargetBase {
   }
 
   /**
-   * Starts the closing handshake; what was sent before still goes out. Before the socket is open, fails it. Throws InvalidAccessError for a code
-   * that is neither 1000 nor 3000 to 4999, SyntaxError for a reason above 123 bytes of UTF-8.
+   * Starts the closing handshake; what was sent before still goes out, so it waits for a Blob for as long as that takes to be read. The peer's close
+   * and the deadlines of a silent peer end that wait. Before the socket is open, fails it. Throws InvalidAccessError for a code that is neither
+   * 1000 nor 3000 to 4999, SyntaxError for a reason above 123 bytes of UTF-8.
    */
   close(code: number | undefined = undefined, reason?: string): void {
     const checked = closeArguments(code, reason);

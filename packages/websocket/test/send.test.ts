@@ -149,6 +149,28 @@ describe('order', () => {
     await tasks.run();
     expect(log).toEqual(['close 3 true 4000 "after"']);
   });
+  it('a Blob whose bytes never come holds back the close alone, neither that of the peer nor a deadline', async () => {
+    const never = (): Blob => Object.defineProperty(new Blob(['x']), 'arrayBuffer', { value: () => new Promise(() => {}) });
+    for (const end of ['close', 'silence'] as const) {
+      const { ws, sent, tasks, feed, transport, log, clock } = await opened({ timeouts: { keepalive: 1000, pong: 1000, closing: 1000 } });
+      ws.send(never());
+      ws.send('behind it');
+      ws.close(4000);
+      await tasks.run();
+      expect([ws.readyState, sent()]).toEqual([2, []]);
+      if (end === 'close') {
+        feed(8, closePayload(4001));
+        transport.feedEof();
+      }
+      for (let time = 0; time < 5; time++) {
+        clock.advance(1000);
+        await tasks.run();
+      }
+      const unclean = ['error 3', 'close 3 false 1006 ""'];
+      expect(log).toEqual(end === 'close' ? ['close 3 true 4001 ""'] : unclean);
+      expect(sent().map(({ opcode }) => opcode)).toEqual(end === 'close' ? [8] : [9, 8]);
+    }
+  });
   it('a Blob that cannot be read fails the connection', async () => {
     const { ws, tasks, transport, log, sent } = await opened();
     const blob = new Blob(['x']);
