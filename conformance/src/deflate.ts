@@ -4,7 +4,7 @@
  * refers to nothing), and as a stored block in front where it is decompressed.
  */
 import { Buffer } from 'node:buffer';
-import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
+import { constants, deflateRawSync, inflateRawSync, type ZlibOptions } from 'node:zlib';
 
 /** What was agreed, seen from one sender. */
 export interface SenderParameters {
@@ -18,7 +18,15 @@ export interface DeflateAgreement {
   readonly server: SenderParameters;
 }
 
+/** What `inflateRawSync` returns with `info`. */
+interface Informed {
+  readonly buffer: Uint8Array;
+  readonly engine: { readonly bytesWritten: number };
+}
+
 const tail = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+/** Bytes that are given to zlib for one message, those behind each block with BFINAL=1 again: nothing but such blocks would take for ever. */
+const mostWork = 1 << 28;
 
 /** The last `size` bytes of what went before and what came now. */
 function slide(window: Uint8Array, data: Uint8Array, size: number): Uint8Array {
@@ -67,25 +75,42 @@ export class Inflater {
   }
 
   /**
-   * One message, or null when it is no deflate data, ends early, grows beyond `limit`, or reaches back beyond the window that was agreed
+   * One message, or null when it is no deflate data, grows beyond `limit`, or reaches back beyond the window that was agreed
    * (noticed from twice the window on: output is made in pieces of a window's size).
    */
   message(data: Uint8Array, limit: number): Uint8Array | null {
     const { windowBits, noContextTakeover } = this.#parameters;
-    const before = this.#window;
     const chunkSize = windowBits < 15 ? 1 << windowBits : Math.min(Math.max(data.length * 4, 1 << 14), 1 << 18);
-    let plain: Buffer;
-    try {
-      plain = inflateRawSync(Buffer.concat([storedBlock(before), data, tail]), {
-        windowBits,
-        finishFlush: constants.Z_SYNC_FLUSH,
-        maxOutputLength: limit + before.length,
-        chunkSize,
-      }).subarray(before.length);
-    } catch {
-      return null;
+    const parts: Uint8Array[] = [];
+    let rest: Uint8Array = Buffer.concat([data, tail]);
+    let window = this.#window;
+    let room = limit;
+    let work = 0;
+    // Once, unless a block has BFINAL=1: others may follow, and refer to what was before it (RFC 7692 section 7.2.1).
+    while (rest.length > 0 && work < mostWork) {
+      const before = storedBlock(window);
+      work += before.length + rest.length;
+      const inflated = inflate(Buffer.concat([before, rest]), { windowBits, maxOutputLength: room + window.length, chunkSize });
+      if (inflated === null || inflated.taken <= before.length) return null;
+      rest = rest.subarray(inflated.taken - before.length);
+      const part = inflated.plain.subarray(window.length);
+      parts.push(part);
+      room -= part.length;
+      window = slide(window, part, 1 << windowBits);
     }
-    if (!noContextTakeover) this.#window = slide(this.#window, plain, 1 << windowBits);
-    return plain;
+    if (rest.length > 0) return null;
+    if (!noContextTakeover) this.#window = window;
+    return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts); // one per round of the loop
+  }
+}
+
+/** Up to the first block with BFINAL=1, and how many bytes that took; null when it is no deflate data or does not fit. */
+function inflate(data: Uint8Array, options: ZlibOptions): { readonly plain: Uint8Array; readonly taken: number } | null {
+  try {
+    // The types know nothing of `info`.
+    const { buffer, engine } = inflateRawSync(data, { ...options, finishFlush: constants.Z_SYNC_FLUSH, info: true }) as unknown as Informed;
+    return { plain: buffer, taken: engine.bytesWritten };
+  } catch {
+    return null;
   }
 }

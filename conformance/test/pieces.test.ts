@@ -2,7 +2,7 @@
  * The harness's own instruments against oracles: what judges others must be right itself.
  */
 import { createHash } from 'node:crypto';
-import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
+import { constants, createDeflateRaw, createInflateRaw, deflateRawSync } from 'node:zlib';
 import { type CaseResult, cases, escaped, singleBytes, VirtualTime, whole } from '@ferrywire/conformance';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -292,6 +292,30 @@ describe('deflate', () => {
       await new Promise<void>((resolve) => deflate.flush(constants.Z_SYNC_FLUSH, () => resolve()));
       expect(Buffer.from(inflater.message(Buffer.concat(packed).subarray(0, -4), 1e6) ?? []).equals(data)).toBe(true);
     }
+  });
+
+  it('takes all blocks of a message, also behind one with BFINAL=1, and what refers to them', () => {
+    const agreed = { noContextTakeover: false, windowBits: 15 };
+    const last = deflateRawSync('Hello');
+    const more = new Deflater(agreed);
+    more.message(Buffer.from('Hello'));
+    // Refers to the block with BFINAL=1 in front of it.
+    const refers = more.message(Buffer.from('Hello, Hello'));
+    const zero = Uint8Array.of(0);
+    const inflater = new Inflater(agreed);
+    const texts = [[last, refers], [last, last, zero], [refers], [last, zero], [last], [zero]].map((blocks) =>
+      Buffer.from(inflater.message(Buffer.concat(blocks), 100) ?? [0]).toString(),
+    );
+    expect(texts).toEqual(['HelloHello, Hello', 'HelloHello', 'Hello, Hello', 'Hello', 'Hello', '']);
+    expect(inflater.message(Buffer.concat([last, last]), 9)).toBeNull();
+    expect(inflater.message(Buffer.concat([last, Uint8Array.of(0xff)]), 100)).toBeNull();
+    // Nothing but such blocks.
+    expect(
+      inflater.message(
+        new Uint8Array(2_000_000).map((_, i) => (i % 2 === 0 ? 3 : 0)),
+        100,
+      ),
+    ).toBeNull();
   });
 
   it('notices a sender that uses more window than agreed, and growth beyond the limit', () => {
