@@ -25,6 +25,8 @@ interface Informed {
 }
 
 const tail = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+/** The four bytes, and a last block of one byte: a message that has not ended behind a block makes something else of it. */
+const ending = Buffer.from([...tail, 0x01, 0x01, 0x00, 0xfe, 0xff, 0x55]);
 /** Bytes that are given to zlib for one message, those behind each block with BFINAL=1 again: nothing but such blocks would take for ever. */
 const mostWork = 1 << 28;
 
@@ -75,40 +77,41 @@ export class Inflater {
   }
 
   /**
-   * One message, or null when it is no deflate data, grows beyond `limit`, or reaches back beyond the window that was agreed
-   * (noticed from twice the window on: output is made in pieces of a window's size).
+   * One message, or null when it is no deflate data, ends anywhere but behind a block, grows beyond `limit`, or reaches back beyond the window
+   * that was agreed (noticed from twice the window on: output is made in pieces of a window's size).
    */
   message(data: Uint8Array, limit: number): Uint8Array | null {
     const { windowBits, noContextTakeover } = this.#parameters;
     const chunkSize = windowBits < 15 ? 1 << windowBits : Math.min(Math.max(data.length * 4, 1 << 14), 1 << 18);
     const parts: Uint8Array[] = [];
-    let rest: Uint8Array = Buffer.concat([data, tail]);
+    let rest: Uint8Array = Buffer.concat([data, ending]);
     let window = this.#window;
     let room = limit;
     let work = 0;
-    // Once, unless a block has BFINAL=1: others may follow, and refer to what was before it (RFC 7692 section 7.2.1).
-    while (rest.length > 0 && work < mostWork) {
+    // Nothing else is left of no data, or behind a block with BFINAL=1 that nothing follows.
+    while (rest.length > 0 && rest.length !== ending.length) {
       const before = storedBlock(window);
       work += before.length + rest.length;
-      const inflated = inflate(Buffer.concat([before, rest]), { windowBits, maxOutputLength: room + window.length, chunkSize });
-      if (inflated === null || inflated.taken <= before.length) return null;
+      if (work > mostWork) return null;
+      const inflated = inflate(Buffer.concat([before, rest]), { windowBits, maxOutputLength: window.length + room + 1, chunkSize });
+      if (inflated === null) return null;
       rest = rest.subarray(inflated.taken - before.length);
-      const part = inflated.plain.subarray(window.length);
+      const part = inflated.plain.subarray(window.length, rest.length > 0 ? undefined : -1);
+      if (part.length > room) return null;
       parts.push(part);
       room -= part.length;
       window = slide(window, part, 1 << windowBits);
     }
-    if (rest.length > 0) return null;
     if (!noContextTakeover) this.#window = window;
     return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts); // one per round of the loop
   }
 }
 
-/** Up to the first block with BFINAL=1, and how many bytes that took; null when it is no deflate data or does not fit. */
+/** Up to the first block with BFINAL=1, and how many bytes that took; null when there is none, or more comes out than allowed. */
 function inflate(data: Uint8Array, options: ZlibOptions): { readonly plain: Uint8Array; readonly taken: number } | null {
   try {
     // The types know nothing of `info`.
-    const { buffer, engine } = inflateRawSync(data, { ...options, finishFlush: constants.Z_SYNC_FLUSH, info: true }) as unknown as Informed;
+    const { buffer, engine } = inflateRawSync(data, { ...options, info: true }) as unknown as Informed;
     return { plain: buffer, taken: engine.bytesWritten };
   } catch {
     return null;

@@ -318,6 +318,16 @@ describe('deflate', () => {
     ).toBeNull();
   });
 
+  it('notices a message that is cut, and one whose last four bytes were left on', () => {
+    const agreed = { noContextTakeover: false, windowBits: 15 };
+    for (const text of ['Hello', 'the quick brown fox jumps over the lazy dog, over the lazy dog', corpus('json').toString()]) {
+      const whole = new Deflater(agreed).message(Buffer.from(text));
+      const takes = (data: Uint8Array): boolean => new Inflater(agreed).message(data, 1e6) !== null;
+      for (const cut of [1, 2, 3]) expect([cut, takes(whole.subarray(0, -cut))]).toEqual([cut, false]);
+      expect([takes(whole), takes(Buffer.concat([whole, Uint8Array.of(0, 0, 0xff, 0xff)]))]).toEqual([true, false]);
+    }
+  });
+
   it('notices a sender that uses more window than agreed, and growth beyond the limit', () => {
     const noise = new Uint8Array(4096).map((_, i) => (Math.imul(i, 2654435761) >>> 13) & 0xff);
     const repeating = Buffer.concat([noise, noise]);
