@@ -103,6 +103,7 @@ describe('requests to a server', () => {
       ['Authorization', 'Bearer x'],
       ['Cookie', 'a=1'],
       ['cookie', 'b=2'],
+      ['Constructor', 'c'],
     ] as const;
     const run = async (subprotocols: string[]): Promise<string> =>
       verdicts(await collect(runCases(http2Server(url, { headers, subprotocols }), { include: ['7.1.1'] })))[0] ?? '';
@@ -114,6 +115,7 @@ describe('requests to a server', () => {
       cookie: 'a=1; b=2',
       'sec-websocket-protocol': 'chat',
     });
+    expect(Object.entries(seen[0] ?? {})).toContainEqual(['constructor', 'c']);
   });
 
   it('of a server that is started for the run go to its path', async () => {

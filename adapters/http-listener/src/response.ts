@@ -174,7 +174,8 @@ export class HttpListenerResponse {
     const response = this.#attach();
     this.#response = response;
     this.#state = 'begun';
-    const fields: OutgoingHttpHeaders = {};
+    // Without a prototype: 'constructor' is a name like any other.
+    const fields: OutgoingHttpHeaders = Object.create(null);
     for (const [name, value] of this.headers) {
       const before = fields[name];
       // Headers keep Set-Cookie apart, and everything else joined.

@@ -496,11 +496,13 @@ describe('response', () => {
       response.addHeader('X-A', '1');
       response.appendHeader('Set-Cookie', 'a=1');
       response.appendHeader('Set-Cookie', 'b=2');
+      response.addHeader('Constructor', 'c');
       response.close(Buffer.from('body'));
       response.close();
     });
     expect([answer.status, answer.statusText, answer.body.toString()]).toEqual([201, 'Made', 'body']);
     expect(answer.headers).toMatchObject({ 'content-type': 'text/plain', 'x-a': '1', 'content-length': '4', 'set-cookie': ['a=1', 'b=2'] });
+    expect(Object.entries(answer.headers)).toContainEqual(['constructor', 'c']);
   });
   it('writes through a stream, with a length or chunked', async () => {
     const buffer = await answered(({ response }) => {

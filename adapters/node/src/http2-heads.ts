@@ -41,7 +41,8 @@ export function requestOf(fields: HeaderList): ServerRequest {
 
 /** What `respond` and `request` take. */
 export function outgoing(pseudo: Readonly<Record<string, string | number>>, fields: HeaderList): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = { ...pseudo };
+  // Without a prototype: 'constructor' is a name like any other.
+  const headers: OutgoingHttpHeaders = Object.assign(Object.create(null), pseudo);
   for (const [name, value] of fields) {
     const lower = name.toLowerCase();
     if (connectionFields.has(lower)) continue;

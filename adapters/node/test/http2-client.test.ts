@@ -152,6 +152,30 @@ describe('a session of its own', () => {
     await closed;
   });
 
+  it('sends fields by whatever name, and those of a refusal', async () => {
+    const fields = [
+      ['constructor', 'a'],
+      ['__proto__', 'b'],
+      ['constructor', 'c'],
+    ] as const;
+    const got: unknown[] = [];
+    const server = await listen({
+      http2: true,
+      handlers: {
+        onRequest(pending) {
+          got.push(...pending.request.headers);
+          pending.reject(403, '', fields);
+        },
+      },
+    });
+    cleanups.push(() => server.close({ deadline: 0 }));
+    const error = await failureOf(connect(server.url, { http2: true, headers: fields }));
+    const { response } = error as EndpointError;
+    const answered = [...((response?.headers ?? []) as Iterable<unknown>)];
+    for (const field of fields) for (const list of [got, answered]) expect(list).toContainEqual(field);
+    for (const list of [got, answered]) expect(list).not.toContainEqual(['constructor', expect.stringContaining('native')]);
+  });
+
   it('shows the response in onOpen', async () => {
     const { port } = await scripted((stream) => {
       stream.additionalHeaders({ ':status': 103, link: '</a>' });

@@ -190,7 +190,8 @@ function ask(
 
 /** As `node:http2` takes them: in lower case, several of a name as a list. */
 function fieldsOf({ fields }: Asked): Record<string, string[]> {
-  const all: Record<string, string[]> = {};
+  // Without a prototype: 'constructor' is a name like any other.
+  const all: Record<string, string[]> = Object.create(null);
   for (const [name, value] of fields) {
     const key = name.toLowerCase();
     all[key] = [...(all[key] ?? []), value];
