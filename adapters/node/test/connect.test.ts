@@ -502,6 +502,20 @@ describe('failures', () => {
     expect(await failureOf(connect(`wss://127.0.0.1:${port}/`, { timeouts }))).toMatchObject({ code: 'WS_CONNECT_TIMEOUT' });
   });
 
+  it('one that does not answer in what dialling has left of the time', async () => {
+    const url = `ws://127.0.0.1:${await listenOn(createServer(() => {}))}/`;
+    const order: string[] = [];
+    const silent = async (name: string, opening: number, hook = (): unknown => undefined): Promise<void> => {
+      const error = await failureOf(connect(url, { timeouts: { opening }, connect: hook as () => undefined }));
+      order.push(`${name} ${(error as EndpointError).code}`);
+    };
+    const later = silent('later', 900);
+    // The hook takes as long as somebody who gives up sooner.
+    await silent('slow', 600, () => silent('hook', 400));
+    await later;
+    expect(order).toEqual(['hook WS_CONNECT_TIMEOUT', 'slow WS_CONNECT_TIMEOUT', 'later WS_CONNECT_TIMEOUT']);
+  });
+
   it('a hook that does not answer', async () => {
     const never = (): Promise<undefined> => new Promise(() => {});
     // Nothing else keeps the process alive while a stream of one's own is waited for.
@@ -597,8 +611,8 @@ describe('mistakes in options, by name', () => {
     ['headers', { headers: [['X', 'a\r\nb']] }],
     ['subprotocols', { subprotocols: ['a b'] }],
   ])('%s', async (name, options) => {
-    const { url } = await echoServer();
-    const error = await failureOf(connect(url, options as ConnectOptions));
+    // Before anybody is dialled: there is nobody.
+    const error = await failureOf(connect('ws://127.0.0.1:1/', options as ConnectOptions));
     expect(error).not.toBeInstanceOf(EndpointError);
     expect((error as Error).message).toContain(name);
   });

@@ -3,11 +3,19 @@ import { execFile } from 'node:child_process';
 import dns from 'node:dns';
 import { once } from 'node:events';
 import { syncBuiltinESMExports } from 'node:module';
-import { type AddressInfo, createServer, connect as dialPort, type Server, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  createServer,
+  connect as dialPort,
+  getDefaultAutoSelectFamily,
+  type Server,
+  type Socket,
+  setDefaultAutoSelectFamily,
+} from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { connect, EndpointError, listen } from '@ferrywire/node';
+import { type ConnectTarget, connect, EndpointError, listen, transportOf } from '@ferrywire/node';
 import { afterEach, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
 import { failureOf } from './helpers.ts';
@@ -169,6 +177,36 @@ it('S17 the connect hook sees the resolved addresses and can refuse them', async
   for (const address of seen) expect(['127.0.0.1', '::1']).toContain(address);
   expect(listener.peers.size).toBe(0);
 });
+
+it.each([true, false])(
+  'S17 what the hook was shown is dialled, though the name resolves to another address next (in turn: %s)',
+  async (inTurn) => {
+    const listener = await listen();
+    cleanups.push(() => listener.close({ deadline: 0 }));
+    const [before, tried] = [dns.lookup, getDefaultAutoSelectFamily()];
+    let asked = 0;
+    const rebinding = (...args: unknown[]): void => {
+      // At the second nobody listens.
+      const found = { address: asked++ === 0 ? '127.0.0.1' : '127.0.0.2', family: 4 };
+      const [options, done] = [args.at(-2) as { readonly all?: boolean }, args.at(-1) as (...results: unknown[]) => void];
+      if (options.all === true) done(null, [found]);
+      else done(null, found.address, found.family);
+    };
+    Object.assign(dns, { lookup: rebinding });
+    syncBuiltinESMExports();
+    setDefaultAutoSelectFamily(inTurn);
+    cleanups.push(async () => {
+      Object.assign(dns, { lookup: before });
+      syncBuiltinESMExports();
+      setDefaultAutoSelectFamily(tried);
+    });
+    const seen: string[] = [];
+    const look = ({ addresses }: ConnectTarget): undefined => void seen.push(...addresses.map(({ address }) => address));
+    const peer = await connect(`ws://rebinding.example.test:${listener.port}/`, { connect: look });
+    cleanups.push(async () => peer.abort());
+    expect([seen, transportOf(peer).remoteAddress]).toEqual([['127.0.0.1'], '127.0.0.1']);
+  },
+);
 
 it('S27 a command that fails prints one line, whatever the server says', async () => {
   const { port } = await recorder('HTTP/1.1 403 \u001b[31mred\u0007\r\nContent-Length: 5\r\n\r\n\u001b]0;x');
