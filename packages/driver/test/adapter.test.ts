@@ -362,6 +362,41 @@ describe('a transport over promises', () => {
     expect(Buffer.compare(Uint8Array.from(bytes.written), Buffer.concat(expected))).toBe(0);
   });
 
+  it('writes for nobody else from a buffer that is under way', async () => {
+    class Copying extends Scripted {
+      readonly copies = true;
+      last: ArrayBufferLike | null = null;
+      override write(bytes: Uint8Array): Promise<number> {
+        this.last = bytes.buffer;
+        return super.write(bytes);
+      }
+    }
+    const [first, second] = [new Copying(), new Copying()];
+    const [one, other] = [new AsyncTransport(first), new AsyncTransport(second)];
+    for (const size of [10, 70_000]) {
+      one.write([new Uint8Array(size)]);
+      for (let turns = 0; one.bufferedAmount > 0 && turns < 100; turns++) await turn();
+    }
+    one.write([Uint8Array.of(1)]);
+    other.write([Uint8Array.of(2)]);
+    expect(first.last).not.toBe(second.last);
+  });
+
+  it('writes no more once it was aborted, though less was taken than was given', async () => {
+    const { bytes, transport, calls } = join();
+    let open = (): void => {};
+    bytes.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    bytes.take = () => 10;
+    transport.write([new Uint8Array(100)]);
+    transport.end();
+    transport.abort();
+    open();
+    await turn();
+    expect([bytes.writes, bytes.ends, bytes.closes, calls]).toEqual([[10], 0, 1, ['closed']]);
+  });
+
   it.each(['waits alone', 'waits behind another', 'was taken in part'])('fails when a chunk is transferred that %s', async (when) => {
     const { bytes, transport, calls } = join();
     let open = (): void => {};
@@ -521,6 +556,18 @@ describe('the client', () => {
     arrive('the connection');
     await turn();
     expect([late, over]).toEqual([['the connection'], [true]]);
+  });
+
+  it('dials an IPv6 address without its brackets', async () => {
+    const { runtime } = setUp();
+    let dialled: readonly unknown[] = [];
+    const refused = codeOf(
+      openClient(runtime, 'wss://[::1]/', {}, async (target) => {
+        dialled = [target.host, target.port, target.secure, target.where];
+        throw connectError(coded('ECONNREFUSED'), target.where, false);
+      }),
+    );
+    expect([await refused, dialled]).toEqual(['WS_CONNECT_REFUSED', ['::1', 443, true, '[::1]:443']]);
   });
 
   it('listens to its signal until it is open, and no longer', async () => {

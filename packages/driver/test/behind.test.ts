@@ -68,6 +68,42 @@ describe('what waits to be compressed', () => {
     expect(transport.written.length).toBe(400 * 3);
   });
 
+  it('leaves none either when the transport has drained meanwhile', () => {
+    const told: boolean[] = [];
+    // The transport takes the first of them.
+    const { peer, transport, turns } = served({ onDrain: (drained) => void told.push(drained.writable) }, { room: 100 });
+    for (let i = 0; i < 200; i++) peer.send(new Uint8Array(65_536));
+    peer.driver.pump();
+    let drains = 0;
+    for (let turn = 0; turn < MOST_TURNS && peer.bufferedAmount > 0; turn++) {
+      turns(1);
+      if (transport.bufferedAmount > 0) drains++;
+      transport.grant(transport.bufferedAmount);
+    }
+    turns();
+    expect(drains).toBeGreaterThan(2);
+    expect([told.length > 0, told.every((writable) => writable), peer.writable]).toEqual([true, true, true]);
+    expect(transport.written.length).toBe(200 * 3);
+  });
+
+  it('goes out when somebody asks inside an event, and nothing else comes in before that is over', () => {
+    const log: string[] = [];
+    const text = (payload: string): Uint8Array => serializeFrame({ opcode: 1, payload: new TextEncoder().encode(payload), maskKey: 1 });
+    const { transport } = served({
+      onText(peer, data) {
+        log.push(data);
+        if (data !== 'a') return;
+        peer.send(new Uint8Array(70_000), { compress: false });
+        log.push(`${peer.writable} ${transport.writes.length}`);
+        peer.driver.data(text('b'));
+        peer.driver.pump();
+        log.push('over');
+      },
+    });
+    transport.feed(text('a'));
+    expect(log).toEqual(['a', 'true 1', 'over', 'b']);
+  });
+
   it('keeps a sender that never has enough from no ping of the peer', () => {
     const pings: number[] = [];
     let sent = 0;
@@ -112,7 +148,7 @@ describe('work that is left of the input', () => {
     expect(most()).toBeLessThan(3 * TURN);
   });
 
-  it.each(['close', 'reset', 'gone'] as const)('waits no longer once the end is near: %s', (how) => {
+  it.each(['close', 'eof', 'reset', 'gone'] as const)('waits no longer once the end is near: %s', (how) => {
     const ends: string[] = [];
     let answered = 0;
     const echo = (peer: Peer, data: string | Uint8Array): void => {
@@ -128,12 +164,13 @@ describe('work that is left of the input', () => {
     if (how === 'close') {
       peer.close(1000);
       peer.driver.pump();
-    } else if (how === 'reset') transport.reset();
+    } else if (how === 'eof') peer.driver.eof();
+    else if (how === 'reset') transport.reset();
     else transport.close();
     turns();
     expect(answered).toBe(60);
     clock.advance(20_000);
-    const causes = { close: '1006 WS_TIMEOUT_CLOSING', reset: '1006 WS_TRANSPORT', gone: '1006 WS_EOF' };
+    const causes = { close: '1006 WS_TIMEOUT_CLOSING', eof: '1006 WS_EOF', reset: '1006 WS_TRANSPORT', gone: '1006 WS_EOF' };
     expect([ends, peer.driver.isLost]).toEqual([[causes[how]], true]);
   });
 
