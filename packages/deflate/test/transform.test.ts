@@ -104,6 +104,17 @@ describe.each<[string, DeflateCodec]>([
     expect(hexes(send(out, [new Uint8Array(0), ascii('Hello')]))).toEqual(['', 'f248cdc9c90700']);
   });
 
+  it('an empty message waits for room as any other', () => {
+    const transform = outbound({ codec });
+    const sink = new Output();
+    sink.room = 0;
+    expect(transform.begin('text', 0, true)).toBe(4);
+    expect([transform.push(new Uint8Array(0), 0, 0, true, sink), sink.total]).toEqual([{ consumed: 0, status: 'more' }, 0]);
+    sink.room = 1;
+    expect([transform.push(new Uint8Array(0), 0, 0, true, sink), sink.total]).toEqual([{ consumed: 0, status: 'need' }, 1]);
+    expect(hexes(send(transform, [ascii('Hello')]))).toEqual(['f248cdc9c90700']);
+  });
+
   it('level, memory level and window have their effect', () => {
     const message = mixture(random(1), 30_000);
     const size = (options: DeflateOptions) =>
