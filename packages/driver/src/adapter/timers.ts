@@ -15,6 +15,11 @@ const GRAIN: Millis = 1;
 /** Later than this the thread was held up, and what peers have sent meanwhile is still unread. */
 const LATE: Millis = 20;
 
+/** What is due waits as long as the thread was held up, and no longer than this. */
+const PATIENCE: Millis = 1000;
+/** A thread that is held up all the time has its deadlines too. */
+const WAITS = 4;
+
 /** The timer of a callback. */
 export class Entry implements Timed {
   callback: () => void;
@@ -43,7 +48,8 @@ export interface NativeTimers {
  * runtime's own can be; Infinity never fires.
  *
  * Beware of blame: a runtime whose thread was held up (by a long computation, a debugger, sleep) may fire its timers before it reads. What is due
- * waits until it has read then, so that no peer pays for bytes that we left unread.
+ * waits then, so that no peer pays for bytes that we left unread. One look at the sockets is not enough: many of them take more than one turn, and
+ * a peer whose window of HTTP/2 we left closed, or that was asleep on the same machine, has yet to send what it owes.
  */
 export class SharedTimers implements TimerHost {
   readonly #clock: Clock;
@@ -51,9 +57,10 @@ export class SharedTimers implements TimerHost {
   readonly #native: NativeTimers;
   #timeout: unknown = null;
   #armedFor: Millis = 0;
-  /** What is due waits until what has come is read. */
-  #waits = false;
+  /** How often what is due has been put off until what has come is read. */
+  #waits = 0;
   readonly #fire = (): void => this.#run();
+  readonly #waited = (): void => this.#look();
   readonly #afterReading = new Entry(() => this.#runDue(), 0);
 
   constructor(clock: Clock, native: NativeTimers) {
@@ -107,16 +114,27 @@ export class SharedTimers implements TimerHost {
   #run(): void {
     this.#timeout = null;
     const first = this.#heap[0];
-    if (first === undefined || this.#clock() - first.due <= LATE) this.#runDue();
-    else {
-      this.#waits = true;
-      // On Deno turns follow each other without a look at the sockets; a timer makes it look, and may still be called before what was found there.
-      this.#native.after(() => this.#native.nextTurn(runEntry, this.#afterReading), GRAIN);
-    }
+    const late = first === undefined ? 0 : this.#clock() - first.due;
+    if (late <= LATE) this.#runDue();
+    else this.#wait(late);
+  }
+
+  #wait(late: Millis): void {
+    const patience = Math.min(late, PATIENCE);
+    this.#waits++;
+    this.#armedFor = this.#clock() + patience;
+    this.#native.after(this.#waited, patience);
+  }
+
+  #look(): void {
+    const late = this.#clock() - this.#armedFor;
+    if (late > LATE && this.#waits < WAITS) this.#wait(late);
+    // On Deno turns follow each other without a look at the sockets; a timer makes it look, and may still be called before what was found there.
+    else this.#native.nextTurn(runEntry, this.#afterReading);
   }
 
   #runDue(): void {
-    this.#waits = false;
+    this.#waits = 0;
     const now = this.#clock();
     try {
       for (let first = this.#heap[0]; first !== undefined && first.due <= now; first = this.#heap[0]) {
@@ -131,7 +149,7 @@ export class SharedTimers implements TimerHost {
 
   #arm(now: Millis): void {
     const first = this.#heap[0];
-    if (first === undefined || this.#waits) return;
+    if (first === undefined || this.#waits > 0) return;
     if (this.#timeout !== null) {
       // A later deadline is found when the timer fires.
       if (this.#armedFor <= first.due) return;
