@@ -54,7 +54,8 @@ interface SystemError {
   readonly errors?: unknown;
 }
 
-const UNRESOLVED = /lookup address information|^Failed to listen at /;
+/** Bun says the latter of anything that has no code, a lack of file descriptors too: of an address or a path it is no name's fault. */
+const UNRESOLVED = /lookup address information|^Failed to listen at (?![\d.]+$|\/|.*:)/;
 /** Deno dials no port 0. Nobody can listen there. */
 const PORT_ZERO = /^Invalid port \(out of range\): 0$/;
 const NO_DIRECTORY = /^(ENOENT|ENOTDIR)$/;
