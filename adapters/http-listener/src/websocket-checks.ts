@@ -69,6 +69,11 @@ export function checkBuffer(buffer: unknown, paramName: string): Uint8Array {
   if (buffer === null || buffer === undefined) throw new ArgumentNullException(paramName);
   if (buffer instanceof Uint8Array) return buffer;
   if (ArrayBuffer.isView(buffer)) return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-  if (buffer instanceof ArrayBuffer) return new Uint8Array(buffer);
+  if (isArrayBuffer(buffer)) return new Uint8Array(buffer);
   throw new ArgumentException('must be a Uint8Array, another view, or an ArrayBuffer', paramName);
+}
+
+/** Of any realm: what Node's own modules make is not of a sandbox's, such as those of test runners. */
+function isArrayBuffer(value: unknown): value is ArrayBuffer {
+  return Object.prototype.toString.call(value) === '[object ArrayBuffer]';
 }

@@ -1,5 +1,6 @@
 /** The socket: receive, send, the states, closing, and what .NET documents as errors. */
 import { type Duplex, duplexPair, PassThrough, Readable } from 'node:stream';
+import { runInNewContext } from 'node:vm';
 import { serializeFrame } from '@ferrywire/core/frame';
 import {
   ArgumentException,
@@ -123,11 +124,15 @@ describe('receive', () => {
     const { socket, feed } = ends();
     feed(1, 'ab');
     feed(1, 'cd');
+    feed(1, 'ef');
     const memory = new ArrayBuffer(8);
     await socket.receive(new DataView(memory, 2, 4));
     expect(Buffer.from(memory).toString('latin1', 2, 4)).toBe('ab');
     await socket.receive(memory);
     expect(Buffer.from(memory).toString('latin1', 0, 2)).toBe('cd');
+    const foreign = runInNewContext('new ArrayBuffer(2)') as ArrayBuffer;
+    await socket.receive(foreign);
+    expect(Buffer.from(foreign).toString('latin1')).toBe('ef');
   });
   it('two at once: the second is an InvalidOperationException, the first goes on', async () => {
     const { socket, feed } = ends();

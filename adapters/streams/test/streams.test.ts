@@ -1,4 +1,5 @@
 /** Servers, clients and adopted connections over stream pairs: contents, any split, back pressure in both directions, ends and errors. */
+import { runInNewContext } from 'node:vm';
 import { createUpgrade, decideUpgrade } from '@ferrywire/handshake';
 import { adopt, attach, capabilities, connect, EndpointError, type StreamPair, StreamServer, WebSocket } from '@ferrywire/streams';
 import fc from 'fast-check';
@@ -372,6 +373,29 @@ describe('errors', () => {
     const refused = attach(refusing.right, { policy: { path: '/elsewhere' } });
     expect(await failure(connect('ws://pair/', refusing.left))).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', response: { status: 404 } });
     expect(await refused).toBeNull();
+  });
+
+  it('takes an ArrayBuffer of any realm for a chunk', async () => {
+    const { left, right } = twoEnds();
+    void attach(right, { handlers: new Heard(echo).handlers });
+    const foreign = runInNewContext('ArrayBuffer') as ArrayBufferConstructor;
+    const readable = (left.readable as ReadableStream<Uint8Array>).pipeThrough(
+      new TransformStream<Uint8Array, unknown>({
+        transform(chunk, own) {
+          const buffer = new foreign(chunk.length);
+          new Uint8Array(buffer).set(chunk);
+          own.enqueue(buffer);
+        },
+      }),
+    );
+    const pair = { readable: readable as ReadableStream<Uint8Array>, writable: left.writable };
+    const client = new Heard();
+    const peer = await connect('ws://pair/', pair, { handlers: client.handlers });
+    peer.send('x');
+    await client.count(1);
+    expect(client.messages).toEqual(['x']);
+    peer.close();
+    await client.end;
   });
 
   it('fails on a chunk that is no bytes', async () => {

@@ -74,9 +74,13 @@ export function decide(pending: Pick<PendingRequest, 'reject'>, call: () => unkn
   };
   try {
     const decided = call();
-    // An async function's promise: unhandled as before.
-    if (decided instanceof Promise) decided.catch(failed);
+    // An async function's promise: unhandled as before. Of any library or realm: where `Promise` was replaced an async function still returns the engine's own.
+    if (isThenable(decided)) decided.then(undefined, failed);
   } catch (error) {
     failed(error);
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

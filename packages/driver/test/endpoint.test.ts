@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { type EndInfo, type Extension, type Negotiated, prepareMessage } from '@ferrywire/core';
 import {
   type CloseAllOptions,
@@ -196,13 +197,18 @@ describe('EndpointHost', () => {
     expect([made.serverSide.peers.size, made.clock.pending]).toEqual([0, 0]);
   });
 
-  it('answers 500 where an async handler fails, unless it has answered before', async () => {
+  it.each([
+    ['', (work: () => Promise<void>) => work()],
+    // As of an async function where a polyfill has replaced `Promise`.
+    [' of another realm', (work: () => Promise<void>) => runInNewContext('(async () => { await work(); })()', { work }) as Promise<void>],
+  ])('answers 500 where an async handler%s fails, unless it has answered before', async (_realm, call) => {
     for (const answers of [false, true]) {
-      const onRequest = async (pending: PendingRequest): Promise<void> => {
-        if (answers) pending.reject(403);
-        await Promise.resolve();
-        fails();
-      };
+      const onRequest = (pending: PendingRequest): Promise<void> =>
+        call(async () => {
+          if (answers) pending.reject(403);
+          await Promise.resolve();
+          fails();
+        });
       const made = setup({ server: { onRequest } });
       const unhandled: unknown[] = [];
       const others = process.listeners('unhandledRejection');
@@ -215,6 +221,9 @@ describe('EndpointHost', () => {
         process.removeAllListeners('unhandledRejection');
         for (const other of others) process.on('unhandledRejection', other);
       }
+      made.joined.flow();
+      // Not answered otherwise.
+      made.clock.advance(60_000);
       made.joined.flow();
       const error = await made.outcome;
       if (!(error instanceof EndpointError)) throw new Error('not refused');
