@@ -4,6 +4,7 @@
  */
 import * as hooks from 'node:async_hooks';
 import * as buffer from 'node:buffer';
+import * as clocks from 'node:perf_hooks';
 import * as timers from 'node:timers';
 import * as threads from 'node:worker_threads';
 import { checkRuntime, type Runtime, runtimeOf } from '@ferrywire/driver/adapter';
@@ -65,4 +66,4 @@ export function requireDeno(): DenoNamespace {
 
 /** Deno's UTF-8 decoder is slow on plain ASCII: looking first is 10 times as fast at 16 KiB, twice at 1 KiB. */
 const choice = { small: true, asciiFrom: 512, cut: true, blindTurns: true };
-export const runtime: Runtime = runtimeOf(buffer, timers, threads, choice, hooks);
+export const runtime: Runtime = runtimeOf(buffer, timers, threads, choice, hooks, clocks);

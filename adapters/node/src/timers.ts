@@ -6,6 +6,7 @@
  */
 import * as hooks from 'node:async_hooks';
 import * as buffer from 'node:buffer';
+import * as clocks from 'node:perf_hooks';
 import * as nodeTimers from 'node:timers';
 import * as threads from 'node:worker_threads';
 import type { Clock } from '@ferrywire/core';
@@ -24,7 +25,7 @@ const choice = {
   cut: deno !== undefined,
   blindTurns: deno !== undefined,
 };
-const made = runtimeOf(buffer, nodeTimers, threads, choice, hooks);
+const made = runtimeOf(buffer, nodeTimers, threads, choice, hooks, clocks);
 
 export const runtime: Runtime = made;
 

@@ -1,7 +1,12 @@
 /** The shared timer against what was asked of it, on timers that are moved by hand. */
+
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { connect, listen } from '@ferrywire/node';
 import fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type NativeTimers, SharedTimers } from '../dist/timers.js';
+import { RawClient } from './helpers.ts';
 
 /** What `setTimeout` can count to. */
 const LONGEST = 2_147_483_647;
@@ -275,5 +280,25 @@ describe('SharedTimers', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe("a test runner's fake timers", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('hold up no deadline: the clock is none that they replace', async () => {
+    const listening = await listen();
+    // Never answers a close frame.
+    const silent = await RawClient.upgrade(listening.port);
+    const mute = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
+    await once(mute, 'listening');
+    vi.useFakeTimers();
+    const { port } = mute.address() as AddressInfo;
+    await expect(connect(`ws://127.0.0.1:${port}/`, { timeouts: { opening: 20 } })).rejects.toMatchObject({ code: 'WS_CONNECT_TIMEOUT' });
+    await listening.close({ deadline: 20 });
+    silent.socket.destroy();
+    mute.close();
   });
 });

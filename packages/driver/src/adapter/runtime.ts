@@ -22,6 +22,11 @@ export interface ContextModule {
   readonly AsyncLocalStorage: { snapshot?(): <Result>(work: () => Result) => Result };
 }
 
+/** What is used of the module `node:perf_hooks`. */
+export interface ClockModule {
+  readonly performance: { now(): Millis };
+}
+
 /** What is used of the module `node:worker_threads`. */
 export interface ThreadsModule {
   markAsUntransferable(object: object): void;
@@ -47,6 +52,9 @@ export interface RuntimeChoice extends KernelChoice {
 /**
  * The timer never keeps the process alive: the sockets do, as long as they are not unref'd. It belongs to no async context: that of one connection
  * would be seen by the handlers of others, whose deadlines come with its own.
+ *
+ * Clock and timers are those of the modules, both: the fake timers of test runners replace the globals, and a clock that stands still beside timers
+ * that run would keep `close` and `connect` from ever being done.
  */
 export function runtimeOf(
   buffer: BufferModule,
@@ -54,8 +62,10 @@ export function runtimeOf(
   threads: ThreadsModule,
   choice: RuntimeChoice,
   contexts?: ContextModule,
+  clocks?: ClockModule,
 ): Runtime & { readonly timers: SharedTimers } {
-  const clock: Clock = now;
+  const hand = clocks?.performance;
+  const clock: Clock = hand === undefined ? now : () => hand.now();
   const { markShared } = markSharedKernel(threads);
   const outside = contexts?.AsyncLocalStorage.snapshot?.() ?? ((work) => work());
   return {
