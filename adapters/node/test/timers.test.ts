@@ -1,7 +1,10 @@
 /** The shared timer against what was asked of it, on timers that are moved by hand. */
 
+import buffer from 'node:buffer';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import threads from 'node:worker_threads';
+import { runtimeOf } from '@ferrywire/driver/adapter';
 import { connect, listen } from '@ferrywire/node';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -280,6 +283,22 @@ describe('SharedTimers', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('timers of the runtime that are numbers, as those of a DOM', () => {
+  it('are set and cleared', () => {
+    const set: number[] = [];
+    const numbers = {
+      setTimeout: (_callback: () => void, delay: number) => set.push(delay) as unknown as { unref?(): unknown },
+      clearTimeout: () => void set.pop(),
+      setImmediate,
+    };
+    const made = runtimeOf(buffer, numbers, threads, { small: true, asciiFrom: 0 }).timers;
+    const handle = made.set(() => {}, 50);
+    expect(set).toHaveLength(1);
+    made.clear(handle);
+    expect(set).toEqual([]);
   });
 });
 

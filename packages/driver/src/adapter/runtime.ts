@@ -12,7 +12,7 @@ import { turnsThatLook } from './turns.ts';
 
 /** What is used of the module `node:timers`. */
 export interface TimersModule {
-  setTimeout(callback: () => void, delay: Millis): { unref(): unknown };
+  setTimeout(callback: () => void, delay: Millis): { unref?(): unknown };
   clearTimeout(handle: never): void;
   setImmediate(callback: (entry: Entry) => void, entry: Entry): unknown;
 }
@@ -71,7 +71,13 @@ export function runtimeOf(
   return {
     clock,
     timers: new SharedTimers(clock, {
-      after: (callback, delay) => outside(() => timers.setTimeout(callback, delay).unref()),
+      after: (callback, delay) =>
+        outside(() => {
+          const handle = timers.setTimeout(callback, delay);
+          // Bun's module has the globals, and those of a DOM in their place (happy-dom, jsdom) may give numbers.
+          handle.unref?.();
+          return handle;
+        }),
       cancel: (handle) => timers.clearTimeout(handle as never),
       nextTurn: choice.blindTurns === true ? turnsThatLook(timers, clock) : (callback, entry) => void timers.setImmediate(callback, entry),
     }),
