@@ -186,7 +186,7 @@ export class Decoder {
     const whole = message.size === payload.length ? payload : Buffer.concat([...message.joined, ...message.pieces]);
     const data = message.compressed && this.#inflater !== null ? this.#inflater.message(whole, largestMessage) : whole;
     const bad = data !== null && message.kind === 'text' ? firstInvalidUtf8(data) : -1;
-    if (data === null) this.#fail('RFC 7692 7.2.2', 'compressed data that does not inflate within the agreed window');
+    if (data === null) this.#fail('RFC 7692 7.2.2', 'compressed data that does not inflate under the agreed parameters');
     else if (bad !== -1) this.#fail('RFC 6455 8.1', `text that is not UTF-8 at byte ${bad}`);
     else this.#events.message(message.kind, data);
   }

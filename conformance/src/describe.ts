@@ -1,7 +1,7 @@
 /**
  * A case in words, made from its data: what the harness does, what has to come back, how the connection has to end.
  */
-import type { Case, CaseEvent, CloseExpectation, Step } from './case.ts';
+import type { Case, CaseEvent, CloseExpectation, DeflatePolicy, Step } from './case.ts';
 import { escaped } from './escape.ts';
 import { describePayload } from './payload.ts';
 
@@ -76,6 +76,14 @@ function describeEvent(event: CaseEvent): string {
   return `${event.type === 'message' ? `${event.kind} message` : 'pong'}: ${describePayload(event.payload)}`;
 }
 
+/** What the harness asks of a client besides what that has offered for the harness itself. */
+function describePolicy({ clientNoContextTakeover, clientMaxWindowBits }: DeflatePolicy): string {
+  const parts = ['permessage-deflate'];
+  if (clientNoContextTakeover) parts.push('client_no_context_takeover');
+  if (clientMaxWindowBits !== null) parts.push(`client_max_window_bits=${clientMaxWindowBits}`);
+  return parts.join('; ');
+}
+
 function describeClose(close: CloseExpectation): string {
   const codes = close.codes.length === 1 ? `code ${close.codes[0]}` : `one of the codes ${close.codes.join(', ')}`;
   const who = close.startedBy === 'harness' ? 'the harness starts the end' : 'the subject has to fail the connection';
@@ -92,7 +100,10 @@ export function explainCase(test: Case): string[] {
     lines.push(...test.opening.lines.map((line) => `      ${escaped(line)}`));
   }
   if (test.maxMessageSize !== null) lines.push(`  - limit messages to ${test.maxMessageSize} bytes`);
-  if (test.deflate !== null) lines.push(`  - agree on permessage-deflate; as a client, offer ${test.deflate.offers.join(', or ')}`);
+  if (test.deflate !== null) {
+    lines.push(`  - agree on permessage-deflate; as a client, offer ${test.deflate.offers.join(', or ')}`);
+    lines.push(`  - as a server, answer the first of these that fits an offer: ${test.deflate.policies.map(describePolicy).join(', or ')}`);
+  }
   lines.push(...test.steps.map((step) => `  - ${describeStep(step)}`));
   const { ms, action } = test.limit;
   lines.push(`  - after ${ms} ms, ${action === 'fail' ? 'fail the connection with 1001' : 'start the closing handshake'}`, '', 'Expected');

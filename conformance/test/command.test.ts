@@ -35,6 +35,19 @@ describe('the command', () => {
     expect(out.join('\n')).toContain('send the header of a text frame (FIN 0) of 21 bytes');
     expect(out.join('\n')).toContain('RFC 6455 5.5');
   });
+  it('names parameters of compression for servers and clients alike, and what either is told', async () => {
+    const { out } = await command('explain', '13.2.1', '13.7.1');
+    const text = out.join('\n');
+    // A client is never asked for server_no_context_takeover here: what it is asked for is its own.
+    expect(text).toContain("13.2.1  the subject's parameters no_context_takeover, messages of 16 characters");
+    expect(text).toContain(
+      "13.7.1  the subject's parameters no_context_takeover; max_window_bits=9, else no_context_takeover, else defaults,",
+    );
+    expect(text).toContain('as a server, answer the first of these that fits an offer: permessage-deflate; client_no_context_takeover\n');
+    expect(text).toContain(
+      'permessage-deflate; client_no_context_takeover; client_max_window_bits=9, or permessage-deflate; client_no_context_takeover, or permessage-deflate\n',
+    );
+  });
 
   it('ends with 0 when all is as expected, with a summary and JSON', async () => {
     const url = await echoServer();

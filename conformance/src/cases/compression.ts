@@ -75,8 +75,9 @@ export function compressionCases(): Case[] {
   return [
     ...corpora.flatMap(([corpus, kind], index) => compressed(`12.${index + 1}`, `compressed ${corpus} as ${kind}`, plain, corpus, kind)),
     ...parameterSets.flatMap((deflate, index) => {
-      const names = deflate.offers.map((offer) => offer.slice(base.length).replace(/^; /, '') || 'defaults').join(', else ');
-      return compressed(`13.${index + 1}`, `parameters ${names}`, deflate, 'json', 'text');
+      // Of the subject's own direction: a server's are offered to it, a client's are what it is answered.
+      const names = deflate.offers.map((offer) => offer.slice(base.length).replace(/^; /, '').replaceAll('server_', '') || 'defaults');
+      return compressed(`13.${index + 1}`, `the subject's parameters ${names.join(', else ')}`, deflate, 'json', 'text');
     }),
   ];
 }
