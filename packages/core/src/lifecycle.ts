@@ -143,14 +143,19 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.timers.closing(this.settings.clock());
   }
 
-  /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4). */
+  /** Is our close frame still here, because the transport has stopped accepting output? It took what was sent before, and perhaps lost it. */
+  private get closeWaits(): boolean {
+    return this.#stalled && (this.sender.queued & CLOSE_QUEUED) !== 0;
+  }
+
+  /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4), but for one that never left. */
   onTransportOver(how: 'eof' | 'error'): void {
     if (how === 'error') {
       this.drop(violations.WS_TRANSPORT);
       return;
     }
     if (advance(this.state, 'eof') === this.state) return;
-    if (this.state !== 'closed') this.closing.failure ??= violations.WS_EOF;
+    if (this.state !== 'closed' || this.closeWaits) this.closing.failure ??= violations.WS_EOF;
     this.sender.dropBacklog();
     this.move('eof');
     this.end();
@@ -208,7 +213,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   private drop(cause: Violation): void {
     if (advance(this.state, 'abort') === this.state) return;
     // After both close frames nothing is wrong, unless ours waits behind a message that never went.
-    if (this.state !== 'closed' || this.sender.backlog) {
+    if (this.state !== 'closed' || this.sender.backlog || this.closeWaits) {
       const closing = this.closing;
       closing.failure ??= cause;
       if (cause === violations.WS_ABORTED) closing.initiator ??= 'local';

@@ -101,6 +101,9 @@ const rows = Object.keys(states).flatMap((state) =>
     .map((ending) => [state, ending] as [StateName, Ending]),
 );
 
+/** Both close frames are known here, and ours stands behind what the transport did not accept: the peer never had it. */
+const waiting = ['closed by us', 'closed by the peer'] as const;
+
 /** Everything that may be called after the end. */
 function poke(harness: Harness): void {
   const { connection, peer } = harness;
@@ -122,6 +125,35 @@ function poke(harness: Harness): void {
 
 describe.each(roles)('the end, %s', (role) => {
   describe.each(['push', 'pull'] as const)('%s mode', (mode) => {
+    describe.each(waiting)('%s, behind output that the transport did not accept', (state) => {
+      const behind = (): Harness => {
+        const harness = states[state](role, { mode });
+        harness.connection.outputStalled();
+        if (mode === 'pull') harness.pull();
+        return harness;
+      };
+      it.each(['EOF', 'reset', 'abort'] as const)('then %s: not clean', (ending) => {
+        const harness = behind();
+        endings[ending].end(harness);
+        if (mode === 'pull') harness.pull();
+        expect(harness.end).toMatchObject({ clean: false, ...theirs, sent: known[state].sent, received: theirs });
+        expect(harness.end.cause?.code).toBe(endings[ending].cause);
+      });
+      it('then the deadline: not clean', () => {
+        const harness = behind();
+        harness.advance(10_000);
+        if (mode === 'pull') harness.pull();
+        expect(harness.end).toMatchObject({ clean: false, ...theirs, cause: { code: 'WS_TIMEOUT_CLOSING' } });
+      });
+      it.each(['taken at last', 'accepted again'])('%s, then a reset: clean', (how) => {
+        const harness = behind();
+        if (how === 'taken at last') harness.output();
+        else harness.connection.outputDrained();
+        endings.reset.end(harness);
+        if (mode === 'pull') harness.pull();
+        expect(harness.end).toMatchObject({ clean: true, ...theirs, cause: null });
+      });
+    });
     it.each(rows)('%s, then %s', (state, ending) => {
       const harness = (states[state] as Prepared)(role, { mode });
       expect(harness.ended).toBe(false);
