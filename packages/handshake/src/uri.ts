@@ -66,12 +66,15 @@ function defaultPort(secure: boolean): number {
   return secure ? 443 : 80;
 }
 
+/** Run by run: what is not UTF-8, or no escape at all, stays as it is and leaves the rest alone. */
 function decodePercent(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return text.replace(/(?:%[0-9a-f]{2})+/gi, (escapes) => {
+    try {
+      return decodeURIComponent(escapes);
+    } catch {
+      return escapes;
+    }
+  });
 }
 
 /** The value of Host and `:authority`: the port only when it is not the scheme's own (RFC 6455 section 4.1). */

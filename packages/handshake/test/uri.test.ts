@@ -81,6 +81,9 @@ test('user info is decoded and never part of host or target', () => {
   });
   expect(parseUri('ws://user@h.example/').userInfo).toEqual(['user', '']);
   expect(parseUri('ws://%zz@h.example/').userInfo).toEqual(['%zz', '']);
+  // URL parsers leave a percent sign alone that escapes nothing; what stands beside it is decoded all the same.
+  expect(parseUri('ws://a%40b:100%%C3%BC@h.example/').userInfo).toEqual(['a@b', '100%ü']);
+  expect(parseUri('ws://%ff:%40%zz%e2%82%ac@h.example/').userInfo).toEqual(['%ff', '@%zz€']);
 });
 
 test('only ws and wss are WebSocket URIs', () => {
