@@ -6,6 +6,7 @@
  */
 import type { Connection, EndInfo } from '@ferrywire/core';
 import type { Driver } from '@ferrywire/driver';
+import { domError } from './errors.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import type { TaskQueue } from './task-queue.ts';
@@ -44,6 +45,8 @@ export class Link {
   #pumpQueued = false;
   #held = 0;
   #settleQueued = false;
+  #failure: WebSocketError | null = null;
+  #tooLate: Error | null = null;
   readonly #waitingForRoom: { resolve(): void; reject(error: Error): void }[] = [];
 
   constructor(connection: Connection, host: Driver, tasks: TaskQueue) {
@@ -143,7 +146,7 @@ export class Link {
   room(): Promise<void> {
     this.pump();
     if (this.hasRoom && !this.isLost) return Promise.resolve();
-    if (this.ended !== null || this.isLost) return Promise.reject(endError(this.ended ?? LOST));
+    if (this.ended !== null || this.isLost) return Promise.reject(this.writeError);
     return new Promise((resolve, reject) => this.#waitingForRoom.push({ resolve, reject }));
   }
 
@@ -154,7 +157,7 @@ export class Link {
     if (info.clean) this.outbox.settle();
     this.ended = info;
     this.outbox.stop();
-    this.#noRoom(info);
+    this.#noRoom();
     this.onEnded();
   }
 
@@ -176,13 +179,26 @@ export class Link {
     return host.holdsInput === true;
   }
 
+  /** What reading and waiting for the end fail with: one object, as the standard has it, and so is the one below. */
+  get failure(): WebSocketError {
+    if (this.ended === null) return endError(LOST);
+    this.#failure ??= endError(this.ended);
+    return this.#failure;
+  }
+  /** What writing fails with: a clean end is no failure, and who writes on has not looked. */
+  get writeError(): Error {
+    if (this.ended?.clean !== true) return this.failure;
+    this.#tooLate ??= domError('InvalidStateError', 'the WebSocket is closed: nothing can be written any more');
+    return this.#tooLate;
+  }
+
   #roomMayBe(): void {
     if (this.#waitingForRoom.length === 0) return;
-    if (this.isLost) this.#noRoom(LOST);
+    if (this.isLost) this.#noRoom();
     else if (this.hasRoom) for (const { resolve } of this.#waitingForRoom.splice(0)) resolve();
   }
-  #noRoom(info: EndsLike): void {
-    for (const { reject } of this.#waitingForRoom.splice(0)) reject(endError(info));
+  #noRoom(): void {
+    for (const { reject } of this.#waitingForRoom.splice(0)) reject(this.writeError);
   }
 }
 

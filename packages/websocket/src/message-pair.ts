@@ -7,7 +7,7 @@
  */
 import type { ReadableStreamLike, WritableStreamLike } from './dom-types.ts';
 import { domError } from './errors.ts';
-import { endError, type Link } from './link.ts';
+import type { Link } from './link.ts';
 import { isArrayBuffer, platform, type WritableController } from './platform.ts';
 import type { Message, MessageReader } from './reader.ts';
 import { utf8Length } from './utf8-length.ts';
@@ -62,7 +62,7 @@ export function streamsOf(
     },
     write(chunk) {
       const data = outgoing(chunk);
-      if (link.ended !== null) throw endError(link.ended);
+      if (link.ended !== null) throw link.writeError;
       if (link.connection.state !== 'open') throw domError('InvalidStateError', 'write(): the socket is closing');
       if (link.isLost) return link.room();
       link.outbox.send(data, typeof data === 'string' ? utf8Length(data) : data.byteLength);
@@ -80,9 +80,9 @@ export function streamsOf(
   link.onEnded = () => {
     const { ended } = link;
     if (ended === null) return;
-    if (closing === null) controller?.error(endError(ended));
+    if (closing === null) controller?.error(link.writeError);
     else if (ended.clean) closing.resolve();
-    else closing.reject(endError(ended));
+    else closing.reject(link.failure);
   };
   return { readable, writable };
 }

@@ -6,7 +6,7 @@
  */
 import { Fifo } from './fifo.ts';
 import type { ControlItem } from './inbox.ts';
-import { endError, type Link } from './link.ts';
+import type { Link } from './link.ts';
 
 export type Message = string | Uint8Array;
 /** `undefined` = the connection has ended cleanly and everything was read. */
@@ -81,7 +81,7 @@ export class MessageReader {
     if (ended === null || inbox.length > 0) return;
     for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
       if (ended.clean) waiter.resolve(undefined);
-      else waiter.reject(endError(ended));
+      else waiter.reject(link.failure);
     }
   }
 }

@@ -130,7 +130,7 @@ export class WebSocketStream {
       if (item.type !== 'end') return;
       link.end(item);
       if (item.clean) this.#closed.resolve({ closeCode: item.code, reason: item.reason });
-      else this.#closed.reject(endError(item));
+      else this.#closed.reject(link.failure);
     });
     const streams = streamsOf(link, reader, (code, reason) => this.#close(link, code, reason));
     reader.attach(link);

@@ -252,7 +252,7 @@ describe('stream()', () => {
     expect(seen).toEqual(['in']);
     expect(sent().map(({ opcode }) => opcode)).toEqual([1, 2, 8]);
     expect(log).toEqual(['close 3 true 1000 ""']);
-    await expect(writer.closed).rejects.toMatchObject({ name: 'WebSocketError', closeCode: 1000 });
+    await expect(writer.closed).rejects.toMatchObject({ name: 'InvalidStateError' });
   });
 });
 

@@ -116,15 +116,36 @@ describe('closing', () => {
     made.transport.feedEof();
     expect(await socket.closed).toEqual({ closeCode: 4000, reason: 'x' });
     expect(await readable.getReader().read()).toEqual({ done: true, value: undefined });
-    await expect(writable.getWriter().write('late')).rejects.toMatchObject({ name: 'WebSocketError', closeCode: 4000, reason: 'x' });
+    // No failure, so it is not told as one: who writes on has not looked.
+    const writer = writable.getWriter();
+    const late = await outcome(writer.write('late'));
+    expect(late).toBeInstanceOf(DOMException);
+    expect(late).toMatchObject({ name: 'InvalidStateError' });
+    expect(await outcome(writer.closed)).toBe(late);
   });
   it('WEBSOCKETSTREAM-explainer-3: closed and both streams fail when the connection does', async () => {
     const { made, socket, readable, writable } = await opened();
     const reading = outcome(readable.getReader().read());
     made.transport.reset();
-    expect(await outcome(socket.closed)).toMatchObject({ name: 'WebSocketError', closeCode: 1006, reason: '' });
-    expect(await reading).toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
-    expect(await outcome(writable.getWriter().closed)).toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
+    const failure = await outcome(socket.closed);
+    expect(failure).toMatchObject({ name: 'WebSocketError', closeCode: 1006, reason: '' });
+    // All with the same object: which of them a program looks at first does not matter.
+    expect(await reading).toBe(failure);
+    expect(await outcome(writable.getWriter().closed)).toBe(failure);
+  });
+  it('a close behind what the transport did not take is not clean when the transport breaks, though its code is known', async () => {
+    for (const ending of ['reset', 'feedEof'] as const) {
+      const { made, socket, writable } = await opened({}, { room: 0 });
+      const writer = writable.getWriter();
+      const write = outcome(writer.write('never taken'));
+      await settle();
+      made.feed(8, closePayload(4567, 'r'));
+      made.transport[ending]();
+      const failure = await outcome(socket.closed);
+      expect(failure).toMatchObject({ name: 'WebSocketError', closeCode: 4567, reason: 'r' });
+      expect(await write).toMatchObject({ name: 'WebSocketError' });
+      expect(await outcome(writer.closed)).toBe(failure);
+    }
   });
   it('WEBSOCKETSTREAM-explainer-6: close() validates like WebSocket.close, and a reason alone implies 1000', async () => {
     const { made, socket } = await opened();
