@@ -8,7 +8,8 @@ import type { CloseEventLike, EventConstructor, EventHandler, EventLike, EventTa
 import { platform } from './platform.ts';
 import { defineInterface, toDictionary, toNumber, toScalarText, toText } from './web-idl.ts';
 
-const EventBase: EventConstructor = platform.Event;
+/** The host's own where it has one, so that `instanceof CloseEvent` is true in a program that asks with the global. */
+const EventBase: EventConstructor = platform.CloseEvent ?? platform.Event;
 
 export interface CloseEventInit {
   readonly wasClean?: boolean;
@@ -39,13 +40,28 @@ export const CloseEvent: CloseEventConstructor = class CloseEvent extends EventB
   constructor(type: string, init: CloseEventInit = {}) {
     // biome-ignore lint/complexity/noArguments: Web IDL counts arguments, and undefined is one
     if (arguments.length === 0) throw new TypeError('new CloseEvent(type): type is required');
-    const given: CloseEventInit = toDictionary(init, 'init');
-    super(toText(type, 'type'), given);
-    const { wasClean = false, code = 0, reason = '' } = given;
-    this.#wasClean = Boolean(wasClean);
-    // Web IDL `unsigned short` without [Clamp]: modulo 2^16.
-    this.#code = toNumber(code, 'code') & 0xffff;
-    this.#reason = toScalarText(reason, 'reason');
+    const name = toText(type, 'type');
+    const {
+      bubbles = false,
+      cancelable = false,
+      composed = false,
+      code = 0,
+      reason = '',
+      wasClean = false,
+    }: CloseEventInit = toDictionary(init, 'init');
+    const converted = {
+      bubbles,
+      cancelable,
+      composed,
+      // Web IDL `unsigned short` without [Clamp]: modulo 2^16.
+      code: toNumber(code, 'code') & 0xffff,
+      reason: toScalarText(reason, 'reason'),
+      wasClean: Boolean(wasClean),
+    };
+    super(name, converted);
+    this.#wasClean = converted.wasClean;
+    this.#code = converted.code;
+    this.#reason = converted.reason;
   }
 
   get wasClean(): boolean {

@@ -50,6 +50,8 @@ interface MessageChannelLike {
 }
 interface Platform {
   readonly Event: EventConstructor;
+  /** Node 20 has none. */
+  readonly CloseEvent?: EventConstructor;
   readonly EventTarget: EventTargetConstructor;
   readonly MessageEvent: new (type: string, init: { data: unknown; origin: string }) => MessageEventLike;
   readonly Blob: new (parts: readonly Uint8Array[]) => BlobLike;

@@ -228,6 +228,26 @@ test('errors are DOMExceptions, events are Events', () => {
   assert.equal([event.type, event.code, event.wasClean, event.reason], ['close', 1000, true, '']);
 });
 
+test('a close event is one of the host’s own where it has such a class, and the host reads the same from it', async () => {
+  const { left, right, stop } = ends();
+  const client = WebSocket.from(left.connection, left.driver);
+  WebSocket.from(right.connection, right.driver).close(4001, 'grüße');
+  const told = await closed(client);
+  stop();
+  const made = new CloseEvent('close', Object.create({ code: 65_536 + 4001, reason: 'grüße', wasClean: true, bubbles: false }));
+  // Node 20 has none.
+  const Host = globalThis.CloseEvent ?? CloseEvent;
+  assert.is(CloseEvent.prototype instanceof Event, true);
+  for (const event of [told, made]) {
+    assert.instance(event, CloseEvent);
+    assert.instance(event, Host);
+    /** @param {string} name */
+    const asHost = (name) => Object.getOwnPropertyDescriptor(Host.prototype, name)?.get?.call(event);
+    assert.equal([event.code, event.reason, event.wasClean], [4001, 'grüße', true]);
+    assert.equal([asHost('code'), asHost('reason'), asHost('wasClean')], [4001, 'grüße', true]);
+  }
+});
+
 test('URLs are resolved alike', () => {
   const { WebSocket: Dialling } = defineWebSocket({ connect: () => new Promise(() => {}), baseUrl: 'http://base.example/dir/page?q#f' });
   const cases = [
