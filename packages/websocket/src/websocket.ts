@@ -95,7 +95,9 @@ export class WebSocket extends EventTargetBase {
       this.#origin = '';
       this.#maxBufferedAmount = Infinity;
       const { connected } = url as unknown as Adoption;
-      this.#adopt(connected, connected.connection.state === 'open' ? 1 : 2);
+      const link = this.#adopt(connected, connected.connection.state === 'open' ? 1 : 2);
+      // What has come is half a message perhaps, which keeps the transport from being read until it is pulled and the host is told.
+      link.touch();
       return;
     }
     // biome-ignore lint/complexity/noArguments: Web IDL counts arguments, and undefined is one

@@ -51,14 +51,26 @@ describe('open', () => {
     expect(log).toEqual(['message 1 hi']);
     expect([ws.url, ws.protocol]).toEqual(['', 'chat']);
   });
+  it.each([
+    ['half a message', Uint8Array.of(0x82, 0x83, 0, 0, 0, 0, 1), Uint8Array.of(2, 3), ['message 1 [object Blob]'], ''],
+    ['a ping', Uint8Array.of(0x89, 0x81, 0, 0, 0, 0, 0x70), Uint8Array.of(0x81, 0x81, 0, 0, 0, 0, 0x61), ['message 1 a'], '8a0170'],
+  ])('a socket made after %s has come reads on, without an event from the transport', async (_, first, rest, events, answer) => {
+    const { tasks, log, transport } = server(first);
+    expect(transport.reading).toBe(true);
+    expect(hex(transport.written)).toBe(answer);
+    transport.feed(rest);
+    await tasks.run();
+    expect(log).toEqual(events);
+  });
 });
 
-/** A server's socket made with `from`. */
-function server() {
+/** A server's socket made with `from`, after `early` has come. */
+function server(early?: Uint8Array) {
   const clock = virtualClock();
   const tasks = manualTasks();
   const transport = fakeTransport({ clock });
   const { connection, driver } = connect(clock, transport, 'server', { subprotocol: 'chat' });
+  if (early !== undefined) transport.feed(early);
   class Scheduled extends WebSocket {
     static override readonly connector = { schedule: tasks.schedule, connect: () => Promise.reject(new Error('not used')) };
   }
