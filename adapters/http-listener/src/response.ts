@@ -9,7 +9,7 @@ import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import type { Incoming } from './endpoints.ts';
 import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
-import { ResponseBody } from './response-body.ts';
+import { ResponseBody, wrongLength } from './response-body.ts';
 import { checkBuffer } from './websocket-checks.ts';
 
 const nothing = new Uint8Array(0);
@@ -26,6 +26,8 @@ export class HttpListenerResponse {
   #statusDescription: string | null = null;
   #response: ServerResponse | null = null;
   #output: ResponseBody | null = null;
+  /** What the header has said of the body, once it was sent. */
+  #sentLength: number | null = null;
   #state: 'new' | 'begun' | 'closed' | 'handed over' = 'new';
 
   /** @internal */
@@ -97,35 +99,53 @@ export class HttpListenerResponse {
 
   /**
    * The body. The first byte sends status and headers; ending it ends the response. When the connection is gone first, it is destroyed with
-   * an HttpListenerException 995, as are its writes; without a listener of 'error' nothing is thrown.
+   * an HttpListenerException 995, as are its writes; without a listener of 'error' nothing is thrown. A write beyond `contentLength64`, and an
+   * end before it, is an InvalidOperationException.
    */
   get outputStream(): Writable {
     if (this.#state === 'closed') throw new ObjectDisposedException('HttpListenerResponse');
-    this.#output ??= new ResponseBody(
-      () => this.#begin(),
-      () => this.#finish(),
-    );
+    this.#output ??= new ResponseBody({
+      begin: () => this.#begin(),
+      finish: () => this.#finish(),
+      drop: () => this.abort(),
+      length: () => this.#length(),
+    });
     return this.#output;
   }
 
   /**
    * Sends what is to be sent, with `body` as the last of the body if one is given, and ends the response. Idempotent. A body whose stream was
    * destroyed before its end has none: the connection is dropped.
+   *
+   * A `body` that is all of it sets `contentLength64`. Otherwise throws InvalidOperationException, and does nothing, when the body is not as
+   * long as was said.
    */
   close(body?: string | Uint8Array): void {
     if (this.#state === 'closed') return;
     if (this.#state === 'handed over') throw new InvalidOperationException('the request was accepted as a WebSocket');
     const bytes = body === undefined ? nothing : typeof body === 'string' ? Buffer.from(body) : checkBuffer(body, 'body');
     const output = this.#output;
-    if (output?.destroyed === true && this.#state === 'begun') {
+    const isBroken = output?.isBroken === true;
+    if (isBroken && this.#state === 'begun') {
       this.abort();
       return;
     }
-    const begun = this.#state === 'begun' || (output?.writableLength ?? 0) > 0;
-    const saysLength = begun || this.headers.has('content-length') || !mayHaveBody(this.#statusCode);
-    if (!saysLength) this.headers.set('content-length', String(bytes.length));
+    const given = isBroken ? 0 : (output?.bytesGiven ?? 0);
+    const begun = this.#state === 'begun' || given > 0;
+    if (!begun && this.#mayHaveBody && !this.headers.has('transfer-encoding')) {
+      if (!this.headers.has('content-length') || (body !== undefined && !this.#isHead)) {
+        this.headers.set('content-length', String(bytes.length));
+      }
+    }
+    const length = output?.writableEnded === true ? null : this.#length();
+    const all = given + bytes.length;
+    if (length !== null && all !== length) {
+      if (!isBroken) throw wrongLength(all > length ? 'longer' : 'shorter', length);
+      this.abort();
+      return;
+    }
     // Behind what it was given, which may still wait.
-    if (output === null || output.destroyed) this.#finish(bytes);
+    if (output === null || isBroken) this.#finish(bytes);
     else if (!output.writableEnded) {
       if (bytes.length > 0) output.write(bytes);
       output.end();
@@ -154,6 +174,21 @@ export class HttpListenerResponse {
     this.#state = 'handed over';
   }
 
+  get #isHead(): boolean {
+    return this.#incoming.request.method === 'HEAD';
+  }
+  get #mayHaveBody(): boolean {
+    return this.#statusCode >= 200 && this.#statusCode !== 204 && this.#statusCode !== 304;
+  }
+  /** Bytes of a body that has to have so many; null where the header does not say, or tells of a body that is not sent. */
+  #length(): number | null {
+    if (this.#response !== null) return this.#sentLength;
+    const said = this.headers.get('content-length');
+    if (said === null || this.#isHead || !this.#mayHaveBody || this.headers.has('transfer-encoding')) return null;
+    if (!/^[0-9]+$/.test(said)) throw new InvalidOperationException(`the Content-Length '${said}' is not a length`);
+    return Number(said);
+  }
+
   #change(): void {
     if (this.#state === 'closed') throw new ObjectDisposedException('HttpListenerResponse');
     if (this.#state !== 'new') throw new InvalidOperationException('the headers have been sent');
@@ -172,6 +207,9 @@ export class HttpListenerResponse {
   #begin(): ServerResponse {
     if (this.#response !== null) return this.#response;
     const response = this.#attach();
+    // RFC 9112 section 6.2: never both.
+    if (this.headers.has('transfer-encoding')) this.headers.delete('content-length');
+    this.#sentLength = this.#length();
     this.#response = response;
     this.#state = 'begun';
     // Without a prototype: 'constructor' is a name like any other.
@@ -202,10 +240,6 @@ export class HttpListenerResponse {
     else response.end(body);
     this.#done();
   }
-}
-
-function mayHaveBody(status: number): boolean {
-  return status >= 200 && status !== 204 && status !== 304;
 }
 
 function checkField(name: string, value: string): void {

@@ -130,6 +130,33 @@ listener('answers requests with a status, a body, and what came in', async () =>
   assert.equal((await ask(port, '/elsewhere')).status, 404);
 });
 
+listener('drops the connection of a body that is not as long as it says', async () => {
+  /** @type {string[]} */
+  const errors = [];
+  const { port } = await serving(async ({ request: asked, response }) => {
+    const { outputStream } = response;
+    const failed = new Promise((resolve) => outputStream.once('error', resolve));
+    response.contentLength64 = 3;
+    outputStream.write('ab');
+    if (asked.url.pathname === '/ws/right') {
+      response.close('c');
+      return;
+    }
+    if (asked.url.pathname === '/ws/longer') outputStream.write('cd');
+    else outputStream.end();
+    errors.push((await failed).name);
+    response.close();
+  });
+  assert.deepEqual(await ask(port, '/ws/right'), { status: 200, text: 'abc' });
+  for (const path of ['/ws/longer', '/ws/shorter']) {
+    const reply = await raw(port, `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /ws/right HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`).catch(
+      () => '',
+    );
+    assert.doesNotMatch(reply, /ab.|HTTP\/1\.1.*HTTP\/1\.1/s);
+  }
+  assert.deepEqual(errors, ['InvalidOperationException', 'InvalidOperationException']);
+});
+
 listener('has the cookies of every field', async () => {
   /** @type {readonly (readonly [string, string])[]} */
   let cookies = [];

@@ -545,6 +545,83 @@ describe('response', () => {
       ]);
     }
   });
+  it('is as long as it says, or the next answer of the connection would be taken for a part of it', async () => {
+    const seen: unknown[] = [];
+    const wrong: Record<string, (response: HttpListenerContext['response']) => unknown> = {
+      close: (response) => {
+        response.contentLength64 = 3;
+        expect(() => response.close()).toThrow(InvalidOperationException);
+        response.abort();
+      },
+      'more at the end': (response) => {
+        response.contentLength64 = 3;
+        response.outputStream.write('ab');
+        expect(() => response.close('cd')).toThrow(InvalidOperationException);
+        expect(() => response.close()).toThrow(InvalidOperationException);
+        response.abort();
+      },
+      'a write too long': (response) => {
+        response.contentLength64 = 3;
+        response.outputStream.on('error', (error) => seen.push(error)).write('abcd');
+        response.close();
+      },
+      'a second write': (response) => {
+        response.contentLength64 = 3;
+        response.outputStream.on('error', (error) => seen.push(error));
+        response.outputStream.write('ab');
+        response.outputStream.write('cd', () => response.close());
+      },
+      'an end too early': (response) => {
+        response.contentLength64 = 3;
+        response.outputStream.on('error', (error) => seen.push(error)).end('ab');
+      },
+      'no number': (response) => {
+        response.addHeader('Content-Length', 'a');
+        expect(() => response.close()).toThrow(InvalidOperationException);
+        response.abort();
+      },
+    };
+    for (const [how, handle] of Object.entries(wrong)) {
+      await expect(
+        answered(({ response }) => handle(response)),
+        how,
+      ).rejects.toMatchObject({ code: 'ECONNRESET' });
+    }
+    expect(seen.map((error) => (error as Error).name)).toEqual(Array(3).fill('InvalidOperationException'));
+  });
+  it('takes the length of a body that is given whole, and one that comes in pieces as it was said', async () => {
+    const whole = await answered(({ response }) => {
+      response.contentLength64 = 10;
+      response.close('hello');
+    });
+    expect([whole.headers['content-length'], whole.body.toString()]).toEqual(['5', 'hello']);
+    const pieces = await answered(({ response }) => {
+      response.contentLength64 = 3;
+      response.outputStream.write('ab');
+      response.close('c');
+    });
+    expect([pieces.headers['content-length'], pieces.body.toString()]).toEqual(['3', 'abc']);
+    const instead = await answered(({ response }) => {
+      response.contentLength64 = 1;
+      response.outputStream.on('error', () => {}).write('ab');
+      response.statusCode = 500;
+      response.close('sorry');
+    });
+    expect([instead.status, instead.headers['content-length'], instead.body.toString()]).toEqual([500, '5', 'sorry']);
+    const chunked = await answered(({ response }) => {
+      response.contentLength64 = 10;
+      response.addHeader('Transfer-Encoding', 'chunked');
+      response.close('a');
+    });
+    expect([chunked.headers['content-length'], chunked.body.toString()]).toEqual([undefined, 'a']);
+  });
+  it('to HEAD tells the length of a body that is not sent', async () => {
+    await using server = await serving(['http://127.0.0.1:0/'], ({ response }) => {
+      response.contentLength64 = 10;
+      response.close();
+    });
+    expect((await get(server.port, '/', {}, 'HEAD')).headers['content-length']).toBe('10');
+  });
   it('redirects, and closes the connection when told to', async () => {
     const answer = await answered(({ response }) => {
       response.redirect('http://h/elsewhere');
