@@ -88,7 +88,7 @@ export interface RoutedRequest {
   readonly host: string;
   /** Where it came in. */
   readonly port: number;
-  /** Path of the target, still encoded. */
+  /** Path of the target, without dot segments, still encoded. */
   readonly path: string;
 }
 
@@ -108,8 +108,18 @@ export function matchPrefix<Prefix extends UrlPrefix>(prefixes: Iterable<Prefix>
   return best.strong ?? best.explicit ?? best.weak;
 }
 
-/** Path, still encoded, and host of a target. An absolute form is legal (RFC 9112 section 3.2.2); the host in it wins over the Host field. */
+/**
+ * Path, still encoded, and host of a target. An absolute form is legal (RFC 9112 section 3.2.2); the host in it wins over the Host field.
+ *
+ * Dot segments are taken out (RFC 3986 section 6.2.2.3) as in the URL that the application sees, which would otherwise get what is another's: with
+ * `/open/../closed/`, `/closed/` from the prefix `/open/`.
+ */
 export function splitTarget(target: string): { readonly authority?: string; readonly path: string } {
   const [, authority, rest = target] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)(.*)$/i.exec(target) ?? [];
-  return { ...(authority === undefined ? null : { authority }), path: rest.replace(/[?#].*$/s, '') || '/' };
+  return { ...(authority === undefined ? null : { authority }), path: withoutDots(rest.replace(/[?#].*$/s, '')) };
+}
+
+/** By the parser that makes the application's URL, so that both agree on `%2e` and on backslashes too. */
+function withoutDots(path: string): string {
+  return path === '' || path.startsWith('/') ? new URL(`http://localhost${path}`).pathname : path;
 }

@@ -137,6 +137,19 @@ describe('matching', () => {
       'deep',
     ]);
   });
+  it('a path that leads out of a prefix is not within it', async () => {
+    expect(
+      await answers({ open: ['http://127.0.0.1:P/open/'], closed: ['http://127.0.0.1:P/closed/'] }, [
+        ['127.0.0.1', '/open/../closed/x'],
+        ['127.0.0.1', '/open/%2e%2E/closed/x'],
+        ['127.0.0.1', '/open\\..\\closed\\x'],
+        ['127.0.0.1', 'http://127.0.0.1/open/../closed/x'],
+        ['127.0.0.1', '/open/a/../b/./c'],
+        ['127.0.0.1', '/open/..'],
+        ['127.0.0.1', '/x/../open/'],
+      ]),
+    ).toEqual(['closed', 'closed', 'closed', 'closed', 'open', '404', 'open']);
+  });
   it('the host must be the prefix’s', async () => {
     expect(
       await answers({ one: ['http://localhost:P/'], two: ['http://127.0.0.1:P/'] }, [
