@@ -2,11 +2,12 @@
  * .NET's `HttpListenerRequest`, read from Node's.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { isWebSocketRequest } from '@ferrywire/handshake';
 import type { Incoming, ListenEndPoint } from './endpoints.ts';
 import { isAuthority, splitTarget } from './prefixes.ts';
+import { RequestBody } from './request-body.ts';
 
 /** .NET's `HttpListenerRequest`, of a context. */
 export class HttpListenerRequest {
@@ -27,12 +28,15 @@ export class HttpListenerRequest {
   readonly localEndPoint: ListenEndPoint;
   readonly #message: IncomingMessage;
   readonly #upgraded: boolean;
+  readonly #incoming: Incoming;
+  #body: Readable | null = null;
 
   /** @internal */
   constructor(incoming: Incoming) {
     const message = incoming.request;
     const { method = '', url = '', httpVersion, rawHeaders, socket } = message;
     this.#message = message;
+    this.#incoming = incoming;
     this.#upgraded = 'socket' in incoming;
     this.httpMethod = method;
     this.rawUrl = url;
@@ -75,9 +79,15 @@ export class HttpListenerRequest {
   get hasEntityBody(): boolean {
     return !this.#upgraded && (this.contentLength64 > 0 || this.headers.has('transfer-encoding'));
   }
-  /** The body. Empty for a request that asks for an upgrade. */
+  /**
+   * The body. Empty for a request that asks for an upgrade. It need not be read to its end: what is left is read over, and the request can be
+   * answered all the same. When the client leaves before the end, it is destroyed with an HttpListenerException 995; without a listener of
+   * 'error' nothing is thrown.
+   */
   get inputStream(): Readable {
-    return this.#message;
+    const incoming = this.#incoming;
+    this.#body ??= 'response' in incoming ? new RequestBody(this.#message, incoming.response) : Readable.from([]);
+    return this.#body;
   }
   get keepAlive(): boolean {
     const connection = this.headers.get('connection')?.toLowerCase() ?? '';

@@ -130,6 +130,60 @@ listener('answers requests with a status, a body, and what came in', async () =>
   assert.equal((await ask(port, '/elsewhere')).status, 404);
 });
 
+listener('answers a request whose body was not read to its end, and the next one of its connection', async () => {
+  /** @type {Record<string, (body: import('node:stream').Readable) => unknown>} */
+  const ways = {
+    '/ws/left': async (body) => {
+      for await (const chunk of body) return chunk;
+    },
+    '/ws/destroyed': (body) => body.destroy(),
+    '/ws/begun': async (body) => {
+      await new Promise((resolve) => body.once('readable', resolve));
+      body.read(1);
+    },
+    '/ws/unread': () => {},
+  };
+  const { port } = await serving(async ({ request: asked, response }) => {
+    await ways[asked.url.pathname]?.(asked.inputStream);
+    response.close('enough');
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  cleanups.push(() => agent.destroy());
+  for (const way of Object.keys(ways)) {
+    // What fits into one read, and what does not.
+    for (const body of ['short', 'long'.repeat(500_000), 'short']) {
+      assert.deepEqual(await ask(port, way, body, agent), { status: 200, text: 'enough' }, `${way} ${body.length}`);
+    }
+  }
+});
+
+listener('tells who reads a body that the client has left', async () => {
+  /** @type {unknown[]} */
+  const errors = [];
+  const { port } = await serving(async ({ request: asked, response }) => {
+    socket.destroy();
+    // The second reader comes late; that nobody listens ends no process.
+    for (let reader = 0; reader < 2; reader += 1) {
+      try {
+        for await (const chunk of asked.inputStream) assert.ok(chunk.length < 10);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    response.abort();
+    done();
+  });
+  let done = () => {};
+  const handled = new Promise((resolve) => {
+    done = () => resolve(undefined);
+  });
+  const socket = connect(port, '127.0.0.1');
+  socket.write('POST /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\nhalf');
+  await handled;
+  assert.equal(errors.length, 2);
+  assert.equal(/** @type {{ errorCode?: number }} */ (errors[0]).errorCode, 995);
+});
+
 listener('drops the connection of a body that is not as long as it says', async () => {
   /** @type {string[]} */
   const errors = [];
