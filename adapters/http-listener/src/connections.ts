@@ -36,6 +36,14 @@ export class Connections {
     server.on('upgrade', ({ socket }) => this.#due.delete(socket));
   }
 
+  /** An answer that was ended is still on its way. */
+  get isSending(): boolean {
+    for (const due of this.#due.values()) {
+      for (const response of due) if (response.writableEnded && !response.writableFinished) return true;
+    }
+    return false;
+  }
+
   /** The server is closed: answers that are due are the last on their connections. `atOnce`: nothing else is waited for. */
   end(atOnce: boolean): void {
     this.#isOver = true;

@@ -121,6 +121,8 @@ class EndPoint {
   }
   #close(atOnce: boolean): void {
     this.#forget();
+    // Node takes a connection for idle as soon as its answer was ended, and cuts off what is not sent of it. They are dropped in time as it is.
+    if (this.#connections.isSending) this.server.closeIdleConnections = () => {};
     this.server.close();
     this.server.closeIdleConnections();
     this.#connections.end(atOnce);

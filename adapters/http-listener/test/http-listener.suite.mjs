@@ -184,6 +184,24 @@ listener('tells who reads a body that the client has left', async () => {
   assert.equal(/** @type {{ errorCode?: number }} */ (errors[0]).errorCode, 995);
 });
 
+listener('sends an answer to its end when the listener is closed behind it', async () => {
+  const size = 32 << 20;
+  for (const end of /** @type {const} */ (['stop', 'close'])) {
+    const { made, port } = await serving(({ response }) => {
+      response.close(new Uint8Array(size));
+      made[end]();
+      socket.resume();
+    });
+    let bytes = 0;
+    const socket = connect(port, '127.0.0.1', () => socket.write('GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'));
+    socket.pause().on('data', (chunk) => {
+      bytes += chunk.length;
+    });
+    await new Promise((resolve, reject) => socket.on('error', reject).on('close', resolve));
+    assert.ok(bytes > size, `${end}: ${bytes} of ${size} bytes`);
+  }
+});
+
 listener('drops the connection of a body that is not as long as it says', async () => {
   /** @type {string[]} */
   const errors = [];
