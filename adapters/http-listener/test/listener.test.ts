@@ -62,6 +62,12 @@ describe('life', () => {
     for (const server of servers) for (const code of ['first', 'second']) server.emit('error', new Error(`accept: ${code}`));
     expect(await bodyOf(await get(one.port, '/'))).toBe('ok');
     expect([servers.size, warnings]).toEqual([1, ['accept: first', 'accept: second']]);
+    // It still has its port, which another listener can share.
+    const other = new HttpListener();
+    onTestFinished(() => other.abort());
+    other.prefixes.add(`http://127.0.0.1:${one.port}/other/`);
+    await other.start();
+    expect(other.isListening).toBe(true);
   });
   it('after close everything is an ObjectDisposedException', async () => {
     const listener = new HttpListener();
