@@ -71,10 +71,12 @@ export class HttpListenerRequest {
   get contentType(): string | null {
     return this.headers.get('content-type');
   }
-  /** Bytes; -1 when the request does not say. */
+  /** Bytes of the body, 0 for none; -1 when they are not known before its end, since it comes in chunks. */
   get contentLength64(): number {
+    if (this.headers.has('transfer-encoding')) return -1;
     const length = this.headers.get('content-length');
-    return length !== null && /^[0-9]+$/.test(length) ? Number(length) : -1;
+    // RFC 9112 section 6.3: a request that says nothing has no body.
+    return length !== null && /^[0-9]+$/.test(length) ? Number(length) : 0;
   }
   get hasEntityBody(): boolean {
     return !this.#upgraded && (this.contentLength64 > 0 || this.headers.has('transfer-encoding'));

@@ -435,6 +435,23 @@ describe('request', () => {
     );
     expect(body).toEqual(['some text', 'text/plain']);
   });
+  it('has the length of its body as .NET has it: 0 for none, -1 for one in chunks', async () => {
+    const lengths: unknown[] = [];
+    await using server = await serving(['http://127.0.0.1:0/'], ({ request, response }) => {
+      lengths.push([request.contentLength64, request.hasEntityBody]);
+      response.close();
+    });
+    await get(server.port, '/');
+    await get(server.port, '/', { 'Content-Length': '0' }, 'POST');
+    await get(server.port, '/', { 'Content-Length': '2' }, 'POST', 'ab');
+    await get(server.port, '/', { 'Transfer-Encoding': 'chunked' }, 'POST', 'ab');
+    expect(lengths).toEqual([
+      [0, false],
+      [0, false],
+      [2, true],
+      [-1, true],
+    ]);
+  });
   it('knows a WebSocket request from others that ask for an upgrade', async () => {
     const kinds: boolean[] = [];
     await using server = await serving(['http://127.0.0.1:0/'], ({ request, response }) => {
