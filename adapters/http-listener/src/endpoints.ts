@@ -13,6 +13,7 @@ import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { afterEarlierResponses, checkListen } from '@ferrywire/node';
 import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
+import { endAnswer } from './last-answer.ts';
 import { matchPrefix, prefixKey, splitTarget, type UrlPrefix } from './prefixes.ts';
 
 /** A request with what it is answered on; an upgrade that is refused is let go of behind the answer. */
@@ -66,7 +67,7 @@ class EndPoint {
     };
     this.server.on('request', (request, response) => {
       const registration = route(request);
-      if (typeof registration === 'number') response.writeHead(registration, { 'Content-Length': '0' }).end();
+      if (typeof registration === 'number') endAnswer(request, response.writeHead(registration, { 'Content-Length': '0' }));
       else registration.receive({ request, response });
     });
     this.server.on('upgrade', (request, socket, head) => {

@@ -9,6 +9,7 @@ import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import type { Incoming } from './endpoints.ts';
 import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
+import { endAnswer } from './last-answer.ts';
 import { ResponseBody, wrongLength } from './response-body.ts';
 import { checkBuffer } from './websocket-checks.ts';
 
@@ -236,7 +237,9 @@ export class HttpListenerResponse {
   #finish(body: Uint8Array = nothing): void {
     const response = this.#begin();
     this.#state = 'closed';
-    if (body.length === 0) response.end();
+    const incoming = this.#incoming;
+    // The socket of an upgrade is let go of in another way.
+    if ('response' in incoming) endAnswer(incoming.request, response, body, this.headers.get('connection'));
     else response.end(body);
     this.#done();
   }

@@ -157,6 +157,41 @@ listener('answers a request whose body was not read to its end, and the next one
   }
 });
 
+listener('answers a client that reads when it has sent its body, and not before, for the last time', async () => {
+  const { port } = await serving(({ request: asked, response }) => {
+    if (asked.url.pathname === '/ws/last') response.keepAlive = false;
+    response.statusCode = 413;
+    if (asked.url.pathname === '/ws/piece') response.outputStream.end('too long');
+    else response.close('too long');
+  });
+  const length = 8 << 20;
+  const answers = [];
+  for (const [path, field] of [
+    ['/ws/asked', 'Connection: close\r\n'],
+    ['/ws/piece', 'Connection: Close\r\n'],
+    ['/ws/last', ''],
+    ['/elsewhere', 'Connection: close\r\n'],
+  ]) {
+    const reply = await new Promise((resolve, reject) => {
+      let text = '';
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.write(`POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${field}Content-Length: ${length}\r\n\r\n`);
+        socket.write(new Uint8Array(length), () => socket.resume());
+      });
+      socket
+        .pause()
+        .setEncoding('latin1')
+        .on('data', (chunk) => {
+          text += chunk;
+        })
+        .on('error', reject)
+        .on('close', () => resolve(text));
+    });
+    answers.push(/^HTTP\/1\.1 (\d+)/.exec(reply)?.[1]);
+  }
+  assert.deepEqual(answers, ['413', '413', '413', '404']);
+});
+
 listener('tells who reads a body that the client has left', async () => {
   /** @type {unknown[]} */
   const errors = [];

@@ -1,0 +1,39 @@
+/**
+ * The end of an answer. With that of the last one Node closes the connection, at once: where the body of the request still comes, this is a
+ * reset, which takes the answer from a client that is not reading yet (RFC 9112 section 9.6). So the body is read over first, for a while.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { timers } from '@ferrywire/node';
+
+/** Milliseconds that the rest of a request may take when its answer is the last of the connection. */
+const linger = 1000;
+const nothing = new Uint8Array(0);
+
+/** Ends a response whose head has been given; `connection` is what it says in that field. */
+export function endAnswer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: Uint8Array = nothing,
+  connection: string | null = null,
+): void {
+  // Bun's response does not know what its request says.
+  const isLast = !response.shouldKeepAlive || saysClose(connection) || saysClose(request.headers.connection);
+  if (!isLast || request.complete || request.destroyed) {
+    if (body.length === 0) response.end();
+    else response.end(body);
+    return;
+  }
+  if (body.length > 0) response.write(body);
+  else response.flushHeaders();
+  const over = (): void => {
+    timers.clear(timer);
+    request.off('end', over).off('close', over);
+    response.end();
+  };
+  const timer = timers.set(over, linger);
+  request.once('end', over).once('close', over).resume();
+}
+
+function saysClose(field: string | null | undefined): boolean {
+  return /(^|,)[ \t]*close[ \t]*(,|$)/i.test(field ?? '');
+}
