@@ -19,12 +19,13 @@ export interface WebSocketCreationOptions {
   readonly keepAliveTimeout?: number;
 }
 
-/** What every connection of this package is made with. */
+/** What every connection of this package is made with. Messages go into the caller's memory, so none is too long. */
 export function connectionSettings(
   keepAlive: number,
   timeout: number,
-): Required<Pick<ConnectionOptions, 'delivery' | 'autoClose' | 'kernels' | 'timeouts'>> {
-  return { delivery: 'span', autoClose: false, kernels, timeouts: { keepalive: keepAlive, pong: timeout } };
+): Required<Pick<ConnectionOptions, 'delivery' | 'autoClose' | 'kernels' | 'limits' | 'timeouts'>> {
+  const limits = { maxMessageSize: Number.MAX_SAFE_INTEGER };
+  return { delivery: 'span', autoClose: false, kernels, limits, timeouts: { keepalive: keepAlive, pong: timeout } };
 }
 
 /** `head`: bytes that came behind the handshake. */

@@ -26,11 +26,19 @@ interface Waiter<T> {
 interface Receiving extends Waiter<WebSocketReceiveResult> {
   readonly buffer: Uint8Array;
 }
+type Arrived = NonNullable<ReturnType<Connection['readInto']>>;
+/** The first event that nobody has asked for yet, and what is left of its payload. */
+interface Ahead {
+  readonly event: Arrived;
+  readonly bytes: Uint8Array;
+}
 
 /** The core keeps payloads from this size on by reference; a caller may use its buffer again as soon as `send` has settled. */
 const heldByReference = 16_384;
 /** What the core closes with when no pong comes (1011). Without extensions and an idle deadline, nothing else makes it say so. */
 const silent = 1011;
+/** Bytes that are looked ahead. */
+const lookedAhead = 1024;
 /** Where data goes that `close` discards. */
 const scratch = new Uint8Array(16_384);
 
@@ -43,6 +51,7 @@ export let setConnecting: (socket: WebSocket, state: 'Connecting' | 'Closed') =>
 export class WebSocket {
   #connection: Connection | null = null;
   #driver: DriverHandle | null = null;
+  #stream: Duplex | null = null;
   #early: 'None' | 'Connecting' | 'Closed' = 'None';
   #aborted = false;
   #disposed = false;
@@ -51,6 +60,9 @@ export class WebSocket {
   #closeStatus: number | null = null;
   #closeStatusDescription: string | null = null;
   #receiving: Receiving | null = null;
+  #ahead: Ahead | null = null;
+  /** Is the stream made to wait for the next `receive`? */
+  #isHeld = false;
   #closing: Waiter<void>[] = [];
   #waitingForRoom: Waiter<void>[] = [];
   /** The type of the message that is being sent in pieces. */
@@ -220,6 +232,7 @@ export class WebSocket {
     }
     this.#closeSent = true;
     this.#driver?.pump();
+    this.#holdBack(connection);
   }
 
   /** Gives what has arrived to whoever waits for it. */
@@ -233,7 +246,7 @@ export class WebSocket {
         receiving.reject(new ArgumentException('was transferred while the receive was outstanding', 'buffer'));
         continue;
       }
-      const event = connection.readInto(receiving?.buffer ?? scratch);
+      const event = this.#next(connection, receiving?.buffer ?? scratch);
       if (event === null) {
         this.#failedByCore(connection);
         break;
@@ -256,7 +269,43 @@ export class WebSocket {
         break;
       }
     }
+    this.#holdBack(connection);
     this.#driver?.pump();
+  }
+
+  /** As `readInto`, behind what was looked ahead. */
+  #next(connection: Connection, target: Uint8Array): Arrived | null {
+    const ahead = this.#ahead;
+    if (ahead === null) return connection.readInto(target);
+    this.#ahead = null;
+    const { event, bytes } = ahead;
+    if (event.type !== 'data') return event;
+    const count = Math.min(bytes.length, target.length);
+    target.set(bytes.subarray(0, count));
+    if (count === bytes.length) return { ...event, count };
+    this.#ahead = { event, bytes: bytes.subarray(count) };
+    return { ...event, count, endOfMessage: false };
+  }
+
+  /**
+   * Behind our close frame the core reads on by itself, up to the peer's, and keeps what nobody takes. Data that nobody has asked for makes the
+   * stream wait here, as it does before: what is kept is no more than the stream gives at a time.
+   */
+  #holdBack(connection: Connection): void {
+    if (!this.#closeSent || this.#aborted) return;
+    const isIdle = this.#receiving === null && this.#closing.length === 0 && !this.#closeReceived;
+    while (isIdle && this.#ahead === null) {
+      const memory = new Uint8Array(lookedAhead);
+      const event = connection.readInto(memory);
+      if (event === null) break;
+      if (event.type === 'ping' || event.type === 'pong') continue;
+      this.#ahead = { event, bytes: event.type === 'data' ? memory.subarray(0, event.count) : memory };
+    }
+    const isHeld = isIdle && this.#ahead?.event.type === 'data';
+    if (isHeld === this.#isHeld) return;
+    this.#isHeld = isHeld;
+    if (isHeld) this.#stream?.pause();
+    else this.#stream?.resume();
   }
 
   #peerClosed(code: number, reason: string): void {
@@ -362,6 +411,7 @@ export class WebSocket {
     openWebSocket = (socket, connection, driver, stream) => {
       socket.#connection = connection;
       socket.#driver = driver;
+      socket.#stream = stream;
       driver.onEvents = () => socket.#advance(connection);
       driver.onDrain = () => {
         for (const { resolve } of socket.#waitingForRoom.splice(0)) resolve();

@@ -117,6 +117,36 @@ listener('talks to a client: pieces, fragments, both types, an orderly close', a
   assert.deepEqual([client.state, client.closeStatus, client.closeStatusDescription], ['Closed', 4000, 'enough']);
 });
 
+listener('keeps nothing and loses nothing of what comes behind closeOutput', async () => {
+  const size = 1 << 20;
+  const count = 24;
+  let sent = 0;
+  const { port } = await serving(async (context) => {
+    const { webSocket } = await context.acceptWebSocket();
+    await webSocket.receive(new Uint8Array(1));
+    for (; sent < count; sent += 1) await webSocket.send(new Uint8Array(size).fill(sent), WebSocketMessageType.Binary);
+    await webSocket.close(1000, '');
+  });
+  const client = new ClientWebSocket();
+  await client.connect(`ws://127.0.0.1:${port}/ws/`);
+  await client.closeOutput(1000, 'no more from here');
+  // Until the server has to wait.
+  for (let before = -1, still = 0; still < 200; before = sent) {
+    await new Promise((resolve) => setImmediate(resolve));
+    still = sent > 0 && sent === before ? still + 1 : 0;
+  }
+  assert.ok(sent < count, `${sent} messages were taken`);
+  const buffer = new Uint8Array(65_536);
+  let bytes = 0;
+  let wrong = 0;
+  for (let isOpen = true; isOpen; ) {
+    const { count: received, messageType } = await client.receive(buffer);
+    for (let index = 0; index < received; index += 1) if (buffer[index] !== Math.floor(bytes++ / size)) wrong += 1;
+    isOpen = messageType !== WebSocketMessageType.Close;
+  }
+  assert.deepEqual([bytes, wrong], [count * size, 0]);
+});
+
 listener('answers requests with a status, a body, and what came in', async () => {
   const { port } = await serving(async ({ request: asked, response }) => {
     let body = '';

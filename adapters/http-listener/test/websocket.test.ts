@@ -437,6 +437,44 @@ describe('states and closing', () => {
     expect((await socket.receive(new Uint8Array(8))).messageType).toBe('Close');
     expect([socket.state, socket.closeStatus]).toEqual(['Closed', 1001]);
   });
+  it('closeOutput: whatever comes behind it waits for receive, in any amount', async () => {
+    const { socket, peer, feed, frame } = ends();
+    await socket.closeOutput(1000, 'done');
+    expect((await frame()).opcode).toBe(8);
+    const large = Buffer.alloc(3 << 20, 'large ');
+    for (let index = 0; index < 20_000; index += 1) feed(2, `${index}`);
+    feed(9, 'a ping');
+    feed(1, '');
+    feed(2, large);
+    feed(8, closePayload(1000));
+    for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(peer.writableLength).toBeGreaterThan(large.length);
+    expect([socket.state, socket.closeStatus]).toEqual(['CloseSent', null]);
+    const message = async (size: number): Promise<Buffer> => {
+      const pieces: Buffer[] = [];
+      for (;;) {
+        const buffer = Buffer.alloc(size);
+        const { count, endOfMessage, messageType } = await socket.receive(buffer);
+        if (messageType === 'Close') return Buffer.from('closed');
+        pieces.push(buffer.subarray(0, count));
+        if (endOfMessage) return Buffer.concat(pieces);
+      }
+    };
+    for (let index = 0; index < 20_000; index += 1) expect(`${await message(3)}`).toBe(`${index}`);
+    expect((await message(10)).length).toBe(0);
+    expect((await message(10_000)).equals(large)).toBe(true);
+    expect(`${await message(10)}`).toBe('closed');
+    expect([socket.state, socket.closeStatus]).toEqual(['Closed', 1000]);
+  });
+  it('closeOutput: the peer’s close frame is seen to without a receive', async () => {
+    const { socket, near, feed, frame } = ends();
+    await socket.closeOutput(1000, 'done');
+    expect((await frame()).opcode).toBe(8);
+    feed(8, closePayload(1000));
+    // The connection is over, so a server ends it.
+    await new Promise((resolve) => near.once('finish', resolve));
+    expect((await socket.receive(new Uint8Array(1))).messageType).toBe('Close');
+  });
   it('close waits for the peer’s close frame and discards data', async () => {
     const { socket, feed, frame } = ends();
     const closing = socket.close(4000, 'mine');
