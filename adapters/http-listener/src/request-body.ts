@@ -19,6 +19,15 @@ export class RequestBody extends Readable {
   constructor(message: IncomingMessage, response: ServerResponse) {
     super();
     this.#message = message;
+    if (message.readableEnded) {
+      // Read over behind the answer.
+      this.push(null);
+      return;
+    }
+    if (message.destroyed) {
+      this.#lose();
+      return;
+    }
     // Nothing is taken that nobody has asked for.
     message.pause();
     message.on('data', this.#give);

@@ -187,6 +187,24 @@ listener('answers a request whose body was not read to its end, and the next one
   }
 });
 
+listener('ends a body that is asked for when the answer has been sent', async () => {
+  /** @type {((request: import('@ferrywire/http-listener').HttpListenerRequest) => void)[]} */
+  const waiting = [];
+  const { port } = await serving(({ request: asked, response }) => {
+    response.close('enough');
+    waiting.shift()?.(asked);
+  });
+  for (const body of [undefined, 'short', 'long'.repeat(500_000)]) {
+    const asked = new Promise((resolve) => waiting.push(resolve));
+    assert.equal((await ask(port, '/ws/', body)).status, 200);
+    // What came of it, if anything, is the runtime's affair.
+    await (await asked).inputStream
+      .resume()
+      .toArray()
+      .catch(() => {});
+  }
+});
+
 listener('answers a client that reads when it has sent its body, and not before, for the last time', async () => {
   const { port } = await serving(({ request: asked, response }) => {
     if (asked.url.pathname === '/ws/last') response.keepAlive = false;
