@@ -180,7 +180,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     return (this.#flags & (FULL | LOST)) === 0;
   }
   get holdsInput(): boolean {
-    return (this.#flags & FULL) !== 0 && (this.#flags & (INPUT_OVER | LOST)) === 0 && this.isTooMuch();
+    // What was answered in this turn goes out first, as for who asks whether there is room.
+    return this.#hooks !== null && !this.hasRoom && (this.#flags & LOST) === 0 && this.isTooMuch();
   }
   get isClosed(): boolean {
     return (this.#flags & GONE) !== 0;
@@ -527,13 +528,11 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
 
   /** A level: the transport is told only of changes. */
   private reading(): void {
-    if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) {
-      this.hold(false);
-      return;
-    }
-    const isFull = (this.#flags & FULL) !== 0 && (this.#flags & OWES_READ) === 0;
+    const isFull = (this.#flags & FULL) !== 0 && (this.#flags & (OWES_READ | LOST)) === 0;
     const full = isFull && this.isTooMuch();
+    // Behind the peer's end as well: some hosts tell of it while reading is paused.
     this.hold(full);
+    if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
     const paused = !this.#protocol.wantsRead || full;
     if (paused === ((this.#flags & PAUSED) !== 0)) return;
     this.#flags ^= PAUSED;

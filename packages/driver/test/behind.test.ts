@@ -1,5 +1,5 @@
 /** Messages that wait to be compressed: how many there may be, who is told of room, and what is read meanwhile. */
-import { Connection } from '@ferrywire/core';
+import { Connection, type EndInfo } from '@ferrywire/core';
 import { serializeFrame } from '@ferrywire/core/frame';
 import { EndpointHost, type EndpointHostOptions, type Peer } from '@ferrywire/driver';
 import { type FakeTransportOptions, fakeTransport, virtualClock } from '@ferrywire/driver/testing';
@@ -148,15 +148,14 @@ describe('work that is left of the input', () => {
     expect(most()).toBeLessThan(3 * TURN);
   });
 
-  it.each(['close', 'eof', 'reset', 'gone'] as const)('waits no longer once the end is near: %s', (how) => {
+  it.each(['close', 'reset', 'gone'] as const)('waits no longer once the end is near: %s', (how) => {
     const ends: string[] = [];
     let answered = 0;
     const echo = (peer: Peer, data: string | Uint8Array): void => {
       answered++;
       peer.send(data, plain);
     };
-    const onEnd = (_: Peer, { code, cause }: { code: number; cause: { code: string } | null }): void =>
-      void ends.push(`${code} ${cause?.code ?? 'clean'}`);
+    const onEnd = (_: Peer, { code, cause }: EndInfo): void => void ends.push(`${code} ${cause?.code ?? 'clean'}`);
     const { transport, turns, peer, clock } = served({ onMessage: echo, onEnd }, stalling);
     transport.feed(bombs(60));
     turns();
@@ -164,15 +163,52 @@ describe('work that is left of the input', () => {
     if (how === 'close') {
       peer.close(1000);
       peer.driver.pump();
-    } else if (how === 'eof') peer.driver.eof();
-    else if (how === 'reset') transport.reset();
+    } else if (how === 'reset') transport.reset();
     else transport.close();
     turns();
     expect(answered).toBe(60);
     clock.advance(20_000);
-    const causes = { close: '1006 WS_TIMEOUT_CLOSING', eof: '1006 WS_EOF', reset: '1006 WS_TRANSPORT', gone: '1006 WS_EOF' };
+    const causes = { close: '1006 WS_TIMEOUT_CLOSING', reset: '1006 WS_TRANSPORT', gone: '1006 WS_EOF' };
     expect([ends, peer.driver.isLost]).toEqual([[causes[how]], true]);
   });
+
+  it.each([false, true])(
+    'waits though the peer has ended his side, which some hosts tell while reading is paused (pull mode: %s)',
+    (pull) => {
+      const ends: string[] = [];
+      let answered = 0;
+      const answer = (peer: Peer, data: string | Uint8Array): void => {
+        answered++;
+        peer.send(data, plain);
+      };
+      const onEnd = (_: Peer, { code, cause }: EndInfo): void => void ends.push(`${code} ${cause?.code ?? 'clean'}`);
+      const { transport, turns, peer, most } = served({ onMessage: answer, onEnd }, stalling, { pull });
+      const take = (): void => {
+        while (!peer.driver.holdsInput) {
+          const event = peer.connection.nextEvent();
+          if (event === null) return;
+          if (event.type === 'message') answer(peer, event.data);
+          if (event.type === 'end') onEnd(peer, event);
+        }
+      };
+      if (pull) peer.driver.onEvents = peer.driver.onDrain = take;
+      transport.feed(bombs(60));
+      turns();
+      peer.driver.eof();
+      turns();
+      for (let drain = 0; drain < 60 && answered < 60; drain++) {
+        expect(ends).toEqual([]);
+        const before = answered;
+        transport.grant(peer.bufferedAmount);
+        turns();
+        expect([answered > before, answered - before <= (2 * TURN) / MESSAGE]).toEqual([true, true]);
+      }
+      transport.grant();
+      turns();
+      expect([answered, ends]).toEqual([60, ['1006 WS_EOF']]);
+      expect(most()).toBeLessThan(3 * TURN);
+    },
+  );
 
   it('waits where it was done outside, and is taken up when the connection may go on', () => {
     const pending: (() => void)[] = [];
