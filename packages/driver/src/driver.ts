@@ -273,14 +273,14 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
    * `pump`, unbound and called by the application. Reading that is paused may be so no more: nobody else tells of what was received before, and the
    * transport waits until that is read.
    */
-  private lookAgain(): void {
-    if ((this.#flags & (PAUSED | BUSY | DEFERRED)) !== PAUSED) {
+  lookAgain(): void {
+    if ((this.#flags & (PAUSED | BUSY)) !== PAUSED) {
       this.flush();
       return;
     }
     this.#flags |= BUSY;
     try {
-      this.onEvents?.();
+      this.lookForEvents();
     } finally {
       this.#flags &= ~BUSY;
       this.flush();
@@ -364,7 +364,10 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
         this.#protocol.outputDrained?.();
         // What the protocol is behind with tells when it is done.
         if ((this.#flags & BEHIND) === 0) this.tellRoom();
-      } else this.onDrain?.();
+      } else {
+        this.onDrain?.();
+        this.lookForEvents();
+      }
       return;
     }
     if (event.kind === 'data') this.#protocol.receiveData(event.chunk);
@@ -378,6 +381,11 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if ((this.#flags & (PAUSED | HOLDS)) !== 0) this.#flags |= OWES_READ;
     this.#hooks?.onDrained();
     this.onDrain?.();
+    this.lookForEvents();
+  }
+  /** Reading that is paused may be so no more, by what was just called: then events can be pulled, of which nobody else tells. */
+  private lookForEvents(): void {
+    if ((this.#flags & PAUSED) !== 0) this.onEvents?.();
   }
 
   /** The second half of every turn. Leaves `BUSY` cleared, whatever is thrown. */

@@ -136,7 +136,9 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
     try {
       this.connection.resume();
     } finally {
-      this.pump().pumpSoon();
+      // Handlers have been called; who pulls is told.
+      if (this.#host.options.pull === true) this.pump().lookAgain();
+      else this.pump().pumpSoon();
     }
   }
 

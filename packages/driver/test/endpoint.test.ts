@@ -1,5 +1,6 @@
 import { runInNewContext } from 'node:vm';
 import { type EndInfo, type Extension, type Negotiated, prepareMessage } from '@ferrywire/core';
+import { serializeFrame } from '@ferrywire/core/frame';
 import {
   type CloseAllOptions,
   EndpointError,
@@ -12,7 +13,7 @@ import {
   type TimerHost,
   type TransportEvents,
 } from '@ferrywire/driver';
-import { fakeTransport, joinedTransports, type PairOptions, virtualClock } from '@ferrywire/driver/testing';
+import { type FakeTransport, fakeTransport, joinedTransports, type PairOptions, virtualClock } from '@ferrywire/driver/testing';
 import { describe, expect, it } from 'vitest';
 import { uncaughtDuring } from '../../../test/uncaught.ts';
 
@@ -748,6 +749,54 @@ describe('pull mode', () => {
     client.driver.pump();
     joined.flow();
     expect(events.slice(2).sort()).toEqual(['close', 'close', 'end', 'end']);
+  });
+});
+
+describe('pull mode, after a pause', () => {
+  it.each<[string, (peer: Peer, transport: FakeTransport) => void]>([
+    ['peer.resume()', (peer) => peer.resume()],
+    [
+      'a resume in onDrain',
+      (peer) => {
+        peer.driver.onDrain = () => peer.connection.resume();
+        peer.driver.drain();
+      },
+    ],
+    [
+      'a resume in onDrain of a transport that was slow',
+      (peer, transport) => {
+        peer.send('slow');
+        peer.driver.pump();
+        expect(peer.driver.stalled).toBe(true);
+        peer.driver.onDrain = () => peer.connection.resume();
+        transport.grant();
+      },
+    ],
+    [
+      'a resume while a sender is to be told of room',
+      (peer, transport) => {
+        transport.grant();
+        while (peer.writable) peer.send(new Uint8Array(70_000));
+        peer.connection.resume();
+        peer.driver.pump();
+      },
+    ],
+  ])('tells of what had arrived: %s', (_how, resume) => {
+    const clock = virtualClock();
+    const transport = fakeTransport({ clock, room: 0 });
+    const host = new EndpointHost({ clock: clock.now, timers: clock, pull: true, handlers: {} });
+    const negotiated = { role: 'server', subprotocol: null, extensions: [] } as const;
+    const peer = host.adopt(transport, negotiated, { timeouts: { keepalive: 0 } }, { request: null, response: null });
+    transport.attach(peer.driver);
+    const events: string[] = [];
+    peer.driver.onEvents = () => {
+      for (const event of peer.connection.events()) events.push(event.type);
+    };
+    peer.pause();
+    transport.feed(serializeFrame({ opcode: 1, payload: Uint8Array.of(0x61), maskKey: 1 }));
+    expect([events, transport.reading]).toEqual([[], false]);
+    resume(peer, transport);
+    expect([events, transport.reading]).toEqual([['message'], true]);
   });
 });
 
