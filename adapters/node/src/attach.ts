@@ -103,9 +103,7 @@ class Attachment implements Attached, HubMember {
   #upgrade(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
     const others = this.#server.listenerCount('upgrade') > 1;
     if (others ? isTaken(socket) : isOurs(socket)) return;
-    // A listener before us that has ended it has answered, with a refusal say: who was refused must not be opened behind its back.
-    const isLeft = others && (!socket.writable || !this.#isOurs(requestHead(incoming)));
-    if (isLeft) this.#decline(incoming, socket, head);
+    if (!socket.writable || (others && !this.#isOurs(requestHead(incoming)))) this.#decline(incoming, socket, head);
     else this.#take(incoming, socket, head);
   }
 
@@ -128,7 +126,8 @@ class Attachment implements Attached, HubMember {
   #decline(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
     const count = (declines.get(socket) ?? 0) + 1;
     declines.set(socket, count);
-    if (count >= this.#server.listenerCount('upgrade')) {
+    // Whoever has ended it before us has answered, with a refusal say, be it that he listens no more: who was refused must not be opened behind his back.
+    if (socket.writable && count >= this.#server.listenerCount('upgrade')) {
       this.#take(incoming, socket, head);
       return;
     }

@@ -347,24 +347,31 @@ describe('beside other listeners', () => {
     expect((await ask(port, requestFor('/nobody'))).head).toContain(' 404 ');
   });
 
-  it('what a listener before it has answered and ended is never opened, and is let go of when the time for it is over', async () => {
-    const { server, port } = await serve();
-    const gone = deferred();
-    server.on('upgrade', (_request, socket) => {
-      socket.on('close', () => gone.resolve());
-      socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n');
-    });
-    const seen: unknown[] = [];
-    const handlers: PeerHandlers = { onOpen: () => void seen.push('open'), onMessage: (_peer, data) => void seen.push(data) };
-    attachTo(server, { handlers, timeouts: { opening: 30 } });
-    const client = await RawClient.open({ port, host: '127.0.0.1', allowHalfOpen: true });
-    cleanups.push(() => client.socket.destroy());
-    client.write(Buffer.concat([Buffer.from(requestFor()), text('let in all the same')]));
-    expect(await client.head()).toContain(' 401 ');
-    await gone.promise;
-    expect(seen).toEqual([]);
-    expect(await client.rest()).toBe('');
-  });
+  it.each<['on' | 'once', number]>([
+    ['on', 1],
+    ['once', 1],
+    ['once', 2],
+  ])(
+    'what a listener (%s) before it has answered and ended is never opened, and is let go of in time (by %i)',
+    async (listens, attachments) => {
+      const { server, port } = await serve();
+      const gone = deferred();
+      server[listens]('upgrade', (_request, socket) => {
+        socket.on('close', () => gone.resolve());
+        socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n');
+      });
+      const seen: unknown[] = [];
+      const handlers: PeerHandlers = { onOpen: () => void seen.push('open'), onMessage: (_peer, data) => void seen.push(data) };
+      for (let count = 0; count < attachments; count++) attachTo(server, { handlers, timeouts: { opening: 30 } });
+      const client = await RawClient.open({ port, host: '127.0.0.1', allowHalfOpen: true });
+      cleanups.push(() => client.socket.destroy());
+      client.write(Buffer.concat([Buffer.from(requestFor()), text('let in all the same')]));
+      expect(await client.head()).toContain(' 401 ');
+      await gone.promise;
+      expect(seen).toEqual([]);
+      expect(await client.rest()).toBe('');
+    },
+  );
 
   it('what nobody has taken yet may be reset', async () => {
     const { server, port } = await serve();
