@@ -29,8 +29,13 @@ export function closeInfoArguments(info: { readonly closeCode?: unknown; readonl
   return checked(code, reason === undefined ? '' : toScalarText(reason, 'reason'));
 }
 
+/** May an application send it? What a connection has ended with may be another one: 1001 of the peer's, 1006 of nobody's. */
+export function isCloseCode(code: number): boolean {
+  return code === 1000 || (code >= 3000 && code <= 4999);
+}
+
 function checked(code: number | undefined, reason: string): CloseArguments {
-  if (code !== undefined && code !== 1000 && (code < 3000 || code > 4999)) {
+  if (code !== undefined && !isCloseCode(code)) {
     throw domError('InvalidAccessError', `code must be 1000 or in the range 3000 to 4999, not ${code}`);
   }
   const size = utf8Length(reason);

@@ -5,6 +5,7 @@
  * transport has room (nodejs/undici#5503 is what happens otherwise). Beware: back pressure delays the end as well, which is behind the messages
  * nobody has read.
  */
+import { isCloseCode } from './close-arguments.ts';
 import type { ReadableStreamLike, WritableStreamLike } from './dom-types.ts';
 import { domError } from './errors.ts';
 import type { Link } from './link.ts';
@@ -30,9 +31,9 @@ export function streamsOf(
   reader: MessageReader,
   close: (code: number | undefined, reason: string) => void,
 ): WebSocketStreamPair {
-  /** The code and reason of a WebSocketError, or none. */
+  /** The code and reason of a WebSocketError, or none: one that another socket has failed with, and was piped from, is not to be sent. */
   function closeBecause(cause: unknown): void {
-    if (cause instanceof WebSocketError && cause.closeCode !== null) close(cause.closeCode, cause.reason);
+    if (cause instanceof WebSocketError && cause.closeCode !== null && isCloseCode(cause.closeCode)) close(cause.closeCode, cause.reason);
     else close(undefined, '');
   }
 

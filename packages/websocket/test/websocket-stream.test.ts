@@ -194,6 +194,20 @@ describe('closing', () => {
     made.transport.feedEof();
     expect(await socket.closed).toEqual({ closeCode: 4002, reason: '' });
   });
+  it('closes without a code where that of the error is one that nobody may send, as when a socket fails that was piped into another', async () => {
+    const from = await opened();
+    const to = await opened();
+    const piped = outcome(from.readable.pipeTo(to.writable));
+    from.made.transport.reset();
+    expect(await piped).toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
+    expect(to.made.connection.closeSent).toMatchObject({ code: 1005 });
+    const { made, readable } = await opened();
+    await readable.cancel(await outcome(from.socket.closed));
+    expect(made.connection.closeSent).toMatchObject({ code: 1005 });
+    made.feed(8);
+    made.transport.feedEof();
+    expect(made.connection.state).toBe('closed');
+  });
   it('closing the writable closes and settles when the connection has ended', async () => {
     const { made, socket, writable } = await opened();
     const writer = writable.getWriter();
