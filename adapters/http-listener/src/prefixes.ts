@@ -60,7 +60,7 @@ function isHost(host: string): boolean {
  * the request.
  */
 export function isAuthority(host: string): boolean {
-  return !/[\s/?#\\@]/.test(host);
+  return /^[^\s/?#\\@]+$/.test(host);
 }
 
 /** An address has many spellings; the URL parser knows the canonical one. */
@@ -73,12 +73,16 @@ function foldHost(host: string): string {
   }
 }
 
-/** Percent-decoded where that is possible, in lower case. */
+/**
+ * As the URL has it that the application decides by, so without dot segments, which would lead out of the prefix; percent-decoded where that is
+ * possible, in lower case.
+ */
 function foldPath(path: string): string {
+  const resolved = path.startsWith('/') ? new URL(`http://host${path}`).pathname : path;
   try {
-    return decodeURIComponent(path).toLowerCase();
+    return decodeURIComponent(resolved).toLowerCase();
   } catch {
-    return path.toLowerCase();
+    return resolved.toLowerCase();
   }
 }
 
@@ -88,7 +92,7 @@ export interface RoutedRequest {
   readonly host: string;
   /** Where it came in. */
   readonly port: number;
-  /** Path of the target, without dot segments, still encoded. */
+  /** Path of the target, still encoded. */
   readonly path: string;
 }
 
@@ -109,17 +113,10 @@ export function matchPrefix<Prefix extends UrlPrefix>(prefixes: Iterable<Prefix>
 }
 
 /**
- * Path, still encoded, and host of a target. An absolute form is legal (RFC 9112 section 3.2.2); the host in it wins over the Host field.
- *
- * Dot segments are taken out (RFC 3986 section 6.2.2.3) as in the URL that the application sees, which would otherwise get what is another's: with
- * `/open/../closed/`, `/closed/` from the prefix `/open/`.
+ * Path, still encoded, and host of a target. An absolute form is legal (RFC 9112 section 3.2.2); the host in it wins over the Host field. `rest` is
+ * the path and what follows it.
  */
-export function splitTarget(target: string): { readonly authority?: string; readonly path: string } {
+export function splitTarget(target: string): { readonly authority?: string; readonly path: string; readonly rest: string } {
   const [, authority, rest = target] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)(.*)$/i.exec(target) ?? [];
-  return { ...(authority === undefined ? null : { authority }), path: withoutDots(rest.replace(/[?#].*$/s, '')) };
-}
-
-/** By the parser that makes the application's URL, so that both agree on `%2e` and on backslashes too. */
-function withoutDots(path: string): string {
-  return path === '' || path.startsWith('/') ? new URL(`http://localhost${path}`).pathname : path;
+  return { ...(authority === undefined ? null : { authority }), path: rest.replace(/[?#].*$/s, '') || '/', rest };
 }

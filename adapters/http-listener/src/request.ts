@@ -60,9 +60,10 @@ export class HttpListenerRequest {
     const own = `${scheme}://${hostOf(this.localEndPoint)}`;
     const given = host !== undefined && isAuthority(host) ? `${scheme}://${host}` : own;
     // Whatever is wrong with the host, the path is that of the request: it is what applications decide by.
-    const { path } = splitTarget(url);
+    const { authority, rest } = splitTarget(url);
+    const target = authority === undefined || isAuthority(authority) ? url : rest;
     // A socket that is closed by now has no address.
-    this.url = parse(url, given) ?? parse(url, own) ?? parse(path, own) ?? parse(path, given) ?? new URL(`${scheme}://localhost/`);
+    this.url = parse(target, given) ?? parse(target, own) ?? parse(rest, own) ?? parse(rest, given) ?? new URL(`${scheme}://localhost/`);
   }
 
   get queryString(): URLSearchParams {

@@ -480,13 +480,18 @@ describe('request', () => {
     await using wild = await serving(['http://+:0/'], handle);
     await using named = await serving(['http://127.0.0.1:0/'], handle);
     const answers: (string | undefined)[] = [];
-    for (const host of ['127.0.0.1/admin?', '127.0.0.1/admin#', '127.0.0.1\\admin?', 'x@127.0.0.1', '127.0.0.1\t']) {
-      const head = `GET /public HTTP/1.1\r\nHost: ${host.replace('\t', '\t/admin?')}\r\nConnection: close\r\n\r\n`;
+    for (const host of ['127.0.0.1/admin?', '127.0.0.1/admin#', '127.0.0.1\\admin?', 'x@127.0.0.1', '127.0.0.1\t', '']) {
+      const head = `GET /public/x HTTP/1.1\r\nHost: ${host.replace('\t', '\t/admin?')}\r\nConnection: close\r\n\r\n`;
       await raw(wild.port, head);
       answers.push((await raw(named.port, head)).split(' ')[1]);
     }
-    expect(urls).toEqual(Array(5).fill('/public'));
-    expect(answers).toEqual(Array(5).fill('404'));
+    expect(urls).toEqual(Array(6).fill('/public/x'));
+    expect(answers).toEqual(Array(6).fill('404'));
+    urls.length = 0;
+    for (const target of ['http:///public/x?q', 'http://@/public/x?q', 'http://x@127.0.0.1/public/x?q']) {
+      await raw(wild.port, `GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+    }
+    expect(urls).toEqual(Array(3).fill('/public/x'));
   });
 
   it('survives odd targets and a missing Host', async () => {
