@@ -159,35 +159,40 @@ describe('the command', () => {
     ]);
   });
 
-  it('has a failure of one client not hidden by another', async () => {
-    const out: string[] = [];
+  it.each([
+    ['1.1.1', ['wrong', 'good'], '0 OK, 1 FAILED'],
+    ['12.1.1', ['plain', 'wrong', 'plain'], '0 OK, 1 FAILED'],
+  ] as const)('has a failure of one client not hidden by another: %s', async (id, clients, counts) => {
+    const [out, err]: [string[], string[]] = [[], []];
     let listening = (_: string): void => {};
     const url = new Promise<string>((resolve) => {
       listening = resolve;
     });
-    const code = runCommand(['client', '--listen', '0', '--keep', '--cases', '1.1.1', '--time-scale', '0.3'], {
-      out: (line) => {
-        out.push(line);
-        if (line.startsWith('listening on ')) listening(line.slice('listening on '.length));
-      },
-      err: () => {},
+    const said = (lines: string[], line: string): void => {
+      lines.push(line);
+      if (line.startsWith('listening on ')) listening(line.slice('listening on '.length));
+    };
+    const code = runCommand(['client', '--listen', '0', '--keep', '--cases', id, '--time-scale', '0.3', '--json', '-'], {
+      out: (line) => said(out, line),
+      err: (line) => said(err, line),
     });
     const base = await url;
-    for (const [path, echoes] of [
-      ['/runCase?case=1&agent=mute', false],
-      ['/runCase?case=1&agent=good', true],
-      ['/stopServer', false],
-    ] as const) {
+    // What is plain offers no compression.
+    for (const client of [...clients, null]) {
+      const path = client === null ? '/stopServer' : `/runCase?case=1&agent=${client}`;
       await new Promise<void>((resolve) => {
-        const socket = new WebSocket(base + path, { perMessageDeflate: false });
-        socket.on('message', (data, isBinary) => echoes && socket.send(data, { binary: isBinary }));
+        const socket = new WebSocket(base + path, { perMessageDeflate: client === 'wrong' });
+        socket.on('message', (data, isBinary) => socket.send(client === 'good' ? data : 'wrong', { binary: isBinary }));
         socket.on('close', () => resolve());
         socket.on('error', () => {});
       });
     }
     expect(await code).toBe(1);
-    expect(out.at(-1)).toMatch(/^clients of port \d+: 1 cases in .*: 0 OK, 1 FAILED$/);
-    expect(out.at(-1)).toContain(` ${new URL(base).port}:`);
+    expect(err.at(-1)).toMatch(new RegExp(`^clients of port \\d+: 1 cases in .*: ${counts}$`));
+    expect(err.at(-1)).toContain(` ${new URL(base).port}:`);
+    // The report is alone on the standard output.
+    expect(out).toHaveLength(1);
+    expect(JSON.parse(out[0] ?? '').runs[0].results[id].verdict).toBe('FAILED');
   });
 
   it('ends when it is done, though a client keeps a connection, and when nobody reads on', async () => {

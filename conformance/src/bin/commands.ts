@@ -57,7 +57,7 @@ async function dispatch(options: Options, output: Output): Promise<number> {
     case 'server':
       return run([serverTarget(options)], options, output);
     case 'client':
-      return run([clientTarget(options, output)], options, output);
+      return run([clientTarget(options, forLines(options, output))], options, output);
     case 'report':
       return mergeReports(options, output);
     case 'parity': {
@@ -86,9 +86,13 @@ function selected({ include, exclude }: Options, output: Output): Case[] {
 }
 
 function run(targets: readonly Target[], options: Options, output: Output): Promise<number> {
-  // A report that is asked for on the standard output is alone there.
-  const lines = options.json === '-' ? { ...output, out: output.err } : output;
+  const lines = forLines(options, output);
   return runAll(targets, selected(options, lines), options, lines, output);
+}
+
+/** A report that is asked for on the standard output is alone there. */
+function forLines({ json }: Options, output: Output): Output {
+  return json === '-' ? { ...output, out: output.err } : output;
 }
 
 function explain(ids: readonly string[], output: Output): number {

@@ -100,9 +100,9 @@ async function runOne(
   const started = performance.now();
   try {
     for await (const result of runCases(target, runOptions(options, chosen, signal))) {
-      // Clients may come one after the other: what went wrong once stays.
+      // Clients may come one after the other: the worst of them counts.
       const before = results.get(result.id);
-      if (before === undefined || isSpotless(before)) results.set(result.id, result);
+      if (before === undefined || isBetter(before.verdict, result.verdict)) results.set(result.id, result);
       if (judge.shows(result)) output.out(resultLine(result));
     }
   } catch (error) {
