@@ -1,6 +1,6 @@
 /**
  * What a peer says is shown, never obeyed: control characters, escape sequences and direction marks of a terminal become visible (security
- * note S27).
+ * note S27), and so do code points that are no characters, two of which no XML may have.
  */
 
 /** Printable text on one line. At most `limit` characters of it. */
@@ -8,7 +8,7 @@ export function escaped(text: string, limit = 400): string {
   let shown = '';
   for (const char of text) {
     if (shown.length >= limit) return `${shown}...`;
-    shown += /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029\\]/u.test(char) ? escapeOf(char) : char;
+    shown += /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{NChar}\u2028\u2029\\]/u.test(char) ? escapeOf(char) : char;
   }
   return shown;
 }

@@ -1,5 +1,5 @@
 /**
- * Text within XML and HTML. What a peer says may hold anything: control characters, which no XML may have, become visible first.
+ * Text within XML and HTML. What a peer says may hold anything: control characters and others that no XML may have become visible first.
  */
 import { escaped } from './escape.ts';
 

@@ -37,7 +37,7 @@ function result(id: string, verdict: Verdict, reason: string | null = null): Cas
     silent: false,
   };
 }
-const hostile = `<script>alert("1")</script> & \u001b[31m\u0000\ud800 ]]>`;
+const hostile = `<script>alert("1")</script> & \u001b[31m\u0000\ud800\uffff ]]>`;
 const report = (...results: CaseResult[]): Report => makeReport('ws://127.0.0.1:9/?a=1&b=<2>', 'server', 1, 1234.6, results);
 const mixed = report(
   result('2.10', 'FAILED', hostile),
@@ -129,7 +129,9 @@ describe("JUnit's XML", () => {
 
   it('shows what a peer said, and obeys none of it', () => {
     const xml = junitXml([{ report: mixed, standing, missing: [] }]);
-    expect(xml).toContain('message="FAILED: &lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; \\x1b[31m\\x00\\u{d800} ]]&gt;"');
+    expect(xml).toContain(
+      'message="FAILED: &lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; \\x1b[31m\\x00\\u{d800}\\u{ffff} ]]&gt;"',
+    );
     // What no XML 1.0 may hold, escaped or not.
     expect(xml.replace(/[\n\u0020-\ud7ff\ue000-\ufffd]/gu, '')).toBe('');
     expect(xml.match(/<(?!\/?(testsuites?|testcase|failure|skipped|system-out|error)[ >/]|\?xml )/g)).toBeNull();
