@@ -361,7 +361,8 @@ export class WebSocket extends EventTargetBase {
     const link = this.#link;
     if (link === null || this.#reader !== null || this.#stepQueued) return;
     link.inbox.refill();
-    if (link.inbox.length === 0) return;
+    // What is sent meanwhile may have brought us here again.
+    if (link.inbox.length === 0 || this.#stepQueued) return;
     this.#stepQueued = true;
     this.#tasks.queue(this.#step);
   }

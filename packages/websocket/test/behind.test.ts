@@ -11,6 +11,8 @@ interface Served {
   readonly transport: FakeTransport;
   /** What was held of answers at most. */
   most(): number;
+  /** How many tasks waited at most. */
+  mostTasks(): number;
   /** Tasks and timers, until none is due. */
   run(): Promise<void>;
 }
@@ -27,13 +29,16 @@ function served(compresses: boolean, network: FakeTransportOptions = {}): Served
   const ws = bound.WebSocket.from(peer.connection, peer.driver);
   ws.binaryType = 'arraybuffer';
   let most = 0;
+  let mostTasks = 0;
   const look = (): void => {
     most = Math.max(most, peer.bufferedAmount);
+    mostTasks = Math.max(mostTasks, tasks.pending);
   };
   return {
     ws,
     transport,
     most: () => most,
+    mostTasks: () => mostTasks,
     async run() {
       for (let turn = 0; turn < MOST_TURNS; turn++) {
         const isDue = clock.next !== null && clock.next <= clock.now();
@@ -106,6 +111,17 @@ describe('a socket that answers what was tiny on the wire', () => {
     await run();
     expect([answered(), transport.reading, ws.bufferedAmount]).toEqual([60, true, 0]);
     expect(most()).toBeLessThan(bound);
+  });
+
+  it('has one event at a time waiting for its task', async () => {
+    const { ws, transport, run, mostTasks } = served(false);
+    const answered = echo(ws, 'events');
+    await run();
+    transport.feed(bombs(60));
+    await run();
+    expect([answered(), transport.written.length]).toEqual([60, 60 * (MESSAGE + 10)]);
+    // The other one is of `bufferedAmount`.
+    expect(mostTasks()).toBeLessThanOrEqual(2);
   });
 
   it.each(['close', 'reset', 'gone'] as const)('waits no longer once the end is near: %s', async (end) => {
