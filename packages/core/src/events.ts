@@ -29,7 +29,7 @@ export type ConnectionEvent =
 export interface EndInfo {
   /**
    * Both close frames were exchanged without a failure, however the transport then ended (EOF, reset, our deadline). Ours was not while it waits
-   * for a transport that has stopped accepting output.
+   * behind a message that is being compressed, or for a transport that has stopped accepting output.
    */
   readonly clean: boolean;
   /** What the application should see: the peer's code, or 1005, or 1006 (RFC 6455 section 7.1.5). */

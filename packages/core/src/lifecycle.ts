@@ -143,9 +143,12 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.timers.closing(this.settings.clock());
   }
 
-  /** Is our close frame still here, because the transport has stopped accepting output? It took what was sent before, and perhaps lost it. */
+  /**
+   * After both close frames: is ours still here, behind a message that is still being compressed or for a transport that has stopped accepting
+   * output? What was sent before it is lost with it.
+   */
   private get closeWaits(): boolean {
-    return this.#stalled && (this.sender.queued & CLOSE_QUEUED) !== 0;
+    return this.sender.backlog || (this.#stalled && (this.sender.queued & CLOSE_QUEUED) !== 0);
   }
 
   /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4), but for one that never left. */
@@ -212,8 +215,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   /** Directive 'abort'. Output that was not taken is lost with the transport. */
   private drop(cause: Violation): void {
     if (advance(this.state, 'abort') === this.state) return;
-    // After both close frames nothing is wrong, unless ours waits behind a message that never went.
-    if (this.state !== 'closed' || this.sender.backlog || this.closeWaits) {
+    if (this.state !== 'closed' || this.closeWaits) {
       const closing = this.closing;
       closing.failure ??= cause;
       if (cause === violations.WS_ABORTED) closing.initiator ??= 'local';

@@ -205,6 +205,22 @@ describe.each(roles)('%s: a transform that never answers', (role) => {
     expect(connection.transport).toBe('abort');
     expect(harness.end).toMatchObject({ clean: false, cause: { code: 'WS_TIMEOUT_CLOSING' } });
   });
+  it.each([
+    ['close', 'EOF', 'WS_EOF'],
+    ['close', 'reset', 'WS_TRANSPORT'],
+    ['answer', 'EOF', 'WS_EOF'],
+    ['answer', 'reset', 'WS_TRANSPORT'],
+  ] as const)('holds our close frame back and loses the message, so the end is not clean: %s, then %s', (how, ending, cause) => {
+    const harness = waiting();
+    const { connection, peer } = harness;
+    if (how === 'close') connection.close(1000);
+    harness.receive(peer.close(1000));
+    if (ending === 'EOF') connection.receiveEof();
+    else connection.receiveError(new Error('ECONNRESET'));
+    // A peer that has only ended its side is told without it.
+    expect(harness.sent()).toEqual(ending === 'EOF' ? ['CLOSE 1000'] : []);
+    expect(harness.end).toMatchObject({ clean: false, code: 1000, received: { code: 1000 }, cause: { code: cause } });
+  });
   it('has the deadline of its last step, and the close frame has its own; to be asked in vain makes no difference', () => {
     const slow = doubling({ waits: true });
     const harness = open({ role, extensions: [slow], timeouts: QUIET });
