@@ -42,7 +42,11 @@ export async function sessionOver(socket: Duplex, authority: string): Promise<Ow
   // A session has no half: without this it would outlive its peer's FIN.
   socket.allowHalfOpen = false;
   // Over a stream that is no socket it outlives that still, for as long as the peer does not read what was written; a write meanwhile throws in Node, outside.
-  if (!(socket instanceof Socket)) socket.once('end', () => socket.destroy());
+  if (!(socket instanceof Socket)) {
+    socket.once('end', () => socket.destroy());
+    // As whoever has read from it before leaves it. Bun's session waits for ever then.
+    if (socket.isPaused()) socket.resume();
+  }
   // Of an alert behind the handshake of TLS, as a refused certificate is in TLS 1.3, Node's session says nothing before the socket is gone.
   socket.on('error', () => socket.destroy());
   const session = connect(authority, { createConnection: () => socket });

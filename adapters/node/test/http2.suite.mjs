@@ -377,22 +377,26 @@ http2('a refusal of which the client takes nothing, however much is written', as
   assert.deepEqual(await refused.promise, [403, 'WS_HS_TIMEOUT']);
 });
 
-http2('goes over a stream of the connect hook that is no socket, and ends with it', async () => {
-  const server = await listen({ http2: true, handlers: echo });
-  cleanups.push(() => server.close({ deadline: 0 }));
-  const { handlers, ended, next } = watch();
-  const [near, far] = duplexPair();
-  const socket = connectTcp(server.port, '127.0.0.1');
-  for (const stream of [socket, far]) stream.on('error', () => {});
-  far.pipe(socket).pipe(far);
-  const peer = await connect('ws://a/', { http2: true, connect: () => near, handlers });
-  cleanups.push(() => peer.abort());
-  peer.send('over it');
-  assert.equal(await next(), 'over it');
-  await server.close({ code: 1012 });
-  const { clean, code } = await ended;
-  assert.deepEqual([clean, code], [true, 1012]);
-});
+for (const state of ['flowing', 'paused']) {
+  http2(`goes over a stream of the connect hook that is no socket, and ends with it (${state})`, async () => {
+    const server = await listen({ http2: true, handlers: echo });
+    cleanups.push(() => server.close({ deadline: 0 }));
+    const { handlers, ended, next } = watch();
+    const [near, far] = duplexPair();
+    const socket = connectTcp(server.port, '127.0.0.1');
+    for (const stream of [socket, far]) stream.on('error', () => {});
+    far.pipe(socket).pipe(far);
+    // As whoever has read from it before leaves it.
+    if (state === 'paused') near.pause();
+    const peer = await connect('ws://a/', { http2: true, connect: () => near, handlers, timeouts: { opening: 3000 } });
+    cleanups.push(() => peer.abort());
+    peer.send('over it');
+    assert.equal(await next(), 'over it');
+    await server.close({ code: 1012 });
+    const { clean, code } = await ended;
+    assert.deepEqual([clean, code], [true, 1012]);
+  });
+}
 
 http2('knows that such a stream has ended, though what was written to it is not read', async () => {
   const [near, far] = duplexPair();
