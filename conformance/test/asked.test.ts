@@ -37,9 +37,9 @@ const verdicts = (results: readonly { id: string; verdict: string; reason: strin
 
 describe('requests to a server', () => {
   it('carry the headers, in cases about the opening handshake and with a deflate offer too', async () => {
-    const { url, seen } = await picky({ authorization: 'Bearer x: {y}', origin: 'https://app.example', host: 'app.example' }, 'chat');
+    const { url, seen } = await picky({ authorization: 'Bearer x: {key}{y}', origin: 'https://app.example', host: 'app.example' }, 'chat');
     const headers = [
-      ['Authorization', 'Bearer x: {y}'],
+      ['Authorization', 'Bearer x: {key}{y}'],
       ['origin', 'https://app.example'],
       ['HOST', 'app.example'],
       ['User-Agent', 'mine'],
@@ -116,6 +116,12 @@ describe('requests to a server', () => {
       'sec-websocket-protocol': 'chat',
     });
     expect(Object.entries(seen[0] ?? {})).toContainEqual(['constructor', 'c']);
+    // What is none there is no fault of the server's.
+    for (const names of [['Keep-Alive'], ['Authorization', 'authorization']]) {
+      const target = http2Server(url, { headers: names.map((name) => [name, 'x']) });
+      const running = collect(runCases(target, { include: ['7.1.1'] }));
+      await expect(running).rejects.toThrow(new RegExp(`can not be given over HTTP/2: .*${names[0]}`, 'i'));
+    }
   });
 
   it('of a server that is started for the run go to its path', async () => {

@@ -32,6 +32,9 @@ class StreamReset extends Error {
   }
 }
 
+/** What is asked for is no part of a request over HTTP/2: no subject is to blame. */
+class Unaskable extends TargetUnavailable {}
+
 /**
  * Throws TypeError as `serverUrl` does.
  * @param unreachable called when a case gets no session; when it rejects the run ends
@@ -130,6 +133,7 @@ async function runCase(
       return ask(await sessions.another(session, limit), url, asked, test, limit);
     }));
   } catch (error) {
+    if (error instanceof Unaskable) throw error;
     if (error instanceof TargetUnavailable) await unreachable?.();
     return failed(error instanceof Error ? error.message : String(error), error instanceof NoAnswer);
   }
@@ -162,7 +166,14 @@ function ask(
     'user-agent': 'ferrywire-conformance',
   };
   const offers = deflate === null ? null : { 'sec-websocket-extensions': deflate.offers.join(', ') };
-  const stream = session.request({ ...head, ...offers, ...fieldsOf(asked) }, { endStream: false });
+  let stream: ClientHttp2Stream;
+  try {
+    stream = session.request({ ...head, ...offers, ...fieldsOf(asked) }, { endStream: false });
+  } catch (error) {
+    // A field of HTTP/1.1, or the second of one that is there once: only Node's `http2` knows them all.
+    if (error instanceof TypeError) throw new Unaskable(`these headers can not be given over HTTP/2: ${error.message}`);
+    throw error;
+  }
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
       clearTimeout(timer);

@@ -9,10 +9,14 @@ import { bytesOf } from '../payload.ts';
 import { seededNumbers, seedFor } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 
-/** The head as bytes, its placeholders filled in. */
-export function headOf(lines: readonly string[], values: Readonly<Record<string, string>>): Buffer {
-  const text = `${lines.join('\r\n')}\r\n\r\n`.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
-  return Buffer.from(text, 'latin1');
+/** The harness's own lines, their placeholders filled in. What somebody has asked for besides may look like one, and stays as it is. */
+export function filledIn(lines: readonly string[], values: Readonly<Record<string, string>>): string[] {
+  return lines.map((line) => line.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole));
+}
+
+/** The head as bytes. */
+export function headOf(lines: readonly string[]): Buffer {
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
 }
 
 /** The frames that go out with the head, and the case without them. */

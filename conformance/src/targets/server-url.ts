@@ -13,7 +13,7 @@ import { seededBytes, seedFor } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { type ActiveTarget, limitUnder, type TargetSettings, TargetUnavailable } from '../target.ts';
-import { headOf, judgeRefusal, pipelined } from './opening.ts';
+import { filledIn, headOf, judgeRefusal, pipelined } from './opening.ts';
 import { connectSocket, HeadCut, NoAnswer, readHead, socketChannel } from './socket.ts';
 
 export interface ServerUrlOptions extends RequestExtras {
@@ -148,8 +148,8 @@ async function runCase(
   const { opening } = test;
   const refusable = opening !== null && opening.expect !== 'accepted';
   const first = opening?.pipelined === true ? pipelined(test, 'server', settings.seed) : null;
-  const lines = asked.addTo(opening === null ? requestFor(test.deflate) : opening.lines);
-  const request = headOf(lines, { host: asked.host ?? url.host, path: `${url.pathname}${url.search}`, key });
+  const values = { host: asked.host ?? url.host, path: `${url.pathname}${url.search}`, key };
+  const request = headOf(asked.addTo(filledIn(opening === null ? requestFor(test.deflate) : opening.lines, values)));
   socket.write(first === null ? request : Buffer.concat([request, first.early]));
   let head: { text: string; rest: Uint8Array };
   try {

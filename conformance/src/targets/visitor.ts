@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Channel, ChannelEvents } from '../channel.ts';
 import { acceptKeyFor, listOf, refusalFor, responseFor, type UpgradeRequest } from '../handshake.ts';
-import { headOf } from './opening.ts';
+import { filledIn, headOf } from './opening.ts';
 import { connectSocket, socketChannel } from './socket.ts';
 import { connectStream, streamChannel } from './stream.ts';
 
@@ -61,7 +61,8 @@ export class SocketVisitor implements Visitor {
     this.#socket.end(refusalFor(reasons[status], text));
   }
   answerWith(lines: readonly string[], behind: Uint8Array): boolean {
-    this.#socket.write(Buffer.concat([headOf([...lines, ...this.#subprotocol], { accept: acceptKeyFor(this.#key) }), behind]));
+    const own = filledIn(lines, { accept: acceptKeyFor(this.#key) });
+    this.#socket.write(Buffer.concat([headOf([...own, ...this.#subprotocol]), behind]));
     return true;
   }
   connect(events: ChannelEvents): void {
