@@ -18,7 +18,7 @@ const eventsPerWrite = 32;
 const mostPerWrite = 65_536;
 
 /** What the driver of `@ferrywire/driver` says besides; another host may not. */
-interface MaybeHandle {
+export interface MaybeHandle {
   readonly stalled?: boolean;
   readonly holdsInput?: boolean;
   readonly isClosed?: boolean;

@@ -2,6 +2,7 @@
  * One message as a stream, for messages larger than memory (delivery 'chunk'; RFC 6455 section 5.4).
  *
  * Nothing is assembled: a piece is pulled from the connection when the message's reader asks for it, and the connection is paused in between.
+ * While too much of what was sent waits nothing is pulled: a kilobyte that was received may be a megabyte to be answered.
  * Where a piece ends means nothing: pieces need not mirror frames.
  */
 import type { Connection, EndInfo, MessageKind } from '@ferrywire/core';
@@ -9,7 +10,7 @@ import type { Driver } from '@ferrywire/driver';
 import type { ReadableStreamLike } from './dom-types.ts';
 import { domError } from './errors.ts';
 import { Inbox, type InboxItem } from './inbox.ts';
-import { endError } from './link.ts';
+import { endError, type MaybeHandle } from './link.ts';
 import { platform, type ReadableController } from './platform.ts';
 
 export interface MessageStream {
@@ -82,10 +83,17 @@ class MessageStreams implements AsyncIterableIterator<MessageStream> {
 
   constructor(connection: Connection, host: Driver) {
     this.#host = host;
-    this.#inbox = new Inbox(connection);
+    const { onDrain } = host;
+    const drained = (): void => {
+      onDrain?.();
+      this.#advance();
+    };
+    // Who takes `onDrain` for himself heeds room himself, and nobody else would tell when to go on.
+    this.#inbox = new Inbox(connection, () => (host as MaybeHandle).holdsInput === true && host.onDrain === drained);
     this.#inbox.capacity = 0;
     this.#inbox.pauses = true;
     host.onEvents = () => this.#advance();
+    host.onDrain = drained;
     this.#go();
   }
 
@@ -182,7 +190,7 @@ class MessageStreams implements AsyncIterableIterator<MessageStream> {
 
 /**
  * The messages of a connection as streams, in order. Needs a connection in pull mode, delivery 'chunk' (whole messages are accepted too), and
- * takes over `host.onEvents`.
+ * takes over `host.onEvents` and `host.onDrain`; what was `onDrain` before is called first.
  *
  * The next message begins when the body of the one before was read or cancelled; asking for it while nobody reads that body skips what is
  * left of it. Ends after a clean close, throws WebSocketError when the connection failed.

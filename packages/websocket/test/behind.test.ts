@@ -1,10 +1,10 @@
 /** A `WebSocket` that answers messages which were tiny on the wire: how much of the answers there may be, and that none is lost. */
 import { EndpointHost } from '@ferrywire/driver';
 import { type FakeTransport, type FakeTransportOptions, fakeTransport, virtualClock } from '@ferrywire/driver/testing';
-import { defineWebSocket, type WebSocket } from '@ferrywire/websocket';
+import { defineWebSocket, messageStreams, type WebSocket } from '@ferrywire/websocket';
 import { describe, expect, it } from 'vitest';
 import { bombs, growing, HIGH_WATER, MESSAGE, MOST_TURNS } from '../../../test/growing.ts';
-import { logOf, manualTasks } from './helpers.ts';
+import { logOf, manualTasks, settle } from './helpers.ts';
 
 interface Served {
   readonly ws: WebSocket;
@@ -149,5 +149,54 @@ describe('a socket that answers what was tiny on the wire', () => {
     expect(log.at(-1)).toMatch(end === 'close' ? 'close 3 true 1000 ""' : 'close 3 false 1006 ""');
     // No message event follows close(); what the peer had sent before it went does come.
     expect(answered()).toBe(end === 'close' ? before : 60);
+  });
+});
+
+describe('messageStreams() of a host that answers what was tiny on the wire', () => {
+  it('waits for a peer that does not take the answers, and goes on as it does', async () => {
+    const clock = virtualClock();
+    const transport = fakeTransport({ clock, room: 1000, highWaterMark: 1000 });
+    const host = new EndpointHost({ clock: clock.now, timers: clock, pull: true, handlers: {} });
+    const negotiated = { role: 'server', subprotocol: null, extensions: [growing(false)] } as const;
+    const options = { delivery: 'chunk', timeouts: { keepalive: 0 } } as const;
+    const peer = host.adopt(transport, negotiated, options, { request: null, response: null });
+    transport.attach(peer.driver);
+    let drains = 0;
+    peer.driver.onDrain = () => {
+      drains++;
+    };
+    let answered = 0;
+    let most = 0;
+    const answering = (async () => {
+      for await (const { body } of messageStreams(peer.connection, peer.driver)) {
+        for await (const piece of body) {
+          peer.send(piece);
+          answered += piece.length;
+          most = Math.max(most, peer.bufferedAmount);
+        }
+      }
+    })();
+    transport.feed(bombs(60));
+    // All of an answer has been pulled, or the next of it waits for room.
+    const idle = async (): Promise<void> => {
+      for (let before = -1, turns = 0; before < answered && turns < MOST_TURNS; turns++) {
+        before = answered;
+        for (let turn = 0; turn < 20; turn++) await settle();
+      }
+    };
+    await idle();
+    expect(answered).toBeLessThan(BOUND);
+    for (let drain = 0; drain < 60 && answered < 60 * MESSAGE; drain++) {
+      const before = answered;
+      transport.grant(2 * BOUND);
+      await idle();
+      expect(answered).toBeGreaterThan(before);
+    }
+    transport.grant();
+    expect([answered, drains > 0, transport.reading]).toEqual([60 * MESSAGE, true, true]);
+    expect(most).toBeLessThan(BOUND);
+    transport.feed(Uint8Array.of(0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8));
+    transport.feedEof();
+    await answering;
   });
 });
