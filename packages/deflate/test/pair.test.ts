@@ -314,10 +314,15 @@ describe('memory', () => {
       return process.memoryUsage().rss;
     };
     churn(500); // two ends each
-    const before = resident();
-    churn(4500);
-    const growth = resident() - before;
-    console.log(`9000 closed connections more: ${(growth / MIB).toFixed(1)} MiB more`);
+    let growth = 0;
+    // The engine's heap settles at some tens of MiB, later on a busy machine; connections that were kept would come every time, with 300 KiB each.
+    for (let round = 0; round < 6; round++) {
+      const before = resident();
+      churn(4500);
+      growth = resident() - before;
+      console.log(`9000 closed connections more: ${(growth / MIB).toFixed(1)} MiB more`);
+      if (growth < 20 * MIB || growth > 500 * MIB) break;
+    }
     expect(growth).toBeLessThan(20 * MIB);
-  }, 60_000);
+  }, 90_000);
 });
