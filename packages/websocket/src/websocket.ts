@@ -133,10 +133,18 @@ export class WebSocket extends EventTargetBase {
 
   /**
    * For adapters: wraps a connection that is already open, without an `open` event. It must be in pull mode (no sink) with delivery
-   * 'message', and this socket takes over `host.onEvents` and `host.onDrain`.
+   * 'message', and this socket takes over `host.onEvents` and `host.onDrain`. Throws TypeError for one that has a sink.
    */
   static from(connection: Connection, host: Driver): WebSocket {
-    return new this(new Adoption({ connection, host }) as unknown as string);
+    const { onEvents, onDrain } = host;
+    try {
+      return new this(new Adoption({ connection, host }) as unknown as string);
+    } catch (error) {
+      // A connection that pushes: whoever has it goes on as if nobody had asked.
+      host.onEvents = onEvents;
+      host.onDrain = onDrain;
+      throw error;
+    }
   }
 
   get url(): string {

@@ -1,5 +1,7 @@
 /** Events: which, in which order, in which state, one per task (WHATWG WebSockets, "feedback from the protocol"). */
 
+import { Connection } from '@ferrywire/core';
+import { drive } from '@ferrywire/driver';
 import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
 import { type EventLike, type MessageEventLike, makeDisappear, WebSocket } from '@ferrywire/websocket';
 import { describe, expect, it } from 'vitest';
@@ -402,6 +404,18 @@ describe('what is not an event', () => {
 });
 
 describe('life of the object', () => {
+  it('leaves a connection that pushes as it was: it throws', () => {
+    const clock = virtualClock();
+    const transport = fakeTransport({ clock });
+    const texts: string[] = [];
+    let asked = 0;
+    const connection = new Connection({ role: 'client', clock: clock.now, sink: { onText: (text) => void texts.push(text) } });
+    const driver = drive(connection, transport, { clock: clock.now, timers: clock, onEvents: () => void asked++ });
+    transport.attach(driver);
+    expect(() => WebSocket.from(connection, driver)).toThrow(TypeError);
+    transport.feed(Uint8Array.of(0x81, 1, 0x61));
+    expect([texts, asked, driver.onDrain]).toEqual([['a'], 1, null]);
+  });
   it('WHATWG-WEBSOCKETS-gc-1: a socket with listeners is kept alive by its transport', async () => {
     const collect = (globalThis as { gc?: () => void }).gc;
     expect(collect, 'run with --expose-gc').toBeTypeOf('function');
