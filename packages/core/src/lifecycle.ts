@@ -264,14 +264,19 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   onStalled(): void {
     this.#stalled = true;
     if (this.closeSent !== null && !this.timers.closes) this.timers.closing(this.settings.clock());
+    this.sync();
   }
   onDrained(): void {
     this.#stalled = false;
     if (this.timers.closes) this.timers.closing(this.settings.clock());
+    this.sync();
   }
-  /** Pong and idle count only while the peer could be heard and told. */
+  /**
+   * Pong and idle count only while the peer could be heard and told. What was taken by a transport that has stalled may not have left, be it the ping,
+   * and hosts leave unread what comes meanwhile.
+   */
   sync(): void {
-    if (this.timers.counts) this.timers.still(!this.reads || this.sender.bufferedAmount > 0, this.settings.clock());
+    if (this.timers.counts) this.timers.still(!this.reads || this.#stalled || this.sender.bufferedAmount > 0, this.settings.clock());
   }
 
   /** The closing deadline is not looked at: it runs in no open connection. Nor is received work that is put off: nothing is read meanwhile. */

@@ -272,6 +272,27 @@ describe.each(roles)('deadlines of a %s', (role) => {
       expect(connection.state).toBe('closing');
     });
 
+    it('stands still while the transport has stalled, though it has taken the ping', () => {
+      const harness = start({ idle: 30_000 });
+      const { connection } = harness;
+      harness.advance(20_000);
+      connection.sendText('much');
+      harness.output();
+      connection.outputStalled();
+      expect(due(harness)).toBe(null);
+      harness.advance(1_000_000);
+      expect(connection.state).toBe('open');
+      connection.outputDrained();
+      expect(due(harness)).toBe(1_020_000 + 10_000);
+      harness.receive(harness.peer.text('x').subarray(0, 1));
+      pinged(harness, 20_000);
+      harness.advance(5000);
+      connection.outputStalled();
+      harness.advance(1_000_000);
+      connection.outputDrained();
+      expect(due(harness)).toBe(2_045_000 + 5000);
+    });
+
     it('stands still for either reason until both are gone', () => {
       const harness = start({});
       const { connection } = harness;

@@ -510,6 +510,29 @@ describe('EndpointHost', () => {
     expect([received, drains, server.writable, client.bufferedAmount]).toEqual([sent, 1, true, 0]);
   });
 
+  it('blames no peer for silence who takes a lot slowly, while what he says is left unread', async () => {
+    const clock = virtualClock();
+    const transport = fakeTransport({ clock, room: 1000, highWaterMark: 1000 });
+    const log: unknown[] = [];
+    const handlers: PeerHandlers = { onText: () => void log.push('text'), onEnd: (_peer, { cause }) => void log.push(cause?.code) };
+    const host = new EndpointHost({ clock: clock.now, timers: clock, handlers });
+    const settings = { timeouts: { keepalive: 20_000, pong: 20_000, idle: 50_000 } };
+    const negotiated = { role: 'server', subprotocol: null, extensions: [] } as const;
+    const peer = host.adopt(transport, negotiated, settings, { request: null, response: null });
+    transport.attach(peer.driver);
+    clock.advance(20_000);
+    peer.send(new Uint8Array(400_000));
+    await Promise.resolve();
+    for (let second = 0; second < 100; second++) {
+      transport.feed(serializeFrame({ opcode: 1, payload: Uint8Array.of(0x61), maskKey: 1 }));
+      clock.advance(1000);
+      transport.grant(1000);
+    }
+    expect([log, transport.reading]).toEqual([[], false]);
+    transport.grant();
+    expect(log).toEqual(Array.from({ length: 100 }, () => 'text'));
+  });
+
   it('calls onDrain when a stalled transport accepts again', async () => {
     const drained: boolean[] = [];
     const { joined, client, server } = await open({
