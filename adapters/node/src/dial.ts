@@ -136,8 +136,15 @@ function connectPlain(options: DialOptions, pinned: readonly Address[] | null, o
   if (socketPath !== undefined) target = { path: socketPath, ...read };
   else if (pinned === null || isIP(host) !== 0) target = { host, port, noDelay: true, ...read };
   else target = { host, port, noDelay: true, lookup: lookupAmong(pinned), ...read };
-  const socket = connectNet({ ...target, allowHalfOpen: true });
-  return whenConnected(socket, 'connect', signal, (cause) => connectError(cause, where, false));
+  const failure = (cause: unknown): EndpointError => connectError(cause, where, false);
+  let socket: Socket;
+  try {
+    socket = connectNet({ ...target, allowHalfOpen: true });
+  } catch (cause) {
+    // Deno, of a unix socket that it may not use.
+    throw failure(cause);
+  }
+  return whenConnected(socket, 'connect', signal, failure);
 }
 
 function lookupAmong(addresses: readonly Address[]): LookupFunction {

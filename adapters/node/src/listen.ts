@@ -185,10 +185,15 @@ export async function listen(options: ListenOptions = {}): Promise<NodeListening
     const failed = (cause: unknown): void => reject(listenError(cause, where, socketPath));
     server.once('error', failed);
     const size = backlog === undefined ? {} : { backlog };
-    server.listen(socketPath === undefined ? { port, host, ...size } : { path: socketPath, ...size }, () => {
-      server.removeListener('error', failed);
-      resolve();
-    });
+    try {
+      server.listen(socketPath === undefined ? { port, host, ...size } : { path: socketPath, ...size }, () => {
+        server.removeListener('error', failed);
+        resolve();
+      });
+    } catch (cause) {
+      // Deno, of a unix socket that it may not use.
+      failed(cause);
+    }
   });
   server.on('error', onListenerError ?? ((error: Error) => process.emitWarning(error)));
   return new Listener(server, serving, host, tls !== undefined);

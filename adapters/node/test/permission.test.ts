@@ -1,7 +1,8 @@
 /**
- * Node's permission model: without `--allow-net` neither a listener nor a connection is to be had, which is an error with a code.
+ * The permission models of Node and Deno: what may not be used is no listener and no connection, which is an error with a code.
  */
 import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
@@ -39,5 +40,32 @@ describe.skipIf(node === undefined)('with --permission', () => {
     const refused = 'WS_CONNECT_REFUSED EndpointError';
     const found = await codes('--permission', '--allow-net', '--allow-fs-write=*');
     expect(found).toEqual(['listened', 'listened', 'listened', 'listened', refused, refused, refused]);
+  });
+});
+
+/** `manual`: packages come from node_modules as npm left them. */
+const deno = `${root}node_modules/.bin/deno`;
+const asked = ['run', '--no-prompt', '--no-lock', '--cached-only', '--node-modules-dir=manual', '--quiet', '--allow-read', '--allow-env'];
+const overUnix = `
+import { connect, listen } from '@ferrywire/node';
+const socketPath = '${root}node_modules/none.sock';
+const codeOf = (error) => error.code + ' ' + error.name;
+const dialled = await connect('ws://a/', { socketPath }).catch(codeOf);
+console.log(JSON.stringify([dialled, await listen({ socketPath }).then((server) => server.close().then(() => 'listened'), codeOf)]));
+`;
+
+describe.skipIf(!existsSync(deno))('on Deno', () => {
+  it.each([
+    ['nothing', [], ['WS_PERMISSION EndpointError', 'WS_PERMISSION EndpointError']],
+    ['the network', ['--allow-net'], ['WS_PERMISSION EndpointError', 'WS_PERMISSION EndpointError']],
+    ['files too', ['--allow-net', '--allow-write'], ['WS_CONNECT_REFUSED EndpointError', 'listened']],
+  ] as const)('a unix socket where it may use %s', { timeout: 30_000 }, async (_what, flags, expected) => {
+    const found = await new Promise((resolve) => {
+      const child = execFile(deno, [...asked, ...flags, '-'], { cwd: root, timeout: 20_000 }, (_error, out, err) =>
+        resolve(out === '' ? err : JSON.parse(out)),
+      );
+      child.stdin?.end(overUnix);
+    });
+    expect(found).toEqual(expected);
   });
 });
