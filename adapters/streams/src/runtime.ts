@@ -2,8 +2,10 @@
  * Clock and timers of any runtime that has the web's: browsers, workers, Node, Bun, Deno.
  */
 import {
+  type ContextModule,
   markSharedKernel,
   type NativeTimers,
+  outsideContexts,
   type Runtime,
   SharedTimers,
   type ThreadsModule,
@@ -13,7 +15,11 @@ import {
 interface Global {
   readonly setImmediate?: (callback: () => void) => unknown;
   readonly Deno?: unknown;
-  readonly process?: { getBuiltinModule?(id: 'node:worker_threads'): ThreadsModule | undefined };
+  readonly process?: { getBuiltinModule?<Id extends keyof Builtins>(id: Id): Builtins[Id] | undefined };
+}
+interface Builtins {
+  readonly 'node:async_hooks': ContextModule;
+  readonly 'node:worker_threads': ThreadsModule;
 }
 
 /** A timer of 0 is clamped to 4 ms in browsers once timers nest; a message is not. */
@@ -33,6 +39,7 @@ function nextTurn(callback: () => void): void {
 
 /** Browsers and Workers have nothing of the kind. */
 const threads = (globalThis as Global).process?.getBuiltinModule?.('node:worker_threads');
+const outside = outsideContexts((globalThis as Global).process?.getBuiltinModule?.('node:async_hooks'));
 
 const clock = (): number => performance.now();
 
@@ -45,7 +52,7 @@ export const runtime: Runtime = {
   clock,
   timers: new SharedTimers(clock, {
     after(callback, delay) {
-      const handle: unknown = setTimeout(callback, delay);
+      const handle: unknown = outside(() => setTimeout(callback, delay));
       // Node, Bun and Deno: the streams keep the process alive, or not.
       if (typeof handle === 'object' && handle !== null && 'unref' in handle) (handle as { unref(): void }).unref();
       return handle;

@@ -1,4 +1,5 @@
 /** Servers, clients and adopted connections over stream pairs: contents, any split, back pressure in both directions, ends and errors. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { runInNewContext } from 'node:vm';
 import { createUpgrade, decideUpgrade } from '@ferrywire/handshake';
 import { adopt, attach, capabilities, connect, EndpointError, type StreamPair, StreamServer, WebSocket } from '@ferrywire/streams';
@@ -28,6 +29,28 @@ describe('a pair', () => {
     peer.close(4000, 'enough');
     expect(await client.end).toMatchObject({ clean: true, code: 4000, initiator: 'local' });
     expect(await server.end).toMatchObject({ clean: true, code: 4000, reason: 'enough', initiator: 'remote' });
+  });
+
+  it('shows no handler the async context of another connection, when a deadline calls it', async () => {
+    const contexts = new AsyncLocalStorage<string>();
+    const seen: [own: string, shown: string | undefined][] = [];
+    let over = (): void => {};
+    const all = new Promise<void>((resolve) => {
+      over = resolve;
+    });
+    // The first sets the timer that they share.
+    for (const name of ['first', 'second', 'third']) {
+      const { left, right } = twoEnds();
+      void attach(right, { handlers: { onOpen: (peer) => peer.pause() }, timeouts: { keepalive: 0 } });
+      const onEnd = (): void => {
+        if (seen.push([name, contexts.getStore()]) === 3) over();
+      };
+      await contexts.run(name, () =>
+        connect('ws://pair/', left, { timeouts: { keepalive: 30, pong: 30, closing: 30 }, handlers: { onEnd } }),
+      );
+    }
+    await all;
+    expect(seen.filter(([own, shown]) => shown !== undefined && shown !== own)).toEqual([]);
   });
 
   it('carries the same however its bytes are cut', async () => {

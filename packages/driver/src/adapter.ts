@@ -42,7 +42,15 @@ export {
   type SharedOptions,
   serverSettings,
 } from './adapter/options.ts';
-export { markSharedKernel, type RuntimeChoice, runtimeOf, type ThreadsModule, type TimersModule } from './adapter/runtime.ts';
+export {
+  type ContextModule,
+  markSharedKernel,
+  outsideContexts,
+  type RuntimeChoice,
+  runtimeOf,
+  type ThreadsModule,
+  type TimersModule,
+} from './adapter/runtime.ts';
 export { scanKernel } from './adapter/scan-kernel.ts';
 export { Entry, type NativeTimers, SharedTimers } from './adapter/timers.ts';
 export { type CryptoModule, checkCertificates, checkTls, serverNameOf } from './adapter/tls.ts';

@@ -27,6 +27,11 @@ export interface ClockModule {
   readonly performance: { now(): Millis };
 }
 
+/** Does its work in no async context, where the runtime has such. */
+export function outsideContexts(contexts: ContextModule | undefined): <Result>(work: () => Result) => Result {
+  return contexts?.AsyncLocalStorage.snapshot?.() ?? ((work) => work());
+}
+
 /** What is used of the module `node:worker_threads`. */
 export interface ThreadsModule {
   markAsUntransferable(object: object): void;
@@ -67,7 +72,7 @@ export function runtimeOf(
   const hand = clocks?.performance;
   const clock: Clock = hand === undefined ? now : () => hand.now();
   const { markShared } = markSharedKernel(threads);
-  const outside = contexts?.AsyncLocalStorage.snapshot?.() ?? ((work) => work());
+  const outside = outsideContexts(contexts);
   return {
     clock,
     timers: new SharedTimers(clock, {
