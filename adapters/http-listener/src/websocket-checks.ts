@@ -1,6 +1,7 @@
 /**
  * What .NET's `WebSocketValidate` refuses, with the exceptions it documents.
  */
+import { types } from 'node:util';
 import { ArgumentException, ArgumentNullException, ArgumentOutOfRangeException } from './errors.ts';
 import { WebSocketCloseStatus } from './websocket-types.ts';
 
@@ -69,11 +70,7 @@ export function checkBuffer(buffer: unknown, paramName: string): Uint8Array {
   if (buffer === null || buffer === undefined) throw new ArgumentNullException(paramName);
   if (buffer instanceof Uint8Array) return buffer;
   if (ArrayBuffer.isView(buffer)) return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-  if (isArrayBuffer(buffer)) return new Uint8Array(buffer);
+  // Of any realm: what Node's own modules make is not of a sandbox's, such as those of test runners.
+  if (types.isArrayBuffer(buffer)) return new Uint8Array(buffer);
   throw new ArgumentException('must be a Uint8Array, another view, or an ArrayBuffer', paramName);
-}
-
-/** Of any realm: what Node's own modules make is not of a sandbox's, such as those of test runners. */
-function isArrayBuffer(value: unknown): value is ArrayBuffer {
-  return Object.prototype.toString.call(value) === '[object ArrayBuffer]';
 }

@@ -1,18 +1,9 @@
 /**
  * A runtime that withholds the network: what .NET has as "access denied", and never an exception that nobody can catch.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { spawn } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
-/** The system's own Node, if it can withhold the network, or else the optional dependency, which has no build for some platforms. */
-const node = [process.execPath, `${root}node_modules/node26/bin/node`].find(
-  (path) => spawnSync(path, ['--permission', '--allow-net', '-e', '0'], { timeout: 20_000 }).status === 0,
-);
-if (node === undefined) console.warn('skipped: no Node here knows --allow-net (25 or later)');
-const deno = `${root}node_modules/.bin/deno`;
+import { deno, denoArguments, node, root } from '../../../test/withheld.ts';
 
 /** Each prefix by itself; then once more, since what has failed may leave nothing behind; then one that is added while it listens. */
 const program = `
@@ -67,9 +58,8 @@ describe.skipIf(node === undefined)('Node with --permission', () => {
   });
 });
 
-describe.skipIf(!existsSync(deno))('Deno', () => {
-  const start = (...flags: string[]) =>
-    run(deno, ['run', '--no-prompt', '--no-lock', '--cached-only', '--node-modules-dir=manual', '--quiet', '--allow-read', ...flags, '-']);
+describe.skipIf(deno === undefined)('Deno', () => {
+  const start = (...flags: string[]) => run(deno ?? '', [...denoArguments, ...flags, '-']);
 
   it('without --allow-net: access is denied', { timeout: 30_000 }, async () => {
     expect(await start()).toEqual(denied);

@@ -1,17 +1,9 @@
 /**
  * The permission models of Node and Deno: what may not be used is no listener and no connection, which is an error with a code.
  */
-import { execFile, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { execFile } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-
-const root = fileURLToPath(new URL('../../../', import.meta.url));
-/** The system's own Node, if it can withhold the network, or else the optional dependency, which has no build for some platforms. */
-const node = [process.execPath, `${root}node_modules/node26/bin/node`].find(
-  (path) => spawnSync(path, ['--permission', '--allow-net', '-e', '0'], { timeout: 20_000 }).status === 0,
-);
-if (node === undefined) console.warn('skipped: no Node here knows --allow-net (25 or later)');
+import { deno, denoArguments, node, root } from '../../../test/withheld.ts';
 
 const program = `
 import { connect, listen } from '@ferrywire/node';
@@ -43,9 +35,6 @@ describe.skipIf(node === undefined)('with --permission', () => {
   });
 });
 
-/** `manual`: packages come from node_modules as npm left them. */
-const deno = `${root}node_modules/.bin/deno`;
-const asked = ['run', '--no-prompt', '--no-lock', '--cached-only', '--node-modules-dir=manual', '--quiet', '--allow-read', '--allow-env'];
 const overUnix = `
 import { connect, listen } from '@ferrywire/node';
 const socketPath = '${root}node_modules/none.sock';
@@ -54,15 +43,18 @@ const dialled = await connect('ws://a/', { socketPath }).catch(codeOf);
 console.log(JSON.stringify([dialled, await listen({ socketPath }).then((server) => server.close().then(() => 'listened'), codeOf)]));
 `;
 
-describe.skipIf(!existsSync(deno))('on Deno', () => {
+describe.skipIf(deno === undefined)('on Deno', () => {
   it.each([
     ['nothing', [], ['WS_PERMISSION EndpointError', 'WS_PERMISSION EndpointError']],
     ['the network', ['--allow-net'], ['WS_PERMISSION EndpointError', 'WS_PERMISSION EndpointError']],
     ['files too', ['--allow-net', '--allow-write'], ['WS_CONNECT_REFUSED EndpointError', 'listened']],
   ] as const)('a unix socket where it may use %s', { timeout: 30_000 }, async (_what, flags, expected) => {
     const found = await new Promise((resolve) => {
-      const child = execFile(deno, [...asked, ...flags, '-'], { cwd: root, timeout: 20_000 }, (_error, out, err) =>
-        resolve(out === '' ? err : JSON.parse(out)),
+      const child = execFile(
+        deno ?? '',
+        [...denoArguments, '--allow-env', ...flags, '-'],
+        { cwd: root, timeout: 20_000 },
+        (_error, out, err) => resolve(out === '' ? err : JSON.parse(out)),
       );
       child.stdin?.end(overUnix);
     });

@@ -14,8 +14,6 @@ import { closedError, type WebSocketError } from './websocket-error.ts';
 
 /** Events in a row whose output may leave in one write. */
 const eventsPerWrite = 32;
-/** Bytes from which on output waits for no more events. */
-const mostPerWrite = 65_536;
 
 /** What the driver of `@ferrywire/driver` says besides; another host may not. */
 export interface MaybeHandle {
@@ -41,7 +39,6 @@ export class Link {
   /** Called once, when `ended` was set. */
   onEnded: () => void = () => {};
   #inEvent = false;
-  #inWrite = false;
   #pumpQueued = false;
   #held = 0;
   #settleQueued = false;
@@ -53,7 +50,8 @@ export class Link {
     this.connection = connection;
     this.host = host;
     this.tasks = tasks;
-    this.inbox = new Inbox(connection, () => this.#holdsInput());
+    // A kilobyte that was received may be a megabyte to be answered: what was sent goes first.
+    this.inbox = new Inbox(connection, () => (host as MaybeHandle).holdsInput === true);
     this.outbox = new Outbox(connection, host);
     this.outbox.onOutput = () => {
       this.settleSoon();
@@ -159,24 +157,6 @@ export class Link {
     this.outbox.stop();
     this.#noRoom();
     this.onEnded();
-  }
-
-  /**
-   * A kilobyte that was received may be a megabyte to be answered: is what was sent to go first? What has not been given to the host yet is given
-   * to it, since until then it cannot be behind.
-   */
-  #holdsInput(): boolean {
-    const host = this.host as MaybeHandle;
-    if (host.stalled === false && !this.#inWrite && this.connection.bufferedAmount > mostPerWrite) {
-      // It may ask for events in there.
-      this.#inWrite = true;
-      try {
-        this.pump();
-      } finally {
-        this.#inWrite = false;
-      }
-    }
-    return host.holdsInput === true;
   }
 
   /** What reading and waiting for the end fail with: one object, as the standard has it, and so is the one below. */
