@@ -122,8 +122,8 @@ export interface ConnectionOptions extends Partial<Negotiated> {
   /**
    * - `shared` (default): may be kept by reference until parsed, never written; do not change it afterwards
    * - `reused`: you will overwrite the buffer after the call: what must be kept is copied
-   * - `transferred`: yours no more: may be unmasked in place and shown in events without a copy (a message smaller than half its chunk,
-   *   or with unread input behind it, is copied: a kept message pins no large chunk, a transferred one takes nothing unread with it; with
+   * - `transferred`: yours no more: may be unmasked in place and shown in events without a copy (a message whose frame is smaller than half its
+   *   chunk, or with unread input behind it, is copied: a kept message pins no large chunk, a transferred one takes nothing unread with it; with
    *   a kernel whose `slicesFrom` is set, short messages may show a chunk of up to 32 KiB that has nothing else in it)
    */
   readonly input?: 'shared' | 'reused' | 'transferred';

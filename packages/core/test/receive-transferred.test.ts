@@ -70,6 +70,23 @@ describe.each(roles)('%s', (role) => {
       expect(seen.map((bytes) => [digest(bytes), bytes.buffer === chunk.buffer])).toEqual([[digest(data), !behind]]);
     }
   });
+  it('the second of two equal messages in one chunk is shown there: its frame is half of it', () => {
+    for (const [size, behind, inPlace] of [
+      [65_536, 65_536, true],
+      [5000, 5000, true],
+      [5040, 5000, false],
+      [4000, 4000, false],
+    ] as const) {
+      const seen: Uint8Array[] = [];
+      const connection = new Connection({ role, clock: () => 0, input: 'transferred', sink: { onBinary: (data) => void seen.push(data) } });
+      const chunk = concat(peer.binary(pattern(size)), peer.binary(pattern(behind, 1)));
+      connection.receiveData(chunk);
+      expect(seen.map((data) => [digest(data), data.buffer === chunk.buffer])).toEqual([
+        [digest(pattern(size)), false],
+        [digest(pattern(behind, 1)), inPlace],
+      ]);
+    }
+  });
   it('a message that is less than half of its chunk stands elsewhere, behind others too', () => {
     const seen: Uint8Array[] = [];
     const connection = new Connection({ role, clock: () => 0, input: 'transferred', sink: { onBinary: (data) => void seen.push(data) } });
