@@ -7,7 +7,7 @@ import { BunTransport } from '../dist/transport.js';
 /** `take`: how many of so many bytes the kernel takes. */
 function socketThat(take: (size: number) => number) {
   const log: string[] = [];
-  const written: number[] = [];
+  const written: Uint8Array[] = [];
   const socket = {
     data: undefined,
     remoteAddress: '127.0.0.1',
@@ -15,7 +15,7 @@ function socketThat(take: (size: number) => number) {
     readyState: 1,
     write(bytes: Uint8Array, from = 0, length = bytes.length) {
       const count = Math.min(take(length), length);
-      if (count > 0) written.push(...bytes.subarray(from, from + count));
+      if (count > 0) written.push(bytes.slice(from, from + count));
       return count;
     },
     shutdown: () => void log.push('shutdown'),
@@ -40,33 +40,52 @@ function driver() {
 
 describe('BunTransport', () => {
   it('sends everything once and in order, however little the kernel takes', () => {
-    const writes = fc.array(fc.array(fc.integer({ min: 1, max: 20_000 }), { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 5 });
+    // Some are joined, and some are more than is joined, alone or together.
+    const size = fc.oneof(
+      fc.integer({ min: 1, max: 20_000 }),
+      fc.integer({ min: 60_000, max: 80_000 }),
+      fc.constant(147_456),
+      fc.constant(150_000),
+    );
+    const writes = fc.array(fc.array(size, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 5 });
+    const takes = fc.infiniteStream(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 70_000 }), fc.constant(Number.POSITIVE_INFINITY)));
     fc.assert(
-      fc.property(writes, fc.infiniteStream(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 70_000 }))), (sizes, takes) => {
+      fc.property(writes, takes, (sizes, takes) => {
         const { socket, written, log } = socketThat(() => takes.next().value as number);
         const { handle, events } = driver();
         const transport = new BunTransport(socket, false);
         transport.join(handle);
-        let byte = 0;
-        const sent: number[] = [];
+        let sent = Buffer.alloc(0);
         for (const each of sizes) {
-          const chunks = each.map((size) => Uint8Array.from({ length: size }, () => byte++ & 0xff));
-          for (const chunk of chunks) sent.push(...chunk);
+          const chunks = each.map((size) => Uint8Array.from({ length: size }, (_, at) => (at * 7 + size) % 251));
+          sent = Buffer.concat([sent, ...chunks]);
           const room = transport.write(chunks);
           expect(room).toBe(transport.bufferedAmount === 0);
           expect(transport.taken).toBe(room);
           // Once taken, the memory is the connection's again.
           if (room) for (const chunk of chunks) chunk.fill(0xee);
-          expect(written.length + transport.bufferedAmount).toBe(sent.length);
+          expect(Buffer.concat(written).length + transport.bufferedAmount).toBe(sent.length);
         }
         const stalled = transport.bufferedAmount > 0;
         for (let drains = 0; drains < 10_000 && transport.bufferedAmount > 0; drains++) transport.drained();
-        expect(Buffer.compare(Buffer.from(written), Buffer.from(sent))).toBe(0);
+        expect(Buffer.compare(Buffer.concat(written), sent)).toBe(0);
         expect(events).toEqual(stalled ? ['drain'] : []);
         expect(log).toEqual([]);
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('writes two messages of 64 KiB and their headers at once, a third by itself, and what is larger as it is', () => {
+    const { socket, written } = socketThat((size) => size);
+    const transport = new BunTransport(socket, false);
+    transport.join(driver().handle);
+    const message = [new Uint8Array(10), new Uint8Array(65_536)];
+    transport.write([...message, ...message, ...message]);
+    expect(written.map(({ length }) => length)).toEqual([131_102, 65_536]);
+    written.length = 0;
+    transport.write([new Uint8Array(10), new Uint8Array(150_000), new Uint8Array(5)]);
+    expect(written.map(({ length }) => length)).toEqual([10, 150_000, 5]);
   });
 
   it('ends the write side behind what waits, and says nothing of room then', () => {
@@ -80,7 +99,7 @@ describe('BunTransport', () => {
     expect(log).toEqual([]);
     room = 100;
     transport.drained();
-    expect([written, log, events]).toEqual([[1, 2, 3], ['shutdown'], []]);
+    expect([[...Buffer.concat(written)], log, events]).toEqual([[1, 2, 3], ['shutdown'], []]);
     transport.drained();
     expect(log).toEqual(['shutdown']);
   });

@@ -10,7 +10,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 function connection(reads: readonly number[], takes: () => number = () => Number.POSITIVE_INFINITY) {
   const log: string[] = [];
   const sizes: number[] = [];
-  const written: number[] = [];
+  const written: Uint8Array[] = [];
   let next = 0;
   return {
     log,
@@ -28,7 +28,7 @@ function connection(reads: readonly number[], takes: () => number = () => Number
       },
       async write(bytes: Uint8Array) {
         const count = Math.min(bytes.length, takes());
-        written.push(...bytes.subarray(0, count));
+        written.push(bytes.slice(0, count));
         return count;
       },
       async closeWrite() {
@@ -89,33 +89,53 @@ describe('read buffers', () => {
 });
 
 describe('writing', () => {
+  // Some are copied, several into one buffer, and some are more than a buffer holds.
+  const size = fc.oneof(
+    fc.integer({ min: 1, max: 300 }),
+    fc.integer({ min: 60_000, max: 80_000 }),
+    fc.constantFrom(69_632, 69_633, 150_000),
+  );
+
   it('goes on where a partial write stopped, in order, and ends the write side behind it', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { minLength: 1, maxLength: 8 }),
-        fc.infiniteStream(fc.integer({ min: 1, max: 200 })),
-        async (chunks, takes) => {
+        fc.array(fc.array(size, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 5 }),
+        fc.infiniteStream(fc.oneof(fc.integer({ min: 1, max: 70_000 }), fc.constant(Number.POSITIVE_INFINITY))),
+        async (sizes, takes) => {
           const { conn, written, log } = connection([], () => takes.next().value as number);
           const transport = new ConnTransport(conn, false);
-          for (const chunk of chunks) {
-            transport.write([chunk]);
+          let sent = Buffer.alloc(0);
+          for (const each of sizes) {
+            const chunks = each.map((size) => Uint8Array.from({ length: size }, (_, at) => (at * 7 + size) % 251));
+            sent = Buffer.concat([sent, ...chunks]);
+            transport.write(chunks);
             // What was taken may be written over at once.
-            if (transport.taken) chunk.fill(0xee);
+            if (transport.taken) for (const chunk of chunks) chunk.fill(0xee);
           }
           transport.end();
-          for (let turns = 0; turns < 50 && log.length === 0; turns++) await turn();
-          expect(written.length).toBe(chunks.reduce((sum, { length }) => sum + length, 0));
+          for (let turns = 0; turns < 100 && log.length === 0; turns++) await turn();
+          expect(Buffer.compare(Buffer.concat(written), sent)).toBe(0);
           expect(transport.bufferedAmount).toBe(0);
           expect(log).toEqual(['closeWrite']);
         },
       ),
       { numRuns: 50 },
     );
-    const { conn, written } = connection([], () => 3);
+  });
+
+  it('writes two messages of 64 KiB and their headers at once, a third by itself, and what is larger as it is', async () => {
+    const { conn, written } = connection([]);
     const transport = new ConnTransport(conn, false);
-    transport.write([Uint8Array.of(1, 2), Uint8Array.of(3, 4, 5, 6, 7)]);
-    for (let turns = 0; turns < 10; turns++) await turn();
-    expect(written).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    const message = [new Uint8Array(10), new Uint8Array(65_536)];
+    transport.write([...message, ...message, ...message]);
+    expect(transport.taken).toBe(true);
+    for (let turns = 0; turns < 10 && transport.bufferedAmount > 0; turns++) await turn();
+    expect(written.map(({ length }) => length)).toEqual([131_102, 65_536]);
+    written.length = 0;
+    transport.write([new Uint8Array(10), new Uint8Array(150_000), new Uint8Array(5)]);
+    expect(transport.taken).toBe(false);
+    for (let turns = 0; turns < 10 && transport.bufferedAmount > 0; turns++) await turn();
+    expect(written.map(({ length }) => length)).toEqual([10, 150_000, 5]);
   });
 
   it('closes when both sides have ended, in either order, and at once when it is aborted', async () => {
