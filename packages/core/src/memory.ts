@@ -2,8 +2,8 @@
  * Memory of the receiver: scratch for bytes that live until a call returns, and the memory of binary messages.
  *
  * Scratch is taken and given back, since a callback may feed another connection. If a callback throws, the piece is not given back, and the
- * next taker makes a new one. Up to 512 KiB of it wait, which is what messages of 1 MiB pass through (`assembly.ts`): more would count against
- * twice the payload that a message of a million fragments may keep.
+ * next taker makes a new one. Up to 2 MiB of it wait, which is what four messages of 1 MiB that come at the same time pass through (`assembly.ts`;
+ * bench: `echo --runtime deno`, 1 MiB).
  *
  * Beware: binary messages of 65 to 2048 bytes are cut from a slab of 16 KiB, because an `ArrayBuffer` costs 2 to 4 us to make and collect,
  * whatever its size; such a message keeps up to 16 KiB alive (bench: `parse`, 125 B and 1 KiB: with slabs of 8 KiB the latter took a third longer).
@@ -11,7 +11,7 @@
 import { littleEndian, WORDS_UNTIL, wordsOf } from './views.ts';
 
 export const SCRATCH_SIZE = 65536;
-const MOST_SCRATCH = 8;
+const MOST_SCRATCH = 32;
 const scratches: Uint8Array[] = [];
 
 export function takeScratch(): Uint8Array {
