@@ -80,19 +80,26 @@ class MessageStreams implements AsyncIterableIterator<MessageStream> {
   #over = false;
   /** Kept until somebody asks: a failure is not lost. */
   #ended: EndInfo | null = null;
+  /** Gives `onDrain` back. */
+  readonly #leave: () => void;
 
   constructor(connection: Connection, host: Driver) {
     this.#host = host;
     const { onDrain } = host;
+    const advance = (): void => this.#advance();
     const drained = (): void => {
       onDrain?.();
-      this.#advance();
+      // Not once somebody else reads: to find that nobody waits here would pause the connection.
+      if (host.onEvents === advance) advance();
+    };
+    this.#leave = () => {
+      if (host.onDrain === drained) host.onDrain = onDrain;
     };
     // Who takes `onDrain` for himself heeds room himself, and nobody else would tell when to go on.
     this.#inbox = new Inbox(connection, () => (host as MaybeHandle).holdsInput === true && host.onDrain === drained);
     this.#inbox.capacity = 0;
     this.#inbox.pauses = true;
-    host.onEvents = () => this.#advance();
+    host.onEvents = advance;
     host.onDrain = drained;
     this.#go();
   }
@@ -116,6 +123,7 @@ class MessageStreams implements AsyncIterableIterator<MessageStream> {
   return(): Promise<Result> {
     this.#over = true;
     this.#finish();
+    if (this.#body === null) this.#leave();
     return Promise.resolve({ done: true, value: undefined });
   }
 
@@ -141,6 +149,7 @@ class MessageStreams implements AsyncIterableIterator<MessageStream> {
       else if (item.type !== 'close') this.#piece(item);
     }
     if (this.#ended !== null && this.#body === null) this.#finish();
+    if (this.#over && this.#body === null) this.#leave();
   }
 
   #piece(item: Piece): void {
@@ -190,7 +199,7 @@ class MessageStreams implements AsyncIterableIterator<MessageStream> {
 
 /**
  * The messages of a connection as streams, in order. Needs a connection in pull mode, delivery 'chunk' (whole messages are accepted too), and
- * takes over `host.onEvents` and `host.onDrain`; what was `onDrain` before is called first.
+ * takes over `host.onEvents` and `host.onDrain`; what was `onDrain` before is called first, and has its place again when the loop was left.
  *
  * The next message begins when the body of the one before was read or cancelled; asking for it while nobody reads that body skips what is
  * left of it. Ends after a clean close, throws WebSocketError when the connection failed.

@@ -1,15 +1,15 @@
 /** messageStreams(): one message as a stream, with back pressure in the middle of a frame. */
 import type { ConnectionOptions } from '@ferrywire/core';
 import { serializeFrame } from '@ferrywire/core/frame';
-import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
+import { type FakeTransportOptions, fakeTransport, virtualClock } from '@ferrywire/driver/testing';
 import { type MessageStream, messageStreams, WebSocketError } from '@ferrywire/websocket';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { closePayload, connect, settle, utf8 } from './helpers.ts';
 
-function streams(options: Partial<ConnectionOptions> = {}) {
+function streams(options: Partial<ConnectionOptions> = {}, network: FakeTransportOptions = {}) {
   const clock = virtualClock();
-  const transport = fakeTransport({ clock });
+  const transport = fakeTransport({ clock, ...network });
   const { connection, driver } = connect(clock, transport, 'client', { delivery: 'chunk', ...options });
   const messages = messageStreams(connection, driver);
   const feed = (opcode: number, payload: string | Uint8Array = '', fin = true): void =>
@@ -50,6 +50,45 @@ describe('messageStreams()', () => {
       ['text', ''],
       ['text', 'frag'],
     ]);
+  });
+  it('one after the other: those of a loop that was left have nothing to do with a drain any more', async () => {
+    const { messages, feed, connection, driver, transport } = streams({}, { room: 1000, highWaterMark: 1000 });
+    let drains = 0;
+    const given = driver.onDrain;
+    feed(1, 'o', false);
+    const { body } = await next(messages);
+    await messages.return?.();
+    // The body may still be read.
+    expect(driver.onDrain).toBe(given);
+    feed(0, 'ne');
+    expect(await textOf(body)).toBe('one');
+    expect(driver.onDrain).toBe(null);
+    driver.onDrain = () => drains++;
+    const before = driver.onDrain;
+    for (const left of [true, false]) {
+      connection.resume();
+      const others = messageStreams(connection, driver);
+      const reading = next(others);
+      connection.sendBinary(new Uint8Array(5000));
+      driver.pump();
+      expect(driver.stalled).toBe(true);
+      transport.grant(5100);
+      feed(1, 'more');
+      expect(await textOf((await reading).body)).toBe('more');
+      if (!left) continue;
+      await others.return?.();
+      expect(driver.onDrain).toBe(before);
+    }
+    expect(drains).toBe(2);
+    // Nobody has left this one, but another reads.
+    connection.resume();
+    const last = next(messageStreams(connection, driver));
+    connection.sendBinary(new Uint8Array(5000));
+    driver.pump();
+    transport.grant();
+    feed(1, 'last');
+    expect(await textOf((await last).body)).toBe('last');
+    expect(drains).toBe(3);
   });
   it('return() ends a next() that waits, and those that follow', async () => {
     const { messages, feed, connection } = streams();
