@@ -8,8 +8,12 @@ import type { CloseEventLike, EventConstructor, EventHandler, EventLike, EventTa
 import { platform } from './platform.ts';
 import { defineInterface, toDictionary, toNumber, toScalarText, toText } from './web-idl.ts';
 
-/** The host's own where it has one, so that `instanceof CloseEvent` is true in a program that asks with the global. */
-const EventBase: EventConstructor = platform.CloseEvent ?? platform.Event;
+const { CloseEvent: Host, Event } = platform;
+/**
+ * The host's own where it has one, so that `instanceof CloseEvent` is true in a program that asks with the global. Not a polyfill that is no Event of
+ * this host, which nobody dispatches, nor one that assigns what has only a getter below.
+ */
+const EventBase: EventConstructor = Host?.prototype instanceof Event && 'code' in Host.prototype ? Host : Event;
 
 export interface CloseEventInit {
   readonly wasClean?: boolean;

@@ -1,5 +1,7 @@
 /** Events: which, in which order, in which state, one per task (WHATWG WebSockets, "feedback from the protocol"). */
 
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { Connection } from '@ferrywire/core';
 import { drive } from '@ferrywire/driver';
 import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
@@ -329,6 +331,15 @@ describe('close and error', () => {
     transport.reset();
     await tasks.run();
     expect(log).toEqual(['error 3', 'close 3 false 1006 ""']);
+  });
+});
+
+describe('a CloseEvent that a program has put in the place of the host’s', () => {
+  const script = fileURLToPath(new URL('close-event.mjs', import.meta.url));
+  it.each(['no Event', 'fields', 'accessors'])('does no harm, and is the base where it can be: %s', (kind) => {
+    const { stdout, stderr, status } = spawnSync(process.execPath, [script, kind], { encoding: 'utf8', timeout: 60_000 });
+    expect([stderr, status]).toEqual(['', 0]);
+    expect(JSON.parse(stdout)).toEqual([4001, 'why', true, kind === 'accessors']);
   });
 });
 
