@@ -1,9 +1,11 @@
 /**
- * The end of an answer. With that of the last one Node closes the connection, at once: where the body of the request still comes, this is a
- * reset, which takes the answer from a client that is not reading yet (RFC 9112 section 9.6). So the body is read over first, for a while.
+ * The end of an answer, and what is left of the body of its request then. Node closes the connection with the end of the last answer, at once:
+ * where the body still comes, this is a reset, which takes the answer from a client that is not reading yet (RFC 9112 section 9.6). So the body
+ * is read over first, for a while.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { timers } from '@ferrywire/node';
+import { readOver } from './request-body.ts';
 
 /** Milliseconds that the rest of a request may take when its answer is the last of the connection. */
 const linger = 1000;
@@ -18,7 +20,9 @@ export function endAnswer(
 ): void {
   // Bun's response does not know what its request says.
   const isLast = !response.shouldKeepAlive || saysClose(connection) || saysClose(request.headers.connection);
-  if (!isLast || request.complete || request.destroyed) {
+  const isWhole = request.complete || request.destroyed;
+  if (!isLast || isWhole) {
+    if (!isWhole) response.once('finish', () => readOver(request));
     if (body.length === 0) response.end();
     else response.end(body);
     return;
@@ -31,7 +35,9 @@ export function endAnswer(
     response.end();
   };
   const timer = timers.set(over, linger);
-  request.once('end', over).once('close', over).resume();
+  request.once('end', over).once('close', over);
+  // Not at once: who ends the answer and then reads the body may have it.
+  process.nextTick(readOver, request);
 }
 
 function saysClose(field: string | null | undefined): boolean {

@@ -5,9 +5,11 @@
  * destroys it. The answer would be lost, be it the 413 that the loop was left for. .NET's stream may be left and disposed as one likes: what is
  * unread then is read over, since the next request of the connection lies behind it.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { HttpListenerErrorCode, HttpListenerException } from './errors.ts';
+
+const bodies = new WeakMap<IncomingMessage, RequestBody>();
 
 export class RequestBody extends Readable {
   readonly #message: IncomingMessage;
@@ -16,11 +18,12 @@ export class RequestBody extends Readable {
   };
   #isWhole = false;
 
-  constructor(message: IncomingMessage, response: ServerResponse) {
+  constructor(message: IncomingMessage) {
     super();
     this.#message = message;
-    if (message.readableEnded) {
-      // Read over behind the answer.
+    bodies.set(message, this);
+    if (message.readableEnded || message.readableFlowing === true) {
+      // Read over behind the answer: what is left of it would be taken for all of it.
       this.push(null);
       return;
     }
@@ -37,10 +40,6 @@ export class RequestBody extends Readable {
     });
     message.on('error', (cause) => this.#lose(cause));
     message.once('close', () => this.#lose());
-    // Not every runtime reads over what is left behind an answer.
-    response.once('finish', () => {
-      if (this.listenerCount('data') + this.listenerCount('readable') === 0) this.destroy();
-    });
   }
 
   override _read(): void {
@@ -60,4 +59,11 @@ export class RequestBody extends Readable {
     });
     this.on('error', () => {}).destroy(error);
   }
+}
+
+/** The request has been answered: a body that nobody reads is read over, which not every runtime does. */
+export function readOver(message: IncomingMessage): void {
+  const body = bodies.get(message);
+  if (body === undefined) message.resume();
+  else if (body.listenerCount('data') + body.listenerCount('readable') === 0) body.destroy();
 }

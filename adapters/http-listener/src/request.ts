@@ -28,7 +28,6 @@ export class HttpListenerRequest {
   readonly localEndPoint: ListenEndPoint;
   readonly #message: IncomingMessage;
   readonly #upgraded: boolean;
-  readonly #incoming: Incoming;
   #body: Readable | null = null;
 
   /** @internal */
@@ -36,7 +35,6 @@ export class HttpListenerRequest {
     const message = incoming.request;
     const { method = '', url = '', httpVersion, rawHeaders, socket } = message;
     this.#message = message;
-    this.#incoming = incoming;
     this.#upgraded = 'socket' in incoming;
     this.httpMethod = method;
     this.rawUrl = url;
@@ -88,8 +86,7 @@ export class HttpListenerRequest {
    * 'error' nothing is thrown.
    */
   get inputStream(): Readable {
-    const incoming = this.#incoming;
-    this.#body ??= 'response' in incoming ? new RequestBody(this.#message, incoming.response) : Readable.from([]);
+    this.#body ??= this.#upgraded ? Readable.from([]) : new RequestBody(this.#message);
     return this.#body;
   }
   get keepAlive(): boolean {

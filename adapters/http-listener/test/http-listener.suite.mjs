@@ -160,29 +160,66 @@ listener('answers requests with a status, a body, and what came in', async () =>
   assert.equal((await ask(port, '/elsewhere')).status, 404);
 });
 
+/**
+ * What a client gets that reads when it has sent all, and not before.
+ *
+ * @param {number} port
+ * @param {string} head
+ * @param {string} [behind] the body
+ * @returns {Promise<string>}
+ */
+function sendingFirst(port, head, behind = '') {
+  return new Promise((resolve, reject) => {
+    const length = 8 << 20;
+    let text = '';
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(`${head}Host: 127.0.0.1\r\nContent-Length: ${length}\r\n\r\n`);
+      socket.write(new Uint8Array(length));
+      socket.write(behind, () => socket.resume());
+    });
+    socket
+      .pause()
+      .setEncoding('latin1')
+      .on('data', (chunk) => {
+        text += chunk;
+      })
+      .on('error', reject)
+      .on('close', () => resolve(text));
+  });
+}
+/** @param {string} replies */
+const statuses = (replies) => [...replies.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+
+/**
+ * How a body is not read to its end.
+ *
+ * @type {Record<string, (request: import('@ferrywire/http-listener').HttpListenerRequest) => unknown>}
+ */
+const ways = {
+  '/ws/left': async ({ inputStream }) => {
+    for await (const chunk of inputStream) return chunk;
+  },
+  '/ws/destroyed': ({ inputStream }) => inputStream.destroy(),
+  '/ws/begun': async ({ inputStream }) => {
+    await new Promise((resolve) => inputStream.once('readable', resolve));
+    inputStream.read(1);
+  },
+  '/ws/unread': ({ inputStream }) => inputStream,
+  '/ws/untouched': () => {},
+};
+
 listener('answers a request whose body was not read to its end, and the next one of its connection', async () => {
-  /** @type {Record<string, (body: import('node:stream').Readable) => unknown>} */
-  const ways = {
-    '/ws/left': async (body) => {
-      for await (const chunk of body) return chunk;
-    },
-    '/ws/destroyed': (body) => body.destroy(),
-    '/ws/begun': async (body) => {
-      await new Promise((resolve) => body.once('readable', resolve));
-      body.read(1);
-    },
-    '/ws/unread': () => {},
-  };
   const { port } = await serving(async ({ request: asked, response }) => {
-    await ways[asked.url.pathname]?.(asked.inputStream);
+    await ways[asked.url.pathname]?.(asked);
     response.close('enough');
   });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   cleanups.push(() => agent.destroy());
-  for (const way of Object.keys(ways)) {
+  for (const way of [...Object.keys(ways), '/elsewhere']) {
     // What fits into one read, and what does not.
     for (const body of ['short', 'long'.repeat(500_000), 'short']) {
-      assert.deepEqual(await ask(port, way, body, agent), { status: 200, text: 'enough' }, `${way} ${body.length}`);
+      const wanted = way === '/elsewhere' ? { status: 404, text: '' } : { status: 200, text: 'enough' };
+      assert.deepEqual(await ask(port, way, body, agent), wanted, `${way} ${body.length}`);
     }
   }
 });
@@ -205,39 +242,35 @@ listener('ends a body that is asked for when the answer has been sent', async ()
   }
 });
 
-listener('answers a client that reads when it has sent its body, and not before, for the last time', async () => {
-  const { port } = await serving(({ request: asked, response }) => {
+listener('answers a client that reads when it has sent its body, and not before', async () => {
+  const { port } = await serving(async ({ request: asked, response }) => {
+    await ways[asked.url.pathname]?.(asked);
     if (asked.url.pathname === '/ws/last') response.keepAlive = false;
     response.statusCode = 413;
     if (asked.url.pathname === '/ws/piece') response.outputStream.end('too long');
     else response.close('too long');
   });
-  const length = 8 << 20;
+  const close = 'Connection: close\r\n';
   const answers = [];
   for (const [path, field] of [
-    ['/ws/asked', 'Connection: close\r\n'],
+    ...[...Object.keys(ways), '/elsewhere'].map((each) => [each, close]),
     ['/ws/piece', 'Connection: Close\r\n'],
     ['/ws/last', ''],
-    ['/elsewhere', 'Connection: close\r\n'],
   ]) {
-    const reply = await new Promise((resolve, reject) => {
-      let text = '';
-      const socket = connect(port, '127.0.0.1', () => {
-        socket.write(`POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${field}Content-Length: ${length}\r\n\r\n`);
-        socket.write(new Uint8Array(length), () => socket.resume());
-      });
-      socket
-        .pause()
-        .setEncoding('latin1')
-        .on('data', (chunk) => {
-          text += chunk;
-        })
-        .on('error', reject)
-        .on('close', () => resolve(text));
-    });
-    answers.push(/^HTTP\/1\.1 (\d+)/.exec(reply)?.[1]);
+    answers.push([path, ...statuses(await sendingFirst(port, `POST ${path} HTTP/1.1\r\n${field}`))]);
   }
-  assert.deepEqual(answers, ['413', '413', '413', '404']);
+  for (const path of [...Object.keys(ways), '/elsewhere']) {
+    const next = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${close}Content-Length: 5\r\n\r\nshort`;
+    answers.push([path, ...statuses(await sendingFirst(port, `POST ${path} HTTP/1.1\r\n`, next))]);
+  }
+  assert.deepEqual(answers, [
+    ...Object.keys(ways).map((path) => [path, '413']),
+    ['/elsewhere', '404'],
+    ['/ws/piece', '413'],
+    ['/ws/last', '413'],
+    ...Object.keys(ways).map((path) => [path, '413', '413']),
+    ['/elsewhere', '404', '404'],
+  ]);
 });
 
 listener('tells who reads a body that the client has left', async () => {
