@@ -56,10 +56,13 @@ export class HttpListenerRequest {
     const { host } = message.headers;
     const scheme = this.isSecureConnection ? 'https' : 'http';
     const own = `${scheme}://${hostOf(this.localEndPoint)}`;
-    const given = host !== undefined && isAuthority(host) ? `${scheme}://${host}` : own;
-    // Whatever is wrong with the host, the path is that of the request: it is what applications decide by.
     const { authority, rest } = splitTarget(url);
-    const target = authority === undefined || isAuthority(authority) ? url : rest;
+    const isNamed = authority !== undefined && isAuthority(authority);
+    const named = isNamed ? authority : host;
+    const given = named !== undefined && isAuthority(named) ? `${scheme}://${named}` : own;
+    // Whatever is wrong with the host, the path is that of the request, and the one that it was routed by: it is what applications decide by. A URL
+    // of a scheme that is nothing to us has other paths: for `foo:` a backslash is no slash, for `file:` no `..` leads out of `C:`.
+    const target = isNamed && /^(http|ws)s?:/i.test(url) ? url : rest;
     // A socket that is closed by now has no address.
     this.url = parse(target, given) ?? parse(target, own) ?? parse(rest, own) ?? parse(rest, given) ?? new URL(`${scheme}://localhost/`);
   }

@@ -494,6 +494,18 @@ describe('request', () => {
     expect(urls).toEqual(Array(3).fill('/public/x'));
   });
 
+  it('has the path that it was routed by, whatever the scheme of its target', async () => {
+    const found: string[] = [];
+    await using server = await serving(['http://127.0.0.1:0/public/'], ({ request: asked, response }) => {
+      found.push(asked.url.href);
+      response.close();
+    });
+    for (const target of ['foo://127.0.0.1/a\\..\\public/', 'file://127.0.0.1/C:/../public/', 'wss://127.0.0.1/a/../public/']) {
+      await raw(server.port, `GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+    }
+    expect(found).toEqual(['http://127.0.0.1/public/', 'http://127.0.0.1/public/', 'wss://127.0.0.1/public/']);
+  });
+
   it('survives odd targets and a missing Host', async () => {
     const urls: string[] = [];
     await using server = await serving(['http://*:0/'], ({ request, response }) => {
