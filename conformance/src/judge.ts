@@ -31,7 +31,7 @@ export interface Record {
   unimplemented: boolean;
   /** The first thing in the course of the case that went wrong by itself: a time limit, an echo that differs. */
   fault: string | null;
-  /** What an `await` did not get: the case fails, whatever came besides. */
+  /** What an `await` did not get, or what came after an exchange: the case fails, whatever came besides. */
   unmet: string | null;
   exchanged: boolean;
   transportError: string | null;
@@ -89,7 +89,7 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
   if (test.expect === 'exchange') {
     return record.exchanged && record.unmet === null
       ? { verdict: 'OK', reason: null }
-      : { verdict: 'FAILED', reason: record.fault ?? `not every message came back${ending(record)}` };
+      : { verdict: 'FAILED', reason: record.unmet ?? record.fault ?? `not every message came back${ending(record)}` };
   }
   const found = matching(test.expect, record.events);
   if (found === null) {

@@ -332,8 +332,13 @@ export class CaseRun implements ChannelEvents {
   /* ---- what comes ---- */
 
   #onMessage(kind: MessageKind, data: Uint8Array): void {
-    if (this.#echo !== null) this.#echo(kind, data);
-    else this.#onEvent({ type: 'message', kind, data });
+    if (this.#echo !== null) {
+      this.#echo(kind, data);
+      return;
+    }
+    // An exchange has no list of events to compare with.
+    if (this.#record.exchanged) this.#record.unmet ??= 'a message came after the last echo';
+    this.#onEvent({ type: 'message', kind, data });
   }
 
   #onPing(data: Uint8Array): void {

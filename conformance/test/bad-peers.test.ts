@@ -35,6 +35,7 @@ const faults: readonly (readonly [Fault, readonly string[], RegExp])[] = [
   ['reorders', ['2.10'], /expected pong/],
   ['wrong-bytes', ['1.1.2', '9.8.2', '10.1.1'], /expected|differs/],
   ['wrong-kind', ['1.1.1', '1.2.1', '9.7.1'], /expected|is binary/],
+  ['echoes-twice', ['1.1.1', '9.7.1', '9.8.2'], /got .*, |after the last echo/],
   ['throws', ['1.1.1', '7.1.2'], /threw Error/],
   ['stuck', ['6.4.1'], /./],
   ['answers-after-close', ['1.1.1', '7.1.2'], /after the close frame \(RFC 6455 5\.5\.1\)/],

@@ -21,6 +21,8 @@ export type Fault =
   | 'wrong-bytes'
   | 'wrong-kind'
   | 'echoes-nothing'
+  | 'echoes-twice'
+  | 'closes-with-1006'
   | 'throws'
   | 'stuck'
   | 'answers-after-close'
@@ -80,6 +82,7 @@ class Toy implements Protocol {
   }
 
   receiveEof(): void {
+    if (this.#fault === 'closes-with-1006') this.#send(8, Uint8Array.of(3, 238));
     this.transport = 'done';
   }
 
@@ -176,6 +179,7 @@ class Toy implements Protocol {
       );
     else if (this.#fault === 'bad-text') this.#send(1, Uint8Array.of(0xff));
     else this.#send(opcode, data);
+    if (this.#fault === 'echoes-twice') this.#send(opcode, data);
   }
 
   #onClose(payload: Uint8Array): void {
