@@ -263,6 +263,15 @@ describe('grades', () => {
     }
   });
 
+  it('no close frame says that there was none, not even where the transport has ended without one (F.5.8 to F.5.10)', async () => {
+    const tests = extraCases.filter(({ id }) => ['F.5.8', 'F.5.9', 'F.5.10'].includes(id));
+    expect(tests).toHaveLength(3);
+    for (const test of tests) {
+      expect(await runOne(test, toyTarget(null))).toMatchObject({ verdict: 'OK' });
+      expect(await runOne(test, toyTarget('closes-with-1006'))).toMatchObject({ verdict: 'FAILED', behaviorClose: 'WRONG CODE' });
+    }
+  });
+
   it('a subject that neither answers the close frame nor ends the transport fails, whatever the grade is', async () => {
     for (const grade of ['OK', 'NON-STRICT'] as const) {
       const result = await run(

@@ -249,7 +249,7 @@ function closings(): Case[] {
     expect: ok(),
     close: { ...failsWith(1002), startedBy: 'harness', strictCode: true },
   });
-  const eof: CloseExpectation = { ...failsWith(), codes: [1002, 1006, 1000], frameless: true };
+  const eof: CloseExpectation = { ...failsWith(), codes: [1002, 1000], frameless: true };
   return numbered(5, [
     valid(1012),
     valid(1013),
