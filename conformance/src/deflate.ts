@@ -88,8 +88,7 @@ export class Inflater {
     let window = this.#window;
     let room = limit;
     let work = 0;
-    // Nothing else is left of no data, or behind a block with BFINAL=1 that nothing follows.
-    while (rest.length > 0 && rest.length !== ending.length) {
+    do {
       const before = storedBlock(window);
       work += before.length + rest.length;
       if (work > mostWork) return null;
@@ -101,7 +100,8 @@ export class Inflater {
       parts.push(part);
       room -= part.length;
       window = slide(window, part, 1 << windowBits);
-    }
+      // Nothing else is left behind a block with BFINAL=1 that nothing follows.
+    } while (rest.length > 0 && rest.length !== ending.length);
     if (!noContextTakeover) this.#window = window;
     return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts); // one per round of the loop
   }

@@ -326,6 +326,8 @@ describe('deflate', () => {
       for (const cut of [1, 2, 3]) expect([cut, takes(whole.subarray(0, -cut))]).toEqual([cut, false]);
       expect([takes(whole), takes(Buffer.concat([whole, Uint8Array.of(0, 0, 0xff, 0xff)]))]).toEqual([true, false]);
     }
+    // What is left of an empty message has one byte.
+    expect(new Inflater(agreed).message(new Uint8Array(0), 100)).toBeNull();
   });
 
   it('notices a sender that uses more window than agreed, and growth beyond the limit', () => {
