@@ -123,9 +123,18 @@ export function answerDeflate(
   return null;
 }
 
+/** An offer with anything else has to be declined (RFC 7692 section 7.1). */
+function isRightOffer(params: ParsedOffer['params']): boolean {
+  return [...params].every(([name, value]) => {
+    if (name === 'server_no_context_takeover' || name === 'client_no_context_takeover') return value === true;
+    if (name === 'client_max_window_bits' && value === true) return true;
+    return (name === 'client_max_window_bits' || name === 'server_max_window_bits') && bitsOf(value) !== null;
+  });
+}
+
 function answerOffer({ params }: ParsedOffer, policy: DeflatePolicy): { header: string; agreement: DeflateAgreement } | null {
-  const bits = params.has('server_max_window_bits') ? bitsOf(params.get('server_max_window_bits')) : 15;
-  if (bits === null) return null;
+  if (!isRightOffer(params)) return null;
+  const bits = bitsOf(params.get('server_max_window_bits')) ?? 15;
   const clientLimit = params.get('client_max_window_bits');
   if (policy.clientMaxWindowBits !== null && clientLimit === undefined) return null;
   const clientBits = Math.min(policy.clientMaxWindowBits ?? 15, bitsOf(clientLimit) ?? 15);

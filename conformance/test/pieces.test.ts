@@ -392,6 +392,19 @@ describe('the handshake', () => {
     expect(answerDeflate('permessage-deflate; client_max_window_bits=8', set([], 9))?.agreement.client.windowBits).toBe(8);
     expect(answerDeflate('permessage-deflate; server_max_window_bits=7', set([], null))).toBeNull();
     expect(answerDeflate(undefined, set([], null))).toBeNull();
+    // RFC 7692 section 7.1: an offer with a parameter that is unknown or has no right value is declined, and the next one is tried.
+    for (const wrong of [
+      'client_max_window_bits=7',
+      'client_max_window_bits=16',
+      'client_max_window_bits=""',
+      'server_max_window_bits',
+      'client_no_context_takeover=1; client_max_window_bits',
+      'server_no_context_takeover=false; client_max_window_bits',
+      'x=1; client_max_window_bits',
+    ]) {
+      for (const bits of [9, null]) expect(answerDeflate(`permessage-deflate; ${wrong}`, set([], bits)), wrong).toBeNull();
+      expect(answerDeflate(`permessage-deflate; ${wrong}, permessage-deflate`, set([], null))?.header, wrong).toBe('permessage-deflate');
+    }
   });
 
   it('reads answers, and refuses those that fit no offer', () => {
