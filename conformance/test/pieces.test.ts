@@ -138,6 +138,24 @@ describe('encoder and decoder', () => {
     );
   });
 
+  it('mask each frame with another number of the source: a mask of zeros would find no server that ignores masks', () => {
+    let last = 0x01020300;
+    const encoder = new Encoder(true, () => (last += 1));
+    const one = encoder.frame({ opcode: 9, fin: true, rsv: 0, payload: Uint8Array.of(0) });
+    const two = encoder.message(2, 4, new Uint8Array(3), 2);
+    const { header, data } = encoder.open(1, true, 1);
+    expect([one, two, header, data(new Uint8Array(1))].map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([
+      '89810102030101',
+      `4282010203020102${'80810102030301'}`,
+      '818101020304',
+      '01',
+    ]);
+    // In a frame with peculiarities too, and none where the case says so.
+    const odd = { opcode: 9, fin: true, rsv: 0, payload: Uint8Array.of(0), claim: 300, lengthBytes: 8 } as const;
+    expect(Buffer.from(encoder.frame(odd)).toString('hex')).toBe('89ff000000000000012c0102030501');
+    expect(Buffer.from(encoder.frame(odd, false)).toString('hex')).toBe('897f000000000000012c00');
+  });
+
   it('mask as RFC 6455 5.7 shows', () => {
     const target = new Uint8Array(5);
     maskInto(Buffer.from('Hello'), target, 0, 0x37fa213d);

@@ -157,6 +157,13 @@ describe('the page', () => {
     expect(row('1.1.1')).toMatch(/^<tr class="fine">.*<\/th><td><\/td><td class="OK"><b>OK<\/b> 1000<\/td><\/tr>$/);
     expect(row('2.10')).toContain('<a href="https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2">RFC 6455 5.5.2</a>');
     expect(html).toContain('<td>other (client)</td><td class="count">2</td><td class="count">1</td>');
+    // What the box hides: what every run has passed, or was not graded for.
+    const hidden = (of: string, start: string): (string | undefined)[] => [...of.matchAll(new RegExp(start, 'g'))].map(([, what]) => what);
+    expect(hidden(html, '<tr class="fine"><th scope="row" id="([^"]+)"')).toEqual(['1.1.1', '7.1.6']);
+    expect(hidden(html, '<section class="fine">\n<h2>([^<]+)')).toEqual(['1 Frames', '7 Closing']);
+    expect(html).toContain('<section>\n<h2>2 Pings and pongs</h2>');
+    const without = reportHtml([report({ ...result('1.1.1', 'OK'), remoteCloseCode: null, sections: ['S1'] })]);
+    expect(without).toContain('<small>S1</small></th><td class="OK"><b>OK</b></td></tr>');
     // Times would differ where nothing else does.
     expect(html).toBe(
       reportHtml([
