@@ -47,6 +47,8 @@ const OWES_READ = 32_768;
 const BEHIND = 65_536;
 /** The protocol holds the work that is left of its input. */
 const HOLDS = 131_072;
+/** No input comes that would tell of what came before. At its end the transport is not paused any more, though the protocol may be. */
+const QUIET = PAUSED | INPUT_OVER;
 /** There is no room for more. */
 const FULL = STALLED | BEHIND;
 /** Nothing can be written any more. */
@@ -274,7 +276,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
    * transport waits until that is read.
    */
   lookAgain(): void {
-    if ((this.#flags & (PAUSED | BUSY)) !== PAUSED) {
+    if ((this.#flags & BUSY) !== 0 || (this.#flags & QUIET) === 0) {
       this.flush();
       return;
     }
@@ -385,7 +387,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   }
   /** Reading that is paused may be so no more, by what was just called: then events can be pulled, of which nobody else tells. */
   private lookForEvents(): void {
-    if ((this.#flags & PAUSED) !== 0) this.onEvents?.();
+    if ((this.#flags & QUIET) !== 0) this.onEvents?.();
   }
 
   /** The second half of every turn. Leaves `BUSY` cleared, whatever is thrown. */

@@ -68,8 +68,8 @@ export interface Driver extends TransportEvents {
   readonly bufferedAmount: number;
   /**
    * Set by who builds on top (the WHATWG class, streams): called after input was given to the protocol, before its output is taken, and when the
-   * transport is gone. Also by `pump()` and behind `onDrain` while reading is paused: what was received before may be pulled again after a
-   * `resume()`.
+   * transport is gone. Also by `pump()` and behind `onDrain` while reading is paused or over: what was received before may be pulled again after
+   * a `resume()`.
    */
   onEvents: (() => void) | null;
   /** Set by who builds on top: called when the transport has drained, or what was sent has been compressed: there is room again. */

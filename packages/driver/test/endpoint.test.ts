@@ -11,6 +11,7 @@ import {
   type PeerHandlers,
   type PendingRequest,
   type TimerHost,
+  type Transport,
   type TransportEvents,
 } from '@ferrywire/driver';
 import { type FakeTransport, fakeTransport, joinedTransports, type PairOptions, virtualClock } from '@ferrywire/driver/testing';
@@ -820,6 +821,45 @@ describe('pull mode, after a pause', () => {
     expect([events, transport.reading]).toEqual([[], false]);
     resume(peer, transport);
     expect([events, transport.reading]).toEqual([['message'], true]);
+  });
+});
+
+describe('pull mode, after a pause behind the end of the input', () => {
+  it('tells of what had arrived before that end', () => {
+    const clock = virtualClock();
+    const host = new EndpointHost({ clock: clock.now, timers: clock, pull: true, handlers: {} });
+    const frames = ['a', 'b'].map((text) => serializeFrame({ opcode: 1, payload: new TextEncoder().encode(text), maskKey: 1 }));
+    let isAnswered = false;
+    const transport: Transport = {
+      // A loopback that has all of the answer at once.
+      write() {
+        if (!isAnswered) {
+          isAnswered = true;
+          peer.driver.data(new Uint8Array(Buffer.concat(frames)));
+          peer.driver.eof();
+        }
+        return true;
+      },
+      end() {},
+      abort() {},
+      pauseReading() {},
+      resumeReading() {},
+      bufferedAmount: 0,
+    };
+    const negotiated = { role: 'server', subprotocol: null, extensions: [] } as const;
+    const peer = host.adopt(transport, negotiated, { timeouts: { keepalive: 0 } }, { request: null, response: null });
+    const seen: string[] = [];
+    peer.driver.onEvents = () => {
+      for (const event of peer.connection.events()) {
+        seen.push(event.type === 'message' ? String(event.data) : event.type);
+        if (seen.length === 1) peer.pause();
+      }
+    };
+    peer.send('x');
+    peer.driver.pump();
+    expect(seen).toEqual(['a']);
+    peer.resume();
+    expect(seen).toEqual(['a', 'b', 'end']);
   });
 });
 
