@@ -41,7 +41,7 @@ export function isTaken(socket: Duplex): boolean {
 /**
  * Keeps a socket that was declined alive for another listener, which has it alone from the moment it listens to it; while it may still turn out
  * to be nobody's, its 'close' alone is listened to. `abandoned` is called when nobody has touched it for `delay` (0: never); one that was ended
- * is destroyed then, unless somebody reads from it.
+ * is destroyed then or as soon as all is sent, unless somebody reads from it.
  */
 export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: number, abandoned: () => void): void {
   // What is written while another request is being answered tells nothing.
@@ -63,9 +63,12 @@ export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: 
   const expired = (): void => {
     over();
     if (isTaken(socket)) return;
-    // Answered and ended, and nobody reads: the client's end would never be seen.
-    if (socket.writableFinished) socket.on('error', ignore).destroy();
-    else if (socket.writable && (written === null || writtenTo(socket) === written)) abandoned();
+    if (socket.writableEnded) {
+      // Answered and ended, and nobody reads: the client's end would never be seen. What it has not taken yet is still sent.
+      socket.on('error', ignore);
+      if (socket.writableFinished) socket.destroy();
+      else socket.once('finish', () => socket.destroy());
+    } else if (socket.writable && (written === null || writtenTo(socket) === written)) abandoned();
   };
   const timer = delay === 0 ? null : timers.set(expired, delay);
   socket.on('error', ignore).on('newListener', listened).on('close', over);

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, connect as connectTo, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type Attached, type AttachOptions, attach, connect, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -370,6 +370,36 @@ describe('beside other listeners', () => {
       await gone.promise;
       expect(seen).toEqual([]);
       expect(await client.rest()).toBe('');
+    },
+  );
+
+  it.each(['resets', 'takes'] as const)(
+    'what a listener has ended is sent on when the time for it is over, to a client that %s it',
+    async (how) => {
+      const { server, port } = await serve();
+      const size = 16 << 20;
+      const gone = deferred();
+      const over = deferred();
+      server.once('upgrade', (_request, socket) => {
+        socket.on('close', () => gone.resolve()).on('removeListener', (event) => event === 'newListener' && over.resolve());
+        socket.end(Buffer.concat([Buffer.from('HTTP/1.1 401 Unauthorized\r\n\r\n'), Buffer.alloc(size)]));
+      });
+      attachTo(server, { timeouts: { opening: 30 } });
+      const client = connectTo({ port, host: '127.0.0.1', allowHalfOpen: true }).pause();
+      cleanups.push(() => client.destroy());
+      let bytes = 0;
+      client.on('data', (chunk) => {
+        bytes += chunk.length;
+      });
+      client.write(requestFor());
+      const errors = await uncaughtDuring(async () => {
+        await over.promise;
+        if (how === 'resets') client.resetAndDestroy();
+        else await once(client.resume(), 'end');
+        await gone.promise;
+      });
+      expect(errors).toEqual([]);
+      if (how === 'takes') expect(bytes).toBeGreaterThan(size);
     },
   );
 
