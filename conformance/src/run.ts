@@ -7,6 +7,7 @@ import { setMaxListeners } from 'node:events';
 import type { Case } from './case.ts';
 import { cases as allCases } from './cases/index.ts';
 import { realTime } from './channel.ts';
+import { checkFactor, checkPatterns, checkWhole } from './options.ts';
 import { type CaseResult, isSpotless } from './result.ts';
 import { selectCases } from './select.ts';
 import { SilenceGuard } from './silence.ts';
@@ -57,8 +58,21 @@ export function casesFor(target: Target, selected: readonly Case[]): Case[] {
   );
 }
 
-/** Rejects with TargetUnavailable when there is nothing to test. Closes the target at the end, or when nobody reads on. */
-export async function* runCases(target: Target, options: RunOptions = {}): AsyncGenerator<CaseResult, void, undefined> {
+/**
+ * Throws RangeError or TypeError for options that make no sense. Rejects with TargetUnavailable when there is nothing to test. Closes the target
+ * at the end, or when nobody reads on. A pattern that names no case gives no result: `unmatchedPatterns` finds it.
+ */
+export function runCases(target: Target, options: RunOptions = {}): AsyncGenerator<CaseResult, void, undefined> {
+  checkPatterns('include', options.include);
+  checkPatterns('exclude', options.exclude);
+  checkWhole('messages', options.messages, 1, Number.MAX_SAFE_INTEGER);
+  checkWhole('parallel', options.parallel, 1, Number.MAX_SAFE_INTEGER);
+  checkWhole('seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  checkFactor('timeScale', options.timeScale);
+  return resultsOf(target, options);
+}
+
+async function* resultsOf(target: Target, options: RunOptions): AsyncGenerator<CaseResult, void, undefined> {
   const selected = casesFor(target, selectedCases(options));
   const queue = new ResultQueue();
   const stop = new AbortController();
@@ -152,7 +166,7 @@ async function runActive(
         queue.push(result);
       }
     };
-    const count = target.virtual ? 1 : Math.max(1, Math.min(options.parallel ?? 6, selected.length));
+    const count = target.virtual ? 1 : Math.min(options.parallel ?? 6, selected.length);
     await Promise.all(Array.from({ length: count }, () => worker().catch((error: unknown) => faults.push(error))));
     if (faults.length > 0) throw faults[0];
   } finally {

@@ -31,8 +31,14 @@ export function splitCommand(template: string): string[] {
   return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? ''));
 }
 
-/** Throws TypeError for a path that is none, and for headers or subprotocols that can't be asked for. */
+/** Throws TypeError for a command that says nowhere `{port}` or `{url}`: the process would be somewhere else. */
+function checkTemplate(template: string): void {
+  if (!/\{(?:port|url)\}/.test(template)) throw new TypeError('the command needs {port} or {url}');
+}
+
+/** Throws TypeError for a command without `{port}` or `{url}`, for a path that is none, and for headers or subprotocols that can't be asked for. */
 export function serverCommand(template: string, options: CommandOptions = {}): ActiveTarget {
+  checkTemplate(template);
   const { path = '/', headers = [], subprotocols = [] } = options;
   if (!path.startsWith('/')) throw new TypeError(`a path begins with '/', not as ${path}`);
   parseServerUrl(`ws://127.0.0.1${path}`);
@@ -79,8 +85,13 @@ export function serverCommand(template: string, options: CommandOptions = {}): A
   };
 }
 
-/** A client that is started for the run: `{url}` and `{port}` in the command say where the harness listens. */
+/**
+ * A client that is started for the run: `{url}` and `{port}` in the command say where the harness listens. Throws TypeError for a command with
+ * neither, and what `clientListener` throws.
+ */
 export function clientCommand(template: string, options: Partial<ClientListenerOptions> = {}): PassiveTarget {
+  checkTemplate(template);
+  clientListener({ port: 0, ...options });
   return {
     kind: 'passive',
     name: template,

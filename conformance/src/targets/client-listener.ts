@@ -18,6 +18,7 @@ import { Decoder } from '../decoder.ts';
 import type { DeflateAgreement } from '../deflate.ts';
 import { Encoder } from '../encoder.ts';
 import { answerDeflate, parseHead, readRequest, refusalFor } from '../handshake.ts';
+import { checkWhole } from '../options.ts';
 import { seededNumbers } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
@@ -54,8 +55,13 @@ const refusalLimit = 12_000;
 const mostAgents = 100;
 const longestAgent = 200;
 
-/** Throws TypeError for a subprotocol that is none. */
+/** The most that a timer counts, milliseconds. */
+const longestWait = 2 ** 31 - 1;
+
+/** Throws TypeError for a subprotocol that is none, RangeError for a port or a time that is none. */
 export function clientListener(options: ClientListenerOptions): PassiveTarget {
+  checkWhole('port', options.port, 0, 65_535);
+  checkWhole('idle', options.idle, 0, longestWait);
   new Asked({ subprotocols: options.subprotocols ?? [] });
   let { port } = options;
   const onListening = (url: string): void => {
@@ -127,7 +133,7 @@ class Listener {
   #stillAlive(): void {
     clearTimeout(this.#idleTimer);
     const { idle = 60_000 } = this.#options;
-    if (idle <= 0 || this.#over) return;
+    if (idle === 0 || this.#over) return;
     this.#idleTimer = setTimeout(() => {
       // A case has a limit of its own, which may be longer.
       if (this.#running > 0) this.#stillAlive();

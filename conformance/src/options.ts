@@ -1,0 +1,22 @@
+/**
+ * What the library takes of its options, judged at the call: with a count that is none, a run ends without a case and looks like one without a
+ * fault.
+ */
+
+/** Throws RangeError naming the option. `least` to `most`; undefined is the default. */
+export function checkWhole(name: string, value: number | undefined, least: number, most: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return;
+  throw new RangeError(`options.${name} is a whole number from ${least} to ${most}, not ${String(value)}`);
+}
+
+/** Throws RangeError naming the option: above 0, and an end. */
+export function checkFactor(name: string, value: number | undefined): void {
+  if (value === undefined || (Number.isFinite(value) && value > 0)) return;
+  throw new RangeError(`options.${name} is a number above 0, not ${String(value)}`);
+}
+
+/** Throws TypeError naming the option. A string would be taken apart, or end the run in the midst of it. */
+export function checkPatterns(name: string, value: readonly string[] | undefined): void {
+  if (value === undefined || (Array.isArray(value) && value.every((pattern) => typeof pattern === 'string'))) return;
+  throw new TypeError(`options.${name} is a list of patterns`);
+}
