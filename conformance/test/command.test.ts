@@ -116,6 +116,8 @@ describe('the command', () => {
       [['server', 'wss://127.0.0.1:1', '--ca', '/no/such/file'], /no such file/],
       [['server', 'ws://127.0.0.1:1', '--cases', 'F.6.*'], /none of these cases can run here/],
       [['server', 'ws://127.0.0.1:1', '--json', '/no/such/folder/report.json'], /--json: .*no such file/],
+      [['server', 'ws://127.0.0.1:1', '--junit', '-'], /--junit takes a file; - is for --json/],
+      [['server', 'ws://127.0.0.1:1', '--html', '-'], /--html takes a file; - is for --json/],
       [['server', '--command', 'echo-server'], /--command needs \{port\}/],
       [['client', '--command', 'echo-client'], /--command needs \{url\}/],
       [['client', '--command', 'echo-client {url}', '--keep'], /--keep is for --listen/],

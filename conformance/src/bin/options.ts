@@ -39,7 +39,7 @@ export const usage = `usage: ferrywire-conformance COMMAND [options]
   --role ROLE          for self: server or client only
   --host ADDRESS       for client: where to listen (default 127.0.0.1)
   --keep               for client: stay after /updateReports
-  --idle SECONDS       for client: give up without a connection (default 60)
+  --idle SECONDS       for client: give up without a connection (default 60; 0: never)
   --http2              for server and client: over HTTP/2
   --header 'NAME: VALUE'   for server: in every request, as often as needed
   --subprotocol NAMES  for server: asks for these; for client: chooses one of these that is asked for
@@ -166,6 +166,9 @@ export function readOptions(args: readonly string[]): Options {
   if (!(scale > 0 && scale <= 1000)) throw new UsageError(`--time-scale takes a number above 0, up to 1000, not '${values['time-scale']}'`);
   for (const name of ['cases', 'exclude'] as const) {
     if (values[name]?.some((text) => parsePatterns(text).length === 0)) throw new UsageError(`--${name} names no pattern`);
+  }
+  for (const name of ['junit', 'html'] as const) {
+    if (values[name] === '-') throw new UsageError(`--${name} takes a file; - is for --json`);
   }
   // Node takes it for every address of the machine.
   if (values.host === '') throw new UsageError('--host names no address');
