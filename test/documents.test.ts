@@ -7,7 +7,7 @@ import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generated, misuse, misuseInSources } from '../scripts/docs.mjs';
 import { describedList, describedUnion, mermaid } from '../scripts/documents.mjs';
-import { filesBelow, read } from './repository.ts';
+import { filesBelow, packages, read } from './repository.ts';
 
 type StateTable = Readonly<Record<string, Readonly<Record<string, string | null>>>>;
 const states = (await import('../packages/core/dist/state.js')) as { readonly fragmentation: StateTable; readonly lifecycle: StateTable };
@@ -83,6 +83,16 @@ describe('links', () => {
       const path = posix.join(posix.dirname(page), target.split('#', 1)[0] ?? '');
       expect(existsSync(new URL(`../${path}`, import.meta.url)), `${page}: ${target}`).toBe(true);
     }
+  });
+});
+
+describe('what a README shows of its own package', () => {
+  const published = packages.filter(({ manifest }) => manifest.private !== true);
+  it.each(published.map(({ folder, manifest }) => [folder, manifest.files ?? []] as const))('%s packs', (folder, files) => {
+    const text = read(`${folder}/README.md`).replace(/^(`{3,}).*?^\1$/gms, '');
+    const named = [...text.matchAll(/\]\(([^)\s#]+)|`([\w.-]+\/[\w./-]*)`/g)].map(([, link, path = '']) => link ?? path);
+    const own = named.filter((path) => !/^[a-z]+:|^\.\./.test(path) && existsSync(new URL(`../${folder}/${path}`, import.meta.url)));
+    expect(own.filter((path) => !files.some((entry) => path === entry || path.startsWith(`${entry}/`)))).toEqual([]);
   });
 });
 
