@@ -53,6 +53,8 @@ describe('errors', () => {
     [coded('EADDRINUSE'), 'WS_LISTEN_IN_USE', 'the address is in use'],
     [coded('EADDRNOTAVAIL'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
     [new Error('Failed to listen at nowhere'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
+    [new Error('Failed to listen at 256.1.1.1'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
+    [new Error('Failed to listen at fe80::1%none'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
     [new Error('Failed to listen at 127.0.0.1'), 'WS_TRANSPORT', 'Failed to listen at 127.0.0.1'],
     [new Error('Failed to listen at ::1'), 'WS_TRANSPORT', 'Failed to listen at ::1'],
     [new Error('Failed to listen at /run/x.sock'), 'WS_TRANSPORT', 'Failed to listen at /run/x.sock'],

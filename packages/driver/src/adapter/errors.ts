@@ -54,8 +54,11 @@ interface SystemError {
   readonly errors?: unknown;
 }
 
-/** Bun says the latter of anything that has no code, a lack of file descriptors too: of an address or a path it is no name's fault. */
-const UNRESOLVED = /lookup address information|^Failed to listen at (?![\d.]+$|\/|.*:)/;
+/**
+ * Bun says the latter of anything that has no code, a lack of file descriptors too: of an address or a path it is no name's fault. 256.1.1.1 is none,
+ * and that of a zone may name an interface that is not there.
+ */
+const UNRESOLVED = /lookup address information|^Failed to listen at (?!(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){1,4}$|\/|[^%]*:[^%]*$)/;
 /** Deno dials no port 0. Nobody can listen there. */
 const PORT_ZERO = /^Invalid port \(out of range\): 0$/;
 const NO_DIRECTORY = /^(ENOENT|ENOTDIR)$/;
