@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { SecureContextOptions, TlsOptions } from 'node:tls';
+import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
 import { afterEarlierResponses, checkListen } from '@ferrywire/node';
 import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
@@ -51,6 +51,8 @@ class EndPoint {
     this.#key = key;
     const secure = tls !== null;
     this.server = secure ? createSecureServer(tls) : createServer();
+    // Deno lets in without a certificate who resumes a session of another listener in the process, which asks for none.
+    if (tls?.requestCert === true && tls.rejectUnauthorized !== false) this.server.prependListener('secureConnection', dropUnknown);
     this.#connections = new Connections(this.server, secure);
     const route = (request: IncomingMessage): Registration | 400 | 404 => {
       // RFC 9112 section 3.2. Node takes the first of two; a proxy may have taken the other.
@@ -131,6 +133,10 @@ class EndPoint {
   #forget(): void {
     if (endPoints.get(this.#key) === this) endPoints.delete(this.#key);
   }
+}
+
+function dropUnknown(socket: TLSSocket): void {
+  if (!socket.authorized) socket.destroy();
 }
 
 /** Names and values in turn, as they came. */

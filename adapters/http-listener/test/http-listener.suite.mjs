@@ -689,6 +689,45 @@ listener('has connections of TLS, which go on behind close() and can be aborted'
   await assert.rejects(client.receive(new Uint8Array(8)), { webSocketErrorCode: 'ConnectionClosedPrematurely' });
 });
 
+listener(
+  'serves nobody without a certificate where one is asked for, though he has a session of a listener that asks for none',
+  async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+      keyType: 'ec',
+      extensions: [{ name: 'basicConstraints', cA: true }],
+    });
+    /** @param {import('node:tls').TlsOptions} [more] */
+    const secure = async (more = {}) => {
+      const made = new HttpListener({ tls: { key, cert, ...more } });
+      cleanups.push(() => made.abort());
+      made.prefixes.add('https://localhost:0/');
+      await made.start();
+      (async () => {
+        for await (const { response } of made) response.close();
+      })().catch(() => {});
+      return made.endPoints[0]?.port ?? 0;
+    };
+    /** @param {number} port @param {import('node:tls').ConnectionOptions} [more] */
+    const asking = (port, more = {}) =>
+      new Promise((resolve) => {
+        let text = '';
+        const socket = connectSecure({ port, host: 'localhost', servername: 'localhost', rejectUnauthorized: false, ...more }, () =>
+          socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'),
+        );
+        socket.setEncoding('latin1').on('data', (chunk) => {
+          text += chunk;
+        });
+        socket.on('error', () => {}).on('close', () => resolve(text.slice(0, 12)));
+      });
+    const lax = await secure();
+    const strict = await secure({ ca: cert, requestCert: true });
+    // As Deno's client resumes sessions.
+    assert.equal(await asking(lax), 'HTTP/1.1 200');
+    assert.equal(await asking(strict), '');
+    assert.equal(await asking(strict, { key, cert }), 'HTTP/1.1 200');
+  },
+);
+
 listener('answers what is open when it stops and starts again, and what the client asks next', async () => {
   const first = await serving(({ response }) => response.close('unused'));
   const { port } = first;

@@ -216,8 +216,13 @@ function createListener(
   const handshakeTimeout = opening === undefined ? OPENING : opening === 0 ? LONGEST : Math.min(opening, LONGEST);
   // Node takes a list or a callback. Who has the latter chooses.
   const protocols = http2 === null || tls.ALPNCallback !== undefined ? null : { ALPNProtocols: ['h2', 'http/1.1'] };
+  // Deno lets in without a certificate who resumes a session of another listener in the process, which asks for none.
+  const isStrict = tls.requestCert === true && tls.rejectUnauthorized !== false;
+  const acceptKnown = (socket: TLSSocket): void => (isStrict && !socket.authorized ? void socket.destroy() : accept(socket));
   // Not half-open before TLS is agreed on: a client that leaves then would keep its socket until `handshakeTimeout`.
-  const server = orTlsError(() => createTlsServer({ handshakeTimeout, noDelay: true, ...protocols, ...tls, allowHalfOpen: false }, accept));
+  const server = orTlsError(() =>
+    createTlsServer({ handshakeTimeout, noDelay: true, ...protocols, ...tls, allowHalfOpen: false }, acceptKnown),
+  );
   server.on('connection', keep);
   // Node only tells: a client that does not finish TLS in time would keep its socket for ever.
   server.on('tlsClientError', (_error, socket) => socket.destroy());

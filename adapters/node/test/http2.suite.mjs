@@ -98,7 +98,8 @@ http2('many on one session, compressed, and the session stays', async () => {
   assert.equal(session.destroyed, false);
 });
 
-http2('both versions on one TLS port, plain requests besides', async () => {
+/** A certificate that is its own authority. */
+async function certificate() {
   const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
     keyType: 'ec',
     extensions: [
@@ -112,6 +113,11 @@ http2('both versions on one TLS port, plain requests besides', async () => {
       },
     ],
   });
+  return { key, cert };
+}
+
+http2('both versions on one TLS port, plain requests besides', async () => {
+  const { key, cert } = await certificate();
   const page = createSecureServer({ key, cert, allowHTTP1: true }, (_request, response) => response.end('a page'));
   /** @type {unknown[]} */
   const versions = [];
@@ -135,6 +141,27 @@ http2('both versions on one TLS port, plain requests besides', async () => {
   const answer = deferred();
   session.request({ ':path': '/' }).setEncoding('utf8').once('data', answer.resolve).end();
   assert.equal(await answer.promise, 'a page');
+});
+
+http2('nobody without a certificate where one is asked for, though he has a session of a listener that asks for none', async () => {
+  const { key, cert } = await certificate();
+  /** @param {boolean} modern @param {import('node:tls').TlsOptions} [more] */
+  const serving = async (modern, more = {}) => {
+    const made = await listen({ http2: modern, tls: { key, cert, ...more }, handlers: echo });
+    cleanups.push(() => made.close({ deadline: 0 }));
+    return made;
+  };
+  // As Deno's client resumes sessions.
+  const careless = { rejectUnauthorized: false };
+  for (const modern of [true, false]) {
+    const lax = await serving(modern);
+    const strict = await serving(modern, { ca: cert, requestCert: true });
+    const url = `wss://localhost:${strict.port}/`;
+    (await connect(`wss://localhost:${lax.port}/`, { http2: modern, tls: careless })).abort();
+    await assert.rejects(connect(url, { http2: modern, tls: careless }), { name: 'EndpointError' });
+    assert.equal(strict.peers.size, 0);
+    (await connect(url, { http2: modern, tls: { ca: cert, key, cert } })).abort();
+  }
 });
 
 http2('a reset by either side, told from an end', async () => {
