@@ -271,7 +271,7 @@ function closings(): Case[] {
       autoClose: false,
     },
     {
-      title: 'ping, message, close in one write',
+      title: 'ping and message in one write, and close at once',
       sections: ['RFC 6455 5.5.1'],
       steps: [frame(PING, 'p'), frame(TEXT, 't'), close(1000)],
       // Once it has answered the close, which it may read before it has sent its echo, a subject sends nothing more.
