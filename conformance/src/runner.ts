@@ -274,11 +274,11 @@ export class CaseRun implements ChannelEvents {
       this.#awaiting = null;
       if (what === 'silence') return this.#advance();
       this.#waitedOut = true;
+      this.#record.timed = true;
       this.#record.unmet ??= `no ${what} within ${ms} ms`;
       this.#giveUp(this.#record.unmet);
     });
     this.#awaiting = { what, from: this.#events.length, timer };
-    this.#checkAwaited();
     return false;
   }
 

@@ -9,6 +9,7 @@ import {
   extraCases,
   type InProcessTarget,
   inProcess,
+  type RunSettings,
   runCases,
   VirtualTime,
 } from '@ferrywire/conformance';
@@ -28,6 +29,8 @@ import {
   raw,
   stillOpen,
 } from '../dist/cases/build.js';
+import { Decoder } from '../dist/decoder.js';
+import { Deflater, Inflater } from '../dist/deflate.js';
 import { hex, repeated, utf8 } from '../dist/payload.js';
 import { type Fault, toyTarget } from './toy-subject.ts';
 
@@ -174,15 +177,23 @@ describe('steps', () => {
   });
 });
 
+/** Of one frame with a length of two bytes, its mask taken off. */
+function payloadOf(frame: Uint8Array): Uint8Array {
+  const masked = (frame[1] as number) >= 0x80; // it has a header
+  const key = masked ? frame.subarray(4, 8) : new Uint8Array(4);
+  return frame.subarray(masked ? 8 : 4).map((byte, i) => byte ^ (key[i & 3] as number)); // of four bytes
+}
+
 describe('the harness as an endpoint', () => {
   const mask = '00000000';
   /** A case with a client, whose frames the test writes; in hexadecimal. */
-  function meet(test: Partial<Case>) {
+  function meet(test: Partial<Case>, more: Partial<RunSettings> = {}) {
     const time = new VirtualTime();
     const written: string[] = [];
     const results: CaseResult[] = [];
     const whole = defineCase({ id: 'X.4', title: 'a case', sections: ['RFC 6455 5'], steps: [], expect: ok(), autoClose: false, ...test });
-    const settings = { role: 'client', scheduler: time, seed: 1, timeScale: 1, pauseScale: 1, deflate: null, messages: null } as const;
+    const usual = { role: 'client', scheduler: time, seed: 1, timeScale: 1, pauseScale: 1, deflate: null, messages: null } as const;
+    const settings = { ...usual, ...more };
     const channel = {
       write: (bytes: Uint8Array) => void written.push(Buffer.from(bytes).toString('hex')),
       end: () => void written.push('end'),
@@ -196,6 +207,12 @@ describe('the harness as an endpoint', () => {
       hear: (hex: string): void => run.data(Buffer.from(hex, 'hex')),
       ended: (): void => run.ended(null),
       said: (): string[] => written.splice(0),
+      /** What is written when all that waits for a turn has had it; a line is a turn. */
+      turns: (): string[][] => {
+        const lines: string[][] = [];
+        while (time.runTurns()) lines.push(written.splice(0));
+        return lines;
+      },
     };
   }
 
@@ -212,7 +229,151 @@ describe('the harness as an endpoint', () => {
     ended();
     expect(results).toMatchObject([{ verdict: 'OK', remoteCloseCode: null }]);
     hear(`8180${mask}`);
+    hear(`8880${mask}`);
+    ended();
     expect([results.length, said()]).toEqual([1, ['abort']]);
+  });
+
+  it('says in which part of a frame or a message the subject has ended the transport', () => {
+    for (const [bytes, where] of [
+      ['', ''],
+      ['81', ' in the middle of a frame'],
+      [`0180${mask}`, ' in the middle of a message'],
+    ] as const) {
+      const { results, hear, ended } = meet({ expect: ok(echoOf('text', 'a')) });
+      hear(bytes);
+      ended();
+      expect(results[0]?.reason).toBe(`expected text 'a' [1 bytes]; got nothing; the subject ended the transport${where}`);
+    }
+  });
+
+  it('calls silent who says nothing before the time is up, whatever comes after that', () => {
+    const test = { expect: ok(echoOf('text', 'a')) };
+    for (const wait of [{ limit: { ms: 100, action: 'fail' } }, { steps: [awaits('message', 0.1)] }] as const) {
+      for (const first of ['', `8a80${mask}`]) {
+        const { time, results, hear, ended } = meet({ ...test, ...wait });
+        if (first !== '') hear(first);
+        time.jumpTo(time.now() + 100);
+        hear(`8880${mask}`);
+        ended();
+        expect(results).toMatchObject([{ verdict: 'FAILED', timed: true, silent: first === '' }]);
+      }
+    }
+  });
+
+  it('does not wait for what can not come any more, unless there is more to send', () => {
+    const test = { autoClose: true, expect: ok(echoOf('text', 'a'), echoOf('text', 'b')) };
+    const hopeless = meet({ ...test, steps: [frame(1, 'a')] });
+    hopeless.hear(`8181${mask}61`);
+    expect(hopeless.said()).toEqual(['810161']);
+    hopeless.hear(`8181${mask}63`);
+    expect(hopeless.said()).toEqual(['880203e9']);
+    const later = meet({ ...test, steps: [frame(1, 'a'), pause(1)] });
+    later.hear(`8181${mask}63`);
+    expect(later.said()).toEqual(['810161']);
+    later.time.jumpTo(later.time.now() + 1000);
+    expect(later.said()).toEqual(['880203e9']);
+  });
+
+  it('puts neighbours into one write, messages into their own, and pieces into one a turn, all in their order', () => {
+    const chopped = frame(1, 'abc', { chop: 2 });
+    const header = { do: 'header', opcode: 2, fin: true, size: 1, chop: 1 } as const;
+    const data = { do: 'data', payload: utf8('x') } as const;
+    const first = meet({ steps: [frame(9, 'a'), frame(9, 'b'), frame(9, 'c', { ownWrite: true }), chopped, frame(9, 'd')] });
+    expect(first.said()).toEqual(['890161890162', '890163']);
+    expect(first.turns()).toEqual([['8103'], ['6162'], ['63', '890164']]);
+    const second = meet({ steps: [frame(9, 'a'), message('text', utf8('b')), frame(9, 'c'), header, data, raw(hex('8900'), 1)] });
+    expect(second.said()).toEqual(['890161', '810162', '890163']);
+    expect(second.turns()).toEqual([['82'], ['01', '78'], ['89'], ['00']]);
+    const third = meet({ steps: [frame(9, 'a'), { do: 'end' }] });
+    expect(third.said()).toEqual(['890161', 'end']);
+    const fourth = meet({ steps: [frame(9, 'a'), { do: 'reset' }] });
+    expect(fourth.said()).toEqual(['890161', 'abort']);
+  });
+
+  it('answers no ping between the pieces of a frame', () => {
+    const { time, hear, said } = meet({ steps: [frame(1, 'abc', { chop: 3 })] });
+    time.runTurns();
+    hear(`8980${mask}`);
+    expect(said()).toEqual(['810361']);
+    time.runTurns();
+    hear(`8980${mask}`);
+    expect(said()).toEqual(['6263', '8a00']);
+  });
+
+  it('shortens pauses and silences as it is told, and no limit by that', () => {
+    const { time, said } = meet(
+      { steps: [pause(1), frame(9, 'a'), awaits('silence', 1), frame(9, 'b'), awaits('pong', 1)] },
+      { pauseScale: 0.5 },
+    );
+    const after = (ms: number): string[] => {
+      time.jumpTo(time.now() + ms);
+      return said();
+    };
+    expect([after(499), after(1), after(499), after(1), after(999), after(1)]).toEqual([[], ['890161'], [], ['890162'], [], ['880203e9']]);
+  });
+
+  it('forgets a wait that is over', () => {
+    const { time, results, hear, ended } = meet({
+      steps: [awaits('message', 1), pause(2), awaits('pong', 9)],
+      expect: ok(echoOf('text', 'a'), pongOf('')),
+      autoClose: true,
+    });
+    hear(`8181${mask}61`);
+    time.runTurns();
+    time.jumpTo(time.now() + 2000);
+    hear(`8a80${mask}`);
+    hear(`8880${mask}`);
+    ended();
+    expect(results).toMatchObject([{ verdict: 'OK' }]);
+  });
+
+  it.each([
+    ['server', true],
+    ['server', false],
+    ['client', true],
+    ['client', false],
+  ] as const)('sends to a %s what its own side has agreed on: each message by itself: %s', (role, noContextTakeover) => {
+    const ours = { noContextTakeover, windowBits: 15 };
+    const theirs = { noContextTakeover: !noContextTakeover, windowBits: 15 };
+    const deflate = role === 'server' ? { client: ours, server: theirs } : { client: theirs, server: ours };
+    const source = { from: 'corpus', corpus: 'json', size: 2000 } as const;
+    const exchange = { do: 'exchange', kind: 'text', source, count: 3, fullCount: 4, fragment: null, compress: true } as const;
+    for (const [messages, wanted] of [[null, 3] as const, [2, 2] as const, ['full', 4] as const]) {
+      const { results, hear, ended, said } = meet(
+        { steps: [exchange], expect: 'exchange', deflate: { offers: [], policies: [] } },
+        { role, deflate, messages },
+      );
+      const [inflater, echo] = [new Inflater(ours), new Deflater(theirs)];
+      const seen: string[] = [];
+      const decoder = new Decoder(role === 'server' ? 'client' : 'server', deflate, {
+        message: (_, data) => void seen.push(Buffer.from(data).toString()),
+        ping: () => {},
+        pong: () => {},
+        close: () => void seen.push('close'),
+        breach: ({ message }) => void seen.push(message),
+      });
+      const fresh = new Inflater({ noContextTakeover: true, windowBits: 15 });
+      const alone: boolean[] = [];
+      for (let i = 0; i < wanted; i += 1) {
+        const wire = said().join('');
+        decoder.push(Buffer.from(wire, 'hex'));
+        const text = Buffer.from(seen.at(-1) ?? '');
+        const payload = payloadOf(Buffer.from(wire, 'hex'));
+        expect(Buffer.from(inflater.message(payload, 1e6) ?? []).equals(text)).toBe(true);
+        alone.push(fresh.message(payload, 1e6) !== null);
+        const packed = echo.message(text);
+        const length = [126, packed.length >> 8, packed.length & 255];
+        const head = role === 'client' ? [0xc1, 0x80 | 126, ...length.slice(1), 0, 0, 0, 0] : [0xc1, ...length];
+        hear(Buffer.concat([Buffer.from(head), packed]).toString('hex'));
+      }
+      decoder.push(Buffer.from(said().join(''), 'hex'));
+      expect([seen.length, new Set(seen).size, seen.at(-1)]).toEqual([wanted + 1, wanted + 1, 'close']);
+      expect(alone).toEqual([true, ...Array(wanted - 1).fill(noContextTakeover)]);
+      hear(role === 'client' ? `8880${mask}` : '8800');
+      ended();
+      expect(results).toMatchObject([{ verdict: 'OK' }]);
+    }
   });
 
   it.each([
