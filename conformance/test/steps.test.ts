@@ -240,9 +240,11 @@ describe('the harness as an endpoint', () => {
       ['81', ' in the middle of a frame'],
       [`0180${mask}`, ' in the middle of a message'],
     ] as const) {
-      const { results, hear, ended } = meet({ expect: ok(echoOf('text', 'a')) });
+      const { results, hear, ended, said } = meet({ expect: ok(echoOf('text', 'a')) });
       hear(bytes);
       ended();
+      hear(`8880${mask}`);
+      expect(said()).toEqual(['abort']);
       expect(results[0]?.reason).toBe(`expected text 'a' [1 bytes]; got nothing; the subject ended the transport${where}`);
     }
   });
@@ -326,6 +328,91 @@ describe('the harness as an endpoint', () => {
     hear(`8880${mask}`);
     ended();
     expect(results).toMatchObject([{ verdict: 'OK' }]);
+  });
+
+  it('ends a case that it gives up inside a frame at once: a close frame would be payload', () => {
+    const header = { do: 'header', opcode: 1, fin: true, size: 3, chop: null } as const;
+    const { time, results, said } = meet({ steps: [header, awaits('message', 0.1)] });
+    time.jumpTo(time.now() + 100);
+    expect(said()).toEqual(['8103', 'abort']);
+    expect(results).toMatchObject([{ verdict: 'FAILED', reason: 'no message within 100 ms', timed: true, silent: true }]);
+  });
+
+  it('cuts a limit short for a subject without a word, and for no other', () => {
+    for (const [first, at] of [
+      ['', 500],
+      [`8980${mask}`, 2000],
+    ] as const) {
+      const test = { limit: { ms: 1000, action: 'fail' }, expect: ok(echoOf('text', 'a')) } as const;
+      const { time, results, hear, said } = meet(test, { timeScale: 2, longest: 500 });
+      if (first !== '') hear(first);
+      said();
+      const start = time.now();
+      while (said().length === 0) time.jumpTo(time.nextTimer() ?? Number.NaN);
+      expect(time.now() - start).toBe(at);
+      while (results.length === 0) time.jumpTo(time.nextTimer() ?? Number.NaN);
+      // Nor is the answer to a close frame waited for longer than that.
+      expect(time.now() - start).toBe(at + 500);
+      expect(results).toMatchObject([{ verdict: 'FAILED', timed: true, silent: first === '' }]);
+      expect(results[0]?.reason).toContain(`time limit of ${at} ms`);
+    }
+  });
+
+  it('waits a second for the answer to its close frame', () => {
+    const { time, results, hear, said } = meet({ steps: [frame(1, 'a')], expect: ok(echoOf('text', 'a')), autoClose: true });
+    hear(`8181${mask}61`);
+    expect(said()).toEqual(['810161', '880203e8']);
+    time.jumpTo(time.now() + 1000);
+    expect(results).toMatchObject([{ verdict: 'FAILED', behavior: 'OK', behaviorClose: 'UNCLEAN', timed: true, silent: false }]);
+  });
+
+  it('waits a second for a server to end the transport, and holds that against no client', () => {
+    for (const role of ['server', 'client'] as const) {
+      const { time, results, hear, said } = meet({ close: failsWith(1000) }, { role });
+      hear(role === 'server' ? '880203e8' : `8882${mask}03e8`);
+      expect(said()).toHaveLength(role === 'server' ? 1 : 2);
+      time.jumpTo(time.now() + 999);
+      expect(results).toEqual([]);
+      time.jumpTo(time.now() + 1);
+      const late = { verdict: 'FAILED', behaviorClose: 'FAILED BY CLIENT', timed: true };
+      expect(results).toMatchObject([role === 'server' ? late : { verdict: 'OK', timed: false }]);
+      expect(said()).toEqual(['abort']);
+    }
+  });
+
+  it('lays a connection that was still open to the wait, where it should have ended, and only there', () => {
+    for (const [startedBy, tag, timed] of [
+      ['subject', 'A', true],
+      ['subject', null, false],
+      ['harness', 'A', false],
+    ] as const) {
+      const close = { ...failsWith(1000), startedBy };
+      const { time, results, ended } = meet({ steps: [pause(1, tag)], close, limit: { ms: 9000, action: 'fail' } });
+      time.jumpTo(time.now() + 1000);
+      ended();
+      expect(results).toMatchObject([{ timed }]);
+    }
+  });
+
+  it('sends nothing of a case whose kind of deflate is not in force, and does not grade it', () => {
+    const [keeping, fresh] = [false, true].map((noContextTakeover) => ({ noContextTakeover, windowBits: 15 }));
+    if (keeping === undefined || fresh === undefined) throw new Error('there are two');
+    const any = { offers: [], policies: [] };
+    const wanting = { ...any, takeover: true } as const;
+    for (const [deflate, agreed, said] of [
+      [any, null, '880203e8'],
+      [wanting, null, '880203e8'],
+      [wanting, { server: fresh, client: keeping }, '880203e8'],
+      [wanting, { server: keeping, client: fresh }, '810161'],
+      [any, { server: fresh, client: keeping }, '810161'],
+    ] as const) {
+      const met = meet({ deflate, steps: [frame(1, 'a')], expect: ok(echoOf('text', 'a')), autoClose: true }, { deflate: agreed });
+      expect(met.said()).toEqual([said]);
+      if (said === '810161') continue;
+      met.hear(`8880${mask}`);
+      met.ended();
+      expect(met.results).toMatchObject([{ verdict: 'UNIMPLEMENTED', behavior: 'UNIMPLEMENTED', behaviorClose: 'OK' }]);
+    }
   });
 
   it.each([
