@@ -359,7 +359,8 @@ describe('the harness as an endpoint', () => {
   });
 
   it('waits a second for the answer to its close frame', () => {
-    const { time, results, hear, said } = meet({ steps: [frame(1, 'a')], expect: ok(echoOf('text', 'a')), autoClose: true });
+    const limit = { ms: 9000, action: 'fail' } as const;
+    const { time, results, hear, said } = meet({ steps: [frame(1, 'a')], expect: ok(echoOf('text', 'a')), autoClose: true, limit });
     hear(`8181${mask}61`);
     expect(said()).toEqual(['810161', '880203e8']);
     time.jumpTo(time.now() + 1000);
