@@ -59,8 +59,8 @@ export function casesFor(target: Target, selected: readonly Case[]): Case[] {
 }
 
 /**
- * Throws RangeError or TypeError for options that make no sense. Rejects with TargetUnavailable when there is nothing to test. Closes the target
- * at the end, or when nobody reads on. A pattern that names no case gives no result: `unmatchedPatterns` finds it.
+ * Throws RangeError or TypeError for options that make no sense. Rejects with TargetUnavailable when there is nothing to test, or nothing any
+ * more. Closes the target at the end, or when nobody reads on. A pattern that names no case gives no result: `unmatchedPatterns` finds it.
  */
 export function runCases(target: Target, options: RunOptions = {}): AsyncGenerator<CaseResult, void, undefined> {
   checkPatterns('include', options.include);

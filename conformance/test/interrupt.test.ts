@@ -266,6 +266,23 @@ describe('a child that ends in the middle', () => {
     expect([code, err]).toEqual([1, [`${process.execPath} ended with code 3`]]);
     expect(out).toEqual([expect.stringMatching(/: 1 cases in .*: 1 OK, 0 FAILED$/), '1 of 2 cases did not run']);
   });
+
+  it('fails the run though every case has its result', async () => {
+    const { template, gone } = await watchedServer("if (messages === 1) s.on('close', () => process.exit(7))");
+    const server = await command('server', '--command', template, '--cases', '1.1.1');
+    await gone;
+    expect([server.code, server.err]).toEqual([1, [`${process.execPath} ended with code 7`]]);
+    expect(server.out).toEqual([expect.stringMatching(/: 1 cases in .*: 1 OK, 0 FAILED$/)]);
+    const visit = (then: string): string =>
+      `const W = require('ws'); new W(process.argv[1] + '/runCase?case=1&agent=q').on('message', function (m) { this.send(String(m)) }).on('close', () => ${then})`;
+    const client = await command('client', '--command', `${node} -e "${visit('process.exit(3)')}" {url}`, '--cases', '1.1.1');
+    expect([client.code, client.err]).toEqual([1, [`${process.execPath} ended with code 3`]]);
+    expect(client.out).toEqual([expect.stringMatching(/: 1 cases in .*: 1 OK, 0 FAILED$/)]);
+    // One that has asked for the reports is done, whatever it says then.
+    const report = visit("new W(process.argv[1] + '/updateReports?agent=q').on('close', () => process.exit(3))");
+    const done = await command('client', '--command', `${node} -e "${report}" {url}`, '--cases', '1.1.1');
+    expect([done.code, done.err]).toEqual([0, []]);
+  });
 });
 
 describe('a run', () => {

@@ -43,10 +43,10 @@ export async function runAll(
         code = Math.max(code, somethingFailed);
         continue;
       }
-      const report = await runOne(target, chosen, options, judge, interruption.signal, output);
+      const { report, whole } = await runOne(target, chosen, options, judge, interruption.signal, output);
       const run = { report, standing: judge.standing, missing: missingOf(report, casesFor(target, chosen)) };
       runs.push(run);
-      code = Math.max(code, codeFor(run, output));
+      code = Math.max(code, codeFor(run, output), whole ? allFine : somethingFailed);
     }
   } finally {
     interruption.off();
@@ -88,6 +88,7 @@ class Judge {
   }
 }
 
+/** `whole` is false when the target was gone before the end: its last cases may have results, and be why. */
 async function runOne(
   target: Target,
   chosen: readonly Case[],
@@ -95,9 +96,10 @@ async function runOne(
   judge: Judge,
   signal: AbortSignal,
   output: Output,
-): Promise<Report> {
+): Promise<{ readonly report: Report; readonly whole: boolean }> {
   const results = new Map<string, CaseResult>();
   const started = performance.now();
+  let whole = true;
   try {
     for await (const result of runCases(target, runOptions(options, chosen, signal))) {
       // Clients may come one after the other: the worst of them counts.
@@ -109,11 +111,12 @@ async function runOne(
     // What was there for some cases has a report, of these.
     if (!(error instanceof TargetUnavailable) || results.size === 0) throw error;
     output.err(escaped(error.message));
+    whole = false;
   }
   const report = makeReport(target.name, target.role, options.seed, performance.now() - started, [...results.values()]);
   output.out(summaryLine(report));
   for (const line of judge.summary(report)) output.out(line);
-  return report;
+  return { report, whole };
 }
 
 function missingOf({ results }: Report, chosen: readonly Case[]): Case[] {

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { Asked, type RequestExtras } from '../asked.ts';
 import { type ActiveTarget, type PassiveTarget, TargetUnavailable } from '../target.ts';
-import { type ClientListenerOptions, clientListener } from './client-listener.ts';
+import { type ClientListenerOptions, clientListener, watchedListener } from './client-listener.ts';
 import { http2Server } from './http2-server.ts';
 import { parseServerUrl, serverUrl } from './server-url.ts';
 
@@ -80,7 +80,12 @@ export function serverCommand(template: string, options: CommandOptions = {}): A
     },
     close: async () => {
       await inner?.close();
-      await child?.stop();
+      try {
+        // What the last cases did to it may show only now: a run that ended its subject is none to pass.
+        await child?.aliveFor(moment);
+      } finally {
+        await child?.stop();
+      }
     },
   };
 }
@@ -102,15 +107,19 @@ export function clientCommand(template: string, options: Partial<ClientListenerO
       signal?.addEventListener('abort', () => stop.abort(), { once: true });
       let child: Child | null = null;
       let failure: unknown = null;
-      const listener = clientListener({
+      let done = false;
+      const listener = watchedListener({
         port: 0,
         ...options,
+        onDone: () => {
+          done = true;
+        },
         onListening: (url) => {
           options.onListening?.(url);
           child = new Child(template, { url, port: new URL(url).port });
           child.failed.catch((error: unknown) => {
-            // A client that has done its work may leave.
-            failure = error instanceof ChildEnded && error.code === 0 ? null : error;
+            // A client that has done its work may leave, and say with its exit code what it thinks of it.
+            failure = error instanceof ChildEnded && (done || error.code === 0) ? null : error;
             stop.abort();
           });
         },

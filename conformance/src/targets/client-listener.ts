@@ -47,6 +47,11 @@ export interface ClientListenerOptions {
   readonly subprotocols?: readonly string[];
 }
 
+interface WatchedOptions extends ClientListenerOptions {
+  /** Called when a client asks for the reports, or for the end. */
+  readonly onDone?: () => void;
+}
+
 const openingLimit = 5000;
 const controlLimit = 2000;
 /** For a client to end a connection with a wrong response: it may wait for us to do so, commonly up to 10 s, and can't be asked twice. */
@@ -62,6 +67,10 @@ const longestWait = 2 ** 31 - 1;
 export function clientListener(options: ClientListenerOptions): PassiveTarget {
   checkWhole('port', options.port, 0, 65_535);
   checkWhole('idle', options.idle, 0, longestWait);
+  return watchedListener(options);
+}
+
+export function watchedListener(options: WatchedOptions): PassiveTarget {
   new Asked({ subprotocols: options.subprotocols ?? [] });
   let { port } = options;
   const onListening = (url: string): void => {
@@ -80,7 +89,7 @@ export function clientListener(options: ClientListenerOptions): PassiveTarget {
 }
 
 class Listener {
-  readonly #options: ClientListenerOptions;
+  readonly #options: WatchedOptions;
   readonly #cases: readonly Case[];
   readonly #settings: TargetSettings;
   readonly #onResult: (result: CaseResult) => void;
@@ -96,7 +105,7 @@ class Listener {
   #ending = false;
   #idleTimer: NodeJS.Timeout | undefined;
 
-  constructor(options: ClientListenerOptions, cases: readonly Case[], settings: TargetSettings, onResult: (result: CaseResult) => void) {
+  constructor(options: WatchedOptions, cases: readonly Case[], settings: TargetSettings, onResult: (result: CaseResult) => void) {
     this.#options = options;
     this.#cases = cases;
     this.#settings = settings;
@@ -195,6 +204,7 @@ class Listener {
     const agent = (query.get('agent') ?? 'unnamed').slice(0, longestAgent);
     const say = (text: string, after?: () => void): void => this.#say(visitor, text, after);
     const test = this.#caseOf(query);
+    if (path === '/updateReports' || path === '/stopServer') this.#options.onDone?.();
     if (path === '/getCaseCount') say(JSON.stringify(this.#cases.length));
     else if (path === '/updateReports')
       say('', this.#options.keep !== true || query.get('shutdownOnComplete') === 'true' ? this.#finish : undefined);
