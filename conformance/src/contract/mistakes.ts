@@ -13,6 +13,8 @@ const functions = ['x', 1, {}, null];
 
 const shared: Wrong = [
   ['handlers', objects],
+  ['handlers.onMessage', functions],
+  ['handlers.onEnd', functions],
   ['highWaterMark', numbers],
   ['pull', booleans],
   ['limits', objects],

@@ -37,11 +37,39 @@ export interface SharedOptions {
 export type ServerOptions = SharedOptions & Omit<ServerSettings, 'input'>;
 export type ClientOptions = SharedOptions & Omit<ClientSettings, 'input' | 'url'>;
 
+const HANDLERS: Record<keyof PeerHandlers, true> = {
+  onRequest: true,
+  onOpen: true,
+  onText: true,
+  onBinary: true,
+  onMessage: true,
+  onMessageStart: true,
+  onTextChunk: true,
+  onSpan: true,
+  onMessageEnd: true,
+  onPing: true,
+  onPong: true,
+  onClose: true,
+  onEnd: true,
+  onDrain: true,
+  onRefused: true,
+  onError: true,
+};
+
+/** What is no function would be an exception when the first peer does what it is for. */
+function checkHandlers(handlers: PeerHandlers): void {
+  checkObject(handlers, 'options.handlers');
+  for (const name of Object.keys(HANDLERS) as (keyof PeerHandlers)[]) {
+    const handler: unknown = handlers[name];
+    if (handler !== undefined && typeof handler !== 'function') throw new TypeError(`options.handlers.${name} must be a function`);
+  }
+}
+
 /** The options of an `EndpointHost`, checked: throws a TypeError or RangeError that names the option. */
 export function hostOptions(runtime: Runtime, options: SharedOptions & Pick<ConnectionSettings, 'timeouts'>): EndpointHostOptions {
   const { handlers = {}, highWaterMark, pull } = options;
   const closing = options.timeouts?.closing;
-  if (typeof handlers !== 'object' || handlers === null) throw new TypeError('options.handlers must be an object');
+  checkHandlers(handlers);
   if (highWaterMark !== undefined) checkNumber(highWaterMark, 'options.highWaterMark', 0, Number.POSITIVE_INFINITY);
   if (pull !== undefined && typeof pull !== 'boolean') throw new TypeError('options.pull must be a boolean');
   const { clock, timers } = runtime;
