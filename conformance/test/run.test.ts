@@ -165,7 +165,7 @@ describe('the run', () => {
     expect(asked.length).toBeLessThan(9);
   });
 
-  it('has no more connections at a time than it is told, one at least, and one in virtual time', async () => {
+  it('has no more connections at a time than it is told, and one in virtual time', async () => {
     const most = async (count: number, parallel: number | undefined, virtual = false): Promise<number> => {
       let now = 0;
       let peak = 0;
@@ -184,7 +184,7 @@ describe('the run', () => {
       expect(results.map(({ id }) => id)).toEqual(some(count).map(({ id }) => id));
       return peak;
     };
-    expect([await most(20, undefined), await most(20, 3), await most(4, 0), await most(2, 9), await most(4, 3, true)]).toEqual([
+    expect([await most(20, undefined), await most(20, 3), await most(4, 1), await most(2, 9), await most(4, 3, true)]).toEqual([
       6, 3, 1, 2, 1,
     ]);
   });
