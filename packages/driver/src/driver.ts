@@ -221,6 +221,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if ((this.#flags & (BROKEN | ABORT_CALLED | GONE)) !== 0) return;
     const known = (this.#flags & INPUT_OVER) !== 0;
     this.#flags |= BROKEN | INPUT_OVER;
+    // For what is still to be read: a close frame that answers it never goes.
+    this.#protocol.outputStalled?.();
     // After EOF the protocol has its end; the transport is still to be let go.
     if (known) this.flush();
     else this.turn({ kind: 'error', error });
@@ -234,6 +236,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if ((this.#flags & GONE) !== 0) return;
     const known = (this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0;
     this.#flags |= GONE | INPUT_OVER;
+    this.#protocol.outputStalled?.();
     if (this.#rare !== null) this.#rare.waiting = null;
     if (!known) this.defer({ kind: 'eof' });
     this.turn({ kind: 'closed' });

@@ -930,6 +930,46 @@ describe('a transport that broke behind input that nobody reads', () => {
   });
 });
 
+describe('a close frame of the peer that is read once its transport', () => {
+  it.each([
+    ['has broken', 'reset', 'WS_TRANSPORT'],
+    ['is gone', 'close', 'WS_EOF'],
+    ['has ended its side', 'feedEof', null],
+  ] as const)('%s: the end is clean only if ours can still be sent', async (_what, ending, cause) => {
+    for (const pull of [false, true]) {
+      const clock = virtualClock();
+      const transport = fakeTransport({ clock });
+      let end: EndInfo | null = null;
+      const ends = (info: EndInfo): void => {
+        end = info;
+      };
+      const handlers: PeerHandlers = { onText: (peer) => void peer.send('answer'), onEnd: (_peer, info) => ends(info) };
+      const host = new EndpointHost({ clock: clock.now, timers: clock, pull, handlers });
+      const negotiated = { role: 'server', subprotocol: null, extensions: [] } as const;
+      const peer = host.adopt(transport, negotiated, { timeouts: { keepalive: 0 } }, { request: null, response: null });
+      transport.attach(peer.driver);
+      peer.pause();
+      const message = serializeFrame({ opcode: 1, payload: Uint8Array.of(0x61), maskKey: 1 });
+      const close = serializeFrame({ opcode: 8, payload: Uint8Array.of(0x03, 0xe8), maskKey: 1 });
+      transport.feed(new Uint8Array([...message, ...close]));
+      transport[ending]();
+      peer.driver.onEvents = () => {
+        if (!pull) return;
+        for (const event of peer.connection.events()) {
+          if (event.type === 'message') peer.send('answer');
+          else if (event.type === 'end') ends(event);
+        }
+      };
+      peer.resume();
+      await Promise.resolve();
+      peer.driver.pump();
+      expect(end).toMatchObject({ clean: cause === null, code: 1000, received: { code: 1000 } });
+      expect(end).toMatchObject({ cause: cause === null ? null : { code: cause } });
+      expect(transport.written.length).toBe(cause === null ? 2 + 6 + 4 : 0);
+    }
+  });
+});
+
 /** For the side that only has to be there. */
 function fakeEvents(): TransportEvents {
   const nothing = (): void => {};
