@@ -118,7 +118,7 @@ describe('our server', () => {
     'a violation of the protocol ends the connection',
   ];
   for (const runtime of Object.keys(runtimes) as RuntimeName[]) {
-    it.runIf(existsSync(runtimes[runtime][0]))(`and the WebSocket of ${runtime}`, { timeout: 20_000 }, async () => {
+    it.runIf(existsSync(runtimes[runtime][0]))(`and the WebSocket of ${runtime}`, async () => {
       ends.length = 0;
       const child = start(runtime, 'client.mjs', server.url);
       let output = '';
@@ -150,7 +150,7 @@ describe('our server', () => {
     undici: (url) => new UndiciWebSocket(url) as unknown as Client,
   };
   for (const [name, create] of Object.entries(clients)) {
-    it(`and ${name}`, { timeout: 20_000 }, async () => {
+    it(`and ${name}`, async () => {
       const open = async (): Promise<{
         socket: Client;
         next: () => Promise<unknown>;
@@ -278,7 +278,7 @@ describe('our client', () => {
     violation(await third.ended);
   }
 
-  it('and ws', { timeout: 20_000 }, async () => {
+  it('and ws', async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     cleanups.push(() => new Promise((resolve) => server.close(resolve)));
     server.on('connection', (socket) => {
@@ -298,7 +298,7 @@ describe('our client', () => {
     ['Bun', 'server-bun.mjs'],
     ['Deno', 'server-deno.mjs'],
   ] as const) {
-    it.runIf(existsSync(runtimes[runtime][0]))(`and the server of ${runtime}`, { timeout: 20_000 }, async () => {
+    it.runIf(existsSync(runtimes[runtime][0]))(`and the server of ${runtime}`, async () => {
       const child = start(runtime, script);
       const port = await new Promise<string>((resolve, reject) => {
         let output = '';
