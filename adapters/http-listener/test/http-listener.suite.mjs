@@ -242,6 +242,37 @@ listener('ends a body that is asked for when the answer has been sent', async ()
   }
 });
 
+listener('takes the rest of a body for no whole one when it is asked for behind the last answer', async () => {
+  const piece = new Uint8Array(1 << 16);
+  const found = [];
+  for (const turns of [0, 1, 20]) {
+    /** @type {(bytes: number) => void} */
+    let tell = () => {};
+    const read = new Promise((resolve) => {
+      tell = resolve;
+    });
+    const { port } = await serving(async ({ request: asked, response }) => {
+      response.close('enough');
+      for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      let bytes = 0;
+      for await (const chunk of asked.inputStream) bytes += chunk.length;
+      tell(bytes);
+    });
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(`POST /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: ${64 * piece.length}\r\n\r\n`);
+      let left = 64;
+      const next = () => {
+        left -= 1;
+        if (left >= 0) socket.write(piece, () => setImmediate(next));
+      };
+      next();
+    });
+    await new Promise((resolve, reject) => socket.resume().on('error', reject).on('close', resolve));
+    found.push(await read);
+  }
+  assert.deepEqual(found, [64 * piece.length, 0, 0]);
+});
+
 listener('answers a client that reads when it has sent its body, and not before', async () => {
   const { port } = await serving(async ({ request: asked, response }) => {
     await ways[asked.url.pathname]?.(asked);
