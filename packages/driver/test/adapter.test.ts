@@ -52,6 +52,8 @@ describe('errors', () => {
   it.each([
     [coded('EADDRINUSE'), 'WS_LISTEN_IN_USE', 'the address is in use'],
     [coded('EADDRNOTAVAIL'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
+    [new URIError("invalid host '*': invalid char found in FQDN"), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
+    [new URIError("invalid IPv6 address in '[::zz]:0': '::zz'"), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
     [new Error('Failed to listen at nowhere'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
     [new Error('Failed to listen at 256.1.1.1'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],
     [new Error('Failed to listen at fe80::1%none'), 'WS_LISTEN_HOST', 'the host is not an address of this machine'],

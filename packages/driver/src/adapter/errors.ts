@@ -55,10 +55,11 @@ interface SystemError {
 }
 
 /**
- * Bun says the latter of anything that has no code, a lack of file descriptors too: of an address or a path it is no name's fault. 256.1.1.1 is none,
+ * Bun says the last of anything that has no code, a lack of file descriptors too: of an address or a path it is no name's fault. 256.1.1.1 is none,
  * and that of a zone may name an interface that is not there.
  */
-const UNRESOLVED = /lookup address information|^Failed to listen at (?!(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){1,4}$|\/|[^%]*:[^%]*$)/;
+const UNRESOLVED =
+  /lookup address information|^invalid (?:host|IPv6 address in) '|^Failed to listen at (?!(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){1,4}$|\/|[^%]*:[^%]*$)/;
 /** Deno dials no port 0. Nobody can listen there. */
 const PORT_ZERO = /^Invalid port \(out of range\): 0$/;
 const NO_DIRECTORY = /^(ENOENT|ENOTDIR)$/;
@@ -151,6 +152,14 @@ interface Permissions {
 export function checkPermission(host: string, port: number): void {
   const { Deno } = globalThis as { readonly Deno?: { readonly permissions: Permissions } };
   const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  if (Deno === undefined || Deno.permissions.requestSync({ name: 'net', host: where }).state === 'granted') return;
+  if (Deno === undefined) return;
+  let state: string;
+  try {
+    ({ state } = Deno.permissions.requestSync({ name: 'net', host: where }));
+  } catch (cause) {
+    // Of what can be no host.
+    throw listenError(cause, where);
+  }
+  if (state === 'granted') return;
   throw new EndpointError('WS_PERMISSION', `cannot listen on ${where}: not permitted`);
 }
