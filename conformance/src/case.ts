@@ -148,4 +148,6 @@ export interface Case {
   readonly inProcessOnly: boolean;
   /** What the document asks of senders only, or as a SHOULD: a subject that does otherwise is NON-STRICT and has not FAILED. */
   readonly recommended: boolean;
+  /** Two frames in a row with the same mask are a breach. */
+  readonly freshMasks?: true;
 }

@@ -77,10 +77,17 @@ export class Decoder {
   #message: Open | null = null;
   #closed = false;
   #broken = false;
+  readonly #freshMasks: boolean;
+  /** Of the last frame. */
+  #key: number | null = null;
 
-  /** @param from the role of the one whose bytes these are */
-  constructor(from: Role, deflate: DeflateAgreement | null, events: DecoderEvents) {
+  /**
+   * @param from the role of the one whose bytes these are
+   * @param freshMasks two frames in a row with the same mask are a breach: once in four thousand million times by chance
+   */
+  constructor(from: Role, deflate: DeflateAgreement | null, events: DecoderEvents, freshMasks = false) {
     this.#from = from;
+    this.#freshMasks = freshMasks;
     this.#events = events;
     this.#inflater = deflate === null ? null : new Inflater(from === 'client' ? deflate.client : deflate.server);
   }
@@ -129,6 +136,8 @@ export class Decoder {
     const { opcode, fin, rsv, masked, length, lengthSize } = header;
     if (masked && this.#from === 'server') return ['RFC 6455 5.1', 'a server masked a frame'];
     if (!masked && this.#from === 'client') return ['RFC 6455 5.1', 'a client sent a frame without a mask'];
+    if (this.#freshMasks && masked && header.key === this.#key) return ['RFC 6455 5.3', 'two frames in a row with the same mask'];
+    this.#key = header.key;
     if ((opcode > 2 && opcode < 8) || opcode > 10) return ['RFC 6455 5.2', `reserved opcode ${opcode}`];
     if (rsv !== 0 && !(rsv === 4 && this.#inflater !== null && (opcode === 1 || opcode === 2)))
       return ['RFC 6455 5.2', `reserved bits ${rsv}`];

@@ -115,6 +115,7 @@ export function explainCase(test: Case): string[] {
       lines.push(`  - ${test.schedulingOnly ? 'OK, either' : grade}: ${what}`);
     }
   }
+  if (test.freshMasks === true) lines.push('  - a new mask for each frame of the subject');
   lines.push('', 'Close', `  - ${describeClose(test.close)}`);
   return lines;
 }

@@ -8,7 +8,7 @@ import type { MessageKind, Role } from '@ferrywire/core';
 import type { Case, Step } from './case.ts';
 import type { Channel, ChannelEvents, Scheduler } from './channel.ts';
 import { corpusWalker } from './corpus.ts';
-import { Decoder } from './decoder.ts';
+import { Decoder, type DecoderEvents } from './decoder.ts';
 import { type DeflateAgreement, Deflater } from './deflate.ts';
 import { Encoder, type FrameToSend } from './encoder.ts';
 import { type Record as CaseRecord, judge, mayBecome, type SeenEvent, sameEvents } from './judge.ts';
@@ -108,7 +108,7 @@ export class CaseRun implements ChannelEvents {
       heard: false,
       duration: 0,
     };
-    this.#decoder = new Decoder(role, deflate, {
+    const heard: DecoderEvents = {
       message: (kind, data) => this.#onMessage(kind, data),
       ping: (data) => this.#onPing(data),
       pong: (data) => this.#onEvent({ type: 'pong', data }),
@@ -117,7 +117,8 @@ export class CaseRun implements ChannelEvents {
         this.#record.breach = breach;
         this.#finish();
       },
-    });
+    };
+    this.#decoder = new Decoder(role, deflate, heard, test.freshMasks);
     this.#startedAt = scheduler.now();
   }
 

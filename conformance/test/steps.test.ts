@@ -32,6 +32,7 @@ import {
 import { Decoder } from '../dist/decoder.js';
 import { Deflater, Inflater } from '../dist/deflate.js';
 import { hex, repeated, utf8 } from '../dist/payload.js';
+import { ferrywire } from '../dist/targets/ferrywire.js';
 import { type Fault, toyTarget } from './toy-subject.ts';
 
 async function run(
@@ -510,6 +511,16 @@ describe('grades', () => {
     for (const fault of ['pongs-empty', 'wrong-bytes', 'silent'] as const) {
       expect(await runOne(test, toyTarget(fault))).toMatchObject({ verdict: 'FAILED' });
     }
+  });
+
+  it('a client takes a new mask for each frame, which the toy does not (F.1.14)', async () => {
+    const test = extraCases.find(({ id }) => id === 'F.1.14');
+    if (test === undefined) throw new Error('no such case');
+    const reason = 'two frames in a row with the same mask (RFC 6455 5.3)';
+    expect(await runOne(test, toyTarget(null), 'client')).toMatchObject({ verdict: 'FAILED', reason });
+    const { freshMasks: _, ...lenient } = test;
+    expect(await runOne(lenient, toyTarget(null), 'client')).toMatchObject({ verdict: 'OK' });
+    expect(await runOne(test, ferrywire(), 'client')).toMatchObject({ verdict: 'OK' });
   });
 
   it('no close frame says that there was none, not even where the transport has ended without one (F.5.8 to F.5.10)', async () => {

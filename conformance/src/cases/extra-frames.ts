@@ -75,6 +75,14 @@ function masks(): Case[] {
     { ...accepted('mask of four different bytes', 'RFC 6455 5.3', [usualKey], echoOf('text', 'Hello')), onlyFor: 'server' },
     { ...bare('two texts without a mask in one write', frame(TEXT, 'otter', { masked: false })), steps: twice(false) },
     { ...masked('two masked texts in one write', frame(TEXT, 'otter', { masked: true })), steps: twice(true) },
+    {
+      title: 'frames of a client, each under a mask of its own',
+      sections: ['RFC 6455 5.3'],
+      steps: ['a', 'b', 'c'].map((text) => frame(PING, text)),
+      expect: ok(pongOf('a'), pongOf('b'), pongOf('c')),
+      onlyFor: 'client',
+      freshMasks: true,
+    },
   ]);
 }
 
