@@ -118,6 +118,8 @@ export interface Opening {
   readonly expect: 'accepted' | 'refused' | 'either';
   /** Status codes that fit a refusal; empty takes any from 400 on. */
   readonly statuses: readonly number[];
+  /** A refusal has to name version 13 (RFC 6455 section 4.4). */
+  readonly namesVersion?: true;
   /** The first frames go out with the head, before the other side has answered. */
   readonly pipelined: boolean;
 }

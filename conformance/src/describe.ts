@@ -98,6 +98,7 @@ export function explainCase(test: Case): string[] {
       `  - open with a handshake of its own${test.opening.pipelined ? ', the first frames with it' : ''}; it ${test.opening.expect === 'either' ? 'may be accepted or refused' : `has to be ${test.opening.expect}`}`,
     );
     lines.push(...test.opening.lines.map((line) => `      ${escaped(line)}`));
+    if (test.opening.namesVersion === true) lines.push('  - the refusal has to name Sec-WebSocket-Version 13');
   }
   if (test.maxMessageSize !== null) lines.push(`  - limit messages to ${test.maxMessageSize} bytes`);
   if (test.deflate !== null) {

@@ -37,6 +37,20 @@ describe('a frame behind the request (F.9.7)', () => {
   });
 });
 
+it('a version that the server does not speak is answered with the one that it does (F.9.18)', async () => {
+  const answering = (fields: string): Promise<string> =>
+    tcpServer((socket) => socket.once('data', () => socket.end(`HTTP/1.1 426 Upgrade Required\r\n${fields}Content-Length: 0\r\n\r\n`)));
+  const twice = 'Sec-WebSocket-Version: 8\r\nSec-WebSocket-Version: 13\r\n';
+  for (const fields of ['Sec-WebSocket-Version: 13\r\n', 'sec-websocket-version: 8, 13\r\n', twice])
+    expect(await ofServer(await answering(fields), 'F.9.18')).toMatchObject({ verdict: 'OK', reason: null });
+  for (const fields of ['', 'Sec-WebSocket-Version: 12\r\n', 'Sec-WebSocket-Version: 130\r\n']) {
+    const reason = 'refused without Sec-WebSocket-Version: 13 (RFC 6455 4.4)';
+    expect(await ofServer(await answering(fields), 'F.9.18')).toMatchObject({ verdict: 'NON-STRICT', reason });
+  }
+  // What names no version, or is none, is a request that is wrong.
+  for (const id of ['F.9.17', 'F.9.19']) expect(await ofServer(await answering(''), id)).toMatchObject({ verdict: 'OK' });
+});
+
 it('a refusal may come as a reset (F.9.14)', async () => {
   const url = await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
   expect(await ofServer(url, 'F.9.14')).toMatchObject({ verdict: 'NON-STRICT', reason: 'the transport ended without a response' });

@@ -186,6 +186,7 @@ function handshakes(): Case[] {
   const toClient = (title: string, opening: Opening): Omit<CaseInit, 'id'> => ({ ...toServer(title, '4.1', opening), onlyFor: 'client' });
   const refusal = (title: string, section: string, start: string, to: string | null, ...statuses: number[]): Omit<CaseInit, 'id'> =>
     toServer(title, section, open(change(request, start, to), 'refused', statuses));
+  const otherVersion = open(change(request, 'Sec-WebSocket-Version', 'Sec-WebSocket-Version: 12'), 'refused', [400, 426]);
   const fails = (title: string, start: string, to: string | null): Omit<CaseInit, 'id'> =>
     toClient(title, open(change(response, start, to), 'refused'));
   const ordinary = change(response, 'HTTP', 'HTTP/1.1 200 OK\r\nContent-Length: 0');
@@ -227,7 +228,7 @@ function handshakes(): Case[] {
       refusal('key of 15 bytes', '4.2.1', 'Sec-WebSocket-Key', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA', 400),
       refusal('key that is no base64', '4.2.1', 'Sec-WebSocket-Key', 'Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==', 400),
       refusal('no version', '4.2.1', 'Sec-WebSocket-Version', null, 400, 426),
-      refusal('version 12', '4.4', 'Sec-WebSocket-Version', 'Sec-WebSocket-Version: 12', 400, 426),
+      toServer('version 12', '4.4', { ...otherVersion, namesVersion: true }),
       refusal('version 013', '4.2.1', 'Sec-WebSocket-Version', 'Sec-WebSocket-Version: 013', 400, 426),
       refusal('two keys', '11.3.1', 'Sec-WebSocket-Key', 'Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Key: {key}', 400),
     ]),

@@ -5,6 +5,7 @@ import { Buffer } from 'node:buffer';
 import type { Role } from '@ferrywire/core';
 import type { Case, Verdict } from '../case.ts';
 import { Encoder } from '../encoder.ts';
+import { listOf } from '../handshake.ts';
 import { bytesOf } from '../payload.ts';
 import { seededNumbers, seedFor } from '../random.ts';
 import type { CaseResult } from '../result.ts';
@@ -47,8 +48,11 @@ function verdict(test: Case, role: Role, grade: Verdict, reason: string | null, 
   };
 }
 
-/** What a server's answer to a head that it has to refuse is worth. `status` is null where it only ended the transport. */
-export function judgeRefusal(test: Case, status: number | null, duration: number): CaseResult {
+/**
+ * What a server's answer to a head that it has to refuse is worth. `status` is null where it only ended the transport.
+ * @param versions the Sec-WebSocket-Version of the answer
+ */
+export function judgeRefusal(test: Case, status: number | null, duration: number, versions?: string): CaseResult {
   const right = test.opening?.statuses ?? [];
   if (status === null) {
     // With bytes behind the request there may be no response to give: nobody reads on.
@@ -58,6 +62,9 @@ export function judgeRefusal(test: Case, status: number | null, duration: number
   if (status < 400) return verdict(test, 'server', 'FAILED', `answered with ${status} where the request has to be refused`, duration);
   if (right.length > 0 && !right.includes(status)) {
     return verdict(test, 'server', 'NON-STRICT', `refused with ${status}; fitting: ${right.join(', ')}`, duration);
+  }
+  if (test.opening?.namesVersion === true && !listOf(versions).includes('13')) {
+    return verdict(test, 'server', 'NON-STRICT', 'refused without Sec-WebSocket-Version: 13 (RFC 6455 4.4)', duration);
   }
   return verdict(test, 'server', 'OK', null, duration);
 }

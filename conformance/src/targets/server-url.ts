@@ -165,7 +165,9 @@ async function runCase(
   const status = /^HTTP\/1\.[01] (\d{3})/.exec(parsed?.startLine ?? '')?.[1];
   if (opening?.expect === 'refused' || (opening?.expect === 'either' && status !== '101')) {
     socket.destroy();
-    return status === undefined ? failed('no HTTP response') : judgeRefusal(test, Number(status), realTime.now() - started);
+    return status === undefined
+      ? failed('no HTTP response')
+      : judgeRefusal(test, Number(status), realTime.now() - started, parsed?.fields.get('sec-websocket-version'));
   }
   const wrong = parsed === null ? 'no HTTP response' : checkResponse(parsed, key, asked.subprotocols);
   const deflate = wrong ?? readDeflateAnswer(parsed?.fields.get('sec-websocket-extensions'), test.deflate);
