@@ -2,6 +2,7 @@
  * The entries of the security list that are about compression: S4, S22, S26 (S5 is in negotiation.test.ts, S23 in transform.test.ts and the
  * codec suite), and mutated streams.
  */
+import { deflateRawSync } from 'node:zlib';
 import type { InboundTransform } from '@ferrywire/core';
 import { clientDeflate, type DeflateCodec, serverDeflate } from '@ferrywire/deflate';
 import { pakoCodec } from '@ferrywire/deflate/pako';
@@ -106,6 +107,35 @@ describe.each(codecs)('%s', (_name, codec) => {
     }
     compressor.close();
     dispose();
+  });
+
+  it('S22: blocks with BFINAL=1 cost a restart each, and a step makes few of them', () => {
+    const roomy = (): Output => Object.assign(new Output(), { room: MIB });
+    // Two bytes and no output, so many that one step could take them all.
+    const empty = new Uint8Array(16_384).map((_, i) => (i % 2 === 0 ? 0x03 : 0x00));
+    const inflate = codec.createInflate(15);
+    for (let at = 0, steps = 0; at < empty.length; steps++) {
+      const step = inflate.push(empty, at, empty.length, roomy());
+      if (step === null) throw new Error('it is DEFLATE');
+      expect(step.consumed).toBeLessThanOrEqual(2 * 257);
+      expect(step.status).toBe(at + step.consumed < empty.length ? 'more' : 'need');
+      at += step.consumed;
+      expect(steps).toBeLessThan(64);
+    }
+    // 200 times a few bytes that make 3000, which never fill the space there is: output ends a step as well.
+    const some = concat(Array.from({ length: 200 }, () => deflateRawSync(new Uint8Array(3000))));
+    let total = 0;
+    for (let at = 0; at < some.length || total < 200 * 3000; ) {
+      const out = roomy();
+      const step = inflate.push(some, at, some.length, out);
+      if (step === null) throw new Error('it is DEFLATE');
+      at += step.consumed;
+      total += out.total;
+      expect(out.total).toBeLessThanOrEqual(20 * 1024);
+      expect(step.consumed + out.total).toBeGreaterThan(0);
+    }
+    expect(total).toBe(200 * 3000);
+    inflate.close();
   });
 
   it('S22: BFINAL=1, empty blocks and missing tails lose nothing: each prefix is refused or was complete', () => {
