@@ -8,7 +8,7 @@ import { deflate } from './deflate.ts';
 import { echo } from './echo.ts';
 import { memory } from './memory.ts';
 import { type MeasureOptions, parse } from './parse.ts';
-import { goalsLine } from './report.ts';
+import { goalsLine, rowsShown } from './report.ts';
 import { commandOf, type RuntimeName, runtimeNames } from './runtimes.ts';
 
 const measurements: Readonly<Record<string, (options: MeasureOptions) => Promise<void>>> = { parse, echo, memory, deflate };
@@ -48,6 +48,7 @@ const { names, options } = readArguments();
 try {
   commandOf(options.runtime);
   for (const name of names) await measurements[name]?.(options);
+  if (rowsShown() === 0) wrongUse(`--only ${options.only.join(' --only ')}: no row of ${names.join(', ')} has such a name`);
   console.log(`\n${goalsLine()}`);
 } catch (error) {
   console.error(`bench failed: ${error instanceof Error ? error.message : String(error)}`);

@@ -9,6 +9,12 @@ export interface Goal {
 
 let missed = 0;
 let met = 0;
+let shown = 0;
+
+/** Rows printed so far. */
+export function rowsShown(): number {
+  return shown;
+}
 
 /** `≥ 4 met`, `≥ 4 NOT MET`, or nothing where there is no goal. Counted for the closing line. */
 export function judge(value: number, goal: Goal | undefined): string {
@@ -48,4 +54,5 @@ export function printTable(title: string, header: readonly string[], rows: reado
   console.log(line(header));
   console.log(widths.map((width) => '-'.repeat(width)).join('  '));
   for (const row of rows) console.log(line(row));
+  shown += rows.length;
 }

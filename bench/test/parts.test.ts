@@ -1,9 +1,22 @@
 /**
  * The measurements measure what they say: the bytes are legal frames that stay legal when unmasked in place, and ratios are taken per round.
  */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { clientFrame, clientStream, jsonMessages, median, medianRatio, serverFrameSize } from '@ferrywire/bench';
 import { FrameParser } from '@ferrywire/core/frame';
 import { describe, expect, it } from 'vitest';
+
+describe('the command', () => {
+  it('takes no word that no row has for a run without a miss', () => {
+    const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+    const { status, stderr } = spawnSync(process.execPath, [main, 'parse', '--quick', '--only', '17 B'], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect([status, stderr.split('\n')[0]]).toEqual([2, '--only 17 B: no row of parse has such a name']);
+  });
+});
 
 describe('statistics', () => {
   it('takes medians', () => {
