@@ -10,6 +10,7 @@
  * per connection.
  */
 import type { Millis, Protocol, WorkHost } from '@ferrywire/core';
+import { checkParts, checkTime } from './parts.ts';
 import { MAX_DELAY } from './platform.ts';
 import { type Flushable, flushSoon } from './soon.ts';
 import type { DriveOptions, DriverHandle, Timed, Transport, TransportEvents } from './types.ts';
@@ -645,9 +646,12 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
  * Joins a protocol and a transport. The driver starts at once: what the protocol has to say (a client's request) is written before this
  * returns, and its first deadline is armed.
  *
- * None of the driver's methods throws, unless a callback of the application does.
+ * None of the driver's methods throws, unless a callback of the application does. Throws TypeError for a protocol, a transport, a clock or timers
+ * that are none.
  */
 export function drive(protocol: Protocol, transport: Transport, options: DriveOptions): DriverHandle {
+  checkParts(protocol, transport);
+  checkTime(options);
   const driver = new Pump(protocol, transport, options, null);
   driver.flush();
   return driver;

@@ -1,0 +1,27 @@
+/**
+ * What an embedder joins, judged when it is joined: a part that is not there would be an exception in the event of the transport that first needs
+ * it, after the peer has come.
+ */
+import type { Clock, Protocol } from '@ferrywire/core';
+import type { TimerHost, Transport } from './types.ts';
+
+const PROTOCOL = ['receiveData', 'receiveEof', 'receiveError', 'handleTimeout', 'takeOutput', 'nextTimeout'] as const;
+const TRANSPORT = ['write', 'end', 'abort', 'pauseReading', 'resumeReading'] as const;
+
+function checkMethods<Name extends string>(value: { readonly [name in Name]: unknown }, what: string, names: readonly Name[]): void {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`${what} must be an object`);
+  for (const name of names) if (typeof value[name] !== 'function') throw new TypeError(`${what}.${name} must be a function`);
+}
+
+/** Throws TypeError naming what is missing. */
+export function checkParts(protocol: Protocol, transport: Transport): void {
+  checkMethods(protocol, 'protocol', PROTOCOL);
+  checkMethods(transport, 'transport', TRANSPORT);
+}
+
+/** Throws TypeError naming the option. */
+export function checkTime(options: { readonly clock: Clock; readonly timers: TimerHost }): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object');
+  if (typeof options.clock !== 'function') throw new TypeError('options.clock must be a function');
+  checkMethods(options.timers, 'options.timers', ['set', 'clear']);
+}

@@ -1,0 +1,51 @@
+/** Parts that are missing are named when they are joined, and not in the event that first needs them. */
+import { drive, EndpointHost, type EndpointHostOptions, type Transport } from '@ferrywire/driver';
+import { fakeTransport } from '@ferrywire/driver/testing';
+import { describe, expect, it } from 'vitest';
+import { EchoProtocol } from './helpers.ts';
+
+const clock = (): number => 0;
+const timers = { set: (): number => 1, clear: (): void => {} };
+const options = { clock, timers, handlers: {} };
+
+const wrong: readonly (readonly [name: string, options: unknown])[] = [
+  ['options', null],
+  ['options.clock', {}],
+  ['options.clock', { ...options, clock: 1 }],
+  ['options.timers', { ...options, timers: null }],
+  ['options.timers.set', { ...options, timers: { clear: timers.clear } }],
+  ['options.timers.clear', { ...options, timers: { set: timers.set } }],
+];
+
+function refused(name: string, call: () => unknown): void {
+  expect(call).toThrow(TypeError);
+  expect(call).toThrow(`${name} must be a`);
+}
+
+describe('drive', () => {
+  it.each(wrong)('names %s', (name, given) => {
+    refused(name, () => drive(new EchoProtocol(), fakeTransport(), given as EndpointHostOptions));
+  });
+
+  it('names what the protocol lacks', () => {
+    refused('protocol', () => drive(null as unknown as EchoProtocol, fakeTransport(), options));
+    refused('protocol.receiveData', () => drive({} as EchoProtocol, fakeTransport(), options));
+  });
+
+  it.each(['write', 'end', 'abort', 'pauseReading', 'resumeReading'] as const)('names %s of a transport without it', (name) => {
+    const none = (): boolean => true;
+    const whole: Transport = { write: none, end: none, abort: none, pauseReading: none, resumeReading: none, bufferedAmount: 0 };
+    expect(() => drive(new EchoProtocol(), whole, options)).not.toThrow();
+    refused(`transport.${name}`, () => drive(new EchoProtocol(), { ...whole, [name]: undefined } as unknown as Transport, options));
+  });
+
+  it('names a transport that is none', () => {
+    refused('transport', () => drive(new EchoProtocol(), null as unknown as Transport, options));
+  });
+});
+
+describe('EndpointHost', () => {
+  it.each([...wrong, ['options.handlers', { ...options, handlers: null }] as const])('names %s', (name, given) => {
+    refused(name, () => new EndpointHost(given as EndpointHostOptions));
+  });
+});
