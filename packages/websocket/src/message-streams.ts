@@ -10,6 +10,7 @@ import type { Driver } from '@ferrywire/driver';
 import type { ReadableStreamLike } from './dom-types.ts';
 import { domError } from './errors.ts';
 import { Inbox, type InboxItem } from './inbox.ts';
+import { checkJoined } from './joined.ts';
 import { endError, type MaybeHandle } from './link.ts';
 import { platform, type ReadableController } from './platform.ts';
 
@@ -202,8 +203,9 @@ class MessageStreams implements AsyncIterableIterator<MessageStream> {
  * takes over `host.onEvents` and `host.onDrain`; what was `onDrain` before is called first, and has its place again when the loop was left.
  *
  * The next message begins when the body of the one before was read or cancelled; asking for it while nobody reads that body skips what is
- * left of it. Ends after a clean close, throws WebSocketError when the connection failed.
+ * left of it. Ends after a clean close, throws WebSocketError when the connection failed. Throws TypeError for what is no connection or no driver.
  */
 export function messageStreams(connection: Connection, host: Driver): AsyncIterableIterator<MessageStream> {
+  checkJoined(connection, host);
   return new MessageStreams(connection, host);
 }

@@ -15,6 +15,7 @@ import { domError } from './errors.ts';
 import { CloseEvent, HandlerAttributes } from './events.ts';
 import type { InboxItem } from './inbox.ts';
 import { iterateMessages, type MessagesOptions } from './iterate.ts';
+import { checkJoined } from './joined.ts';
 import { endError, Link } from './link.ts';
 import { streamsOf, type WebSocketStreamInfo } from './message-pair.ts';
 import { type AbortControllerLike, isArrayBuffer, isBlob, platform } from './platform.ts';
@@ -133,9 +134,11 @@ export class WebSocket extends EventTargetBase {
 
   /**
    * For adapters: wraps a connection that is already open, without an `open` event. It must be in pull mode (no sink) with delivery
-   * 'message', and this socket takes over `host.onEvents` and `host.onDrain`. Throws TypeError for one that has a sink.
+   * 'message', and this socket takes over `host.onEvents` and `host.onDrain`. Throws TypeError for one that has a sink,
+   * and for what is no connection or no driver.
    */
   static from(connection: Connection, host: Driver): WebSocket {
+    checkJoined(connection, host);
     const { onEvents, onDrain } = host;
     try {
       return new this(new Adoption({ connection, host }) as unknown as string);
