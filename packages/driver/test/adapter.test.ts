@@ -310,6 +310,41 @@ describe('a transport over promises', () => {
     expect(calls).toHaveLength(2);
   });
 
+  it('takes a read that fails for an error, and tells nobody of what comes after the end', async () => {
+    const failing = join();
+    failing.bytes.reads[0]?.reject(new Error('reset'));
+    await turn();
+    expect([failing.calls, failing.bytes.closes]).toEqual([['error Error: reset', 'closed'], 1]);
+    for (const late of [Uint8Array.of(1), null, new Error('reset'), new Error('an end')]) {
+      const { bytes, transport, calls } = join();
+      transport.abort();
+      if (late instanceof Error) bytes.reads[0]?.reject(late);
+      else bytes.reads[0]?.resolve(late);
+      await turn();
+      expect([calls, bytes.closes, bytes.reads.length]).toEqual([['closed'], 1, 1]);
+    }
+  });
+
+  it('writes and ends nothing once it was let go', async () => {
+    const early = join();
+    early.transport.abort();
+    early.transport.write([Uint8Array.of(1)]);
+    early.transport.end();
+    await turn();
+    expect([early.bytes.writes, early.bytes.ends]).toEqual([[], 0]);
+    // Let go by the driver, when it was told that there is room again.
+    const bytes = new Scripted();
+    const transport = new AsyncTransport(bytes);
+    const { driver } = noting();
+    driver.drained = () => transport.abort();
+    transport.join(driver);
+    expect(transport.write([new Uint8Array(70_000)])).toBe(false);
+    transport.end();
+    for (let turns = 0; !transport.closed && turns < 100; turns++) await turn();
+    await turn();
+    expect([bytes.writes, bytes.ends, bytes.closes]).toEqual([[70_000], 0, 1]);
+  });
+
   it('goes through buffers of its own where a write copies, and says so', async () => {
     class Copying extends Scripted {
       readonly copies = true;
