@@ -18,6 +18,8 @@ type Connection = Duplex & Pick<IncomingMessage['socket'], 'localAddress' | 'rem
 export class Connections {
   /** Each with the answers that are due on it. */
   readonly #due = new Map<Connection, Set<ServerResponse>>();
+  /** Those on which a request still comes that was answered. */
+  readonly #coming = new Set<Connection>();
   /** Upgrades that were refused, and whose clients have not ended them. */
   readonly #refused = new Set<Duplex>();
   #isOver = false;
@@ -27,17 +29,24 @@ export class Connections {
     server.on('connection', (socket: Connection) => this.#dueOn(socket));
     if (secure) this.#joinSecure(server);
     server.on('request', (request, response) => {
-      const due = this.#dueOn(request.socket);
+      const { socket } = request;
+      const due = this.#dueOn(socket);
       due.add(response);
-      response.once('close', () => due.delete(response));
+      response.once('close', () => {
+        due.delete(response);
+        if (request.complete || socket.destroyed) return;
+        this.#coming.add(socket);
+        request.once('end', () => this.#coming.delete(socket));
+      });
       if (this.#isOver) response.shouldKeepAlive = false;
     });
     // The socket of an upgrade is its context's, and then the WebSocket's.
     server.on('upgrade', ({ socket }) => this.#due.delete(socket));
   }
 
-  /** An answer that was ended is still on its way. */
-  get isSending(): boolean {
+  /** An answer that was ended is still on its way, or the request to it, with which a connection that is cut off takes the answer along. */
+  get isAnswering(): boolean {
+    if (this.#coming.size > 0) return true;
     for (const due of this.#due.values()) {
       for (const response of due) if (response.writableEnded && !response.writableFinished) return true;
     }
@@ -98,7 +107,10 @@ export class Connections {
     if (due === undefined) {
       due = new Set();
       this.#due.set(socket, due);
-      socket.once('close', () => this.#due.delete(socket));
+      socket.once('close', () => {
+        this.#due.delete(socket);
+        this.#coming.delete(socket);
+      });
     }
     return due;
   }

@@ -124,8 +124,9 @@ class EndPoint {
   }
   #close(atOnce: boolean): void {
     this.#forget();
-    // Node takes a connection for idle as soon as its answer was ended, and cuts off what is not sent of it. They are dropped in time as it is.
-    if (this.#connections.isSending) this.server.closeIdleConnections = () => {};
+    // Node takes a connection for idle as soon as its answer was ended, and cuts off what is not sent of it; Deno does where the request still comes.
+    // They are dropped in time as it is.
+    if (this.#connections.isAnswering) this.server.closeIdleConnections = () => {};
     this.server.close();
     this.server.closeIdleConnections();
     this.#connections.end(atOnce);

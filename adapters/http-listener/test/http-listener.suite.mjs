@@ -349,6 +349,20 @@ listener('sends an answer to its end when the listener is closed behind it', asy
   }
 });
 
+listener('leaves the answer to a client that still sends when the listener is closed behind it', async () => {
+  for (const end of /** @type {const} */ (['stop', 'close'])) {
+    for (const field of ['', 'Connection: close\r\n']) {
+      const { made, port } = await serving(async ({ response }) => {
+        response.close('enough');
+        // Deno ends a connection whose answer ends in the turn of its server's close().
+        await new Promise((resolve) => setImmediate(resolve));
+        made[end]();
+      });
+      assert.deepEqual(statuses(await sendingFirst(port, `POST /ws/ HTTP/1.1\r\n${field}`)), ['200'], `${end} ${field}`);
+    }
+  }
+});
+
 listener('drops the connection of a body that is not as long as it says', async () => {
   /** @type {string[]} */
   const errors = [];
