@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect as connectTo, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { type Attached, type AttachOptions, attach, connect, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
+import { type Attached, type AttachOptions, attach, connect, type Peer, type PeerHandlers, timers, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { certificate } from './certificate.ts';
@@ -381,7 +381,9 @@ describe('beside other listeners', () => {
       const gone = deferred();
       const over = deferred();
       server.once('upgrade', (_request, socket) => {
-        socket.on('close', () => gone.resolve()).on('removeListener', (event) => event === 'newListener' && over.resolve());
+        socket.on('close', () => gone.resolve());
+        // Of the same timers, and due behind that of the upgrade.
+        timers.set(() => over.resolve(), 60);
         socket.end(Buffer.concat([Buffer.from('HTTP/1.1 401 Unauthorized\r\n\r\n'), Buffer.alloc(size)]));
       });
       attachTo(server, { timeouts: { opening: 30 } });
