@@ -44,8 +44,8 @@ export interface Protocol {
   /** Bytes accepted from the application and not yet taken, framing included. */
   readonly bufferedAmount: number;
   /**
-   * Optional: the transport has stopped accepting (`write()` returned false, or it is gone). A close frame that waits behind it starts its deadline here,
-   * since it cannot be taken.
+   * Optional: the transport has stopped accepting (`write()` returned false, or it is gone). A close frame that waits behind it starts its
+   * deadline here, since it cannot be taken.
    */
   outputStalled?(): void;
   /** Optional: the transport accepts output again. Restarts deadlines that stood still. */

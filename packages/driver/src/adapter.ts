@@ -31,7 +31,6 @@ export {
   checkConnection,
   checkHost,
   checkNumber,
-  checkObject,
   checkPort,
   checkText,
   hostOptions,
@@ -57,4 +56,5 @@ export { type CryptoModule, checkCertificates, checkTls, serverNameOf } from './
 export { type TurnsModule, turnsThatLook } from './adapter/turns.ts';
 export { type CloseAll, type Closing, closeOnce } from './closing.ts';
 export { apart, deliver, tell, throwOutside } from './outside.ts';
+export { checkObject } from './parts.ts';
 export { decide } from './pending-request.ts';

@@ -8,7 +8,7 @@ import { type CloseAll, type Closing, closeOnce } from './closing.ts';
 import type { Pump } from './driver.ts';
 import { Endpoint, type EndpointHostOptions, type EndpointOwner, type WholeLife } from './endpoint.ts';
 import { apart } from './outside.ts';
-import { checkTime } from './parts.ts';
+import { checkObject, checkTime } from './parts.ts';
 import type { CloseAllOptions, Opening, Peer } from './peer.ts';
 import { MAX_DELAY } from './platform.ts';
 import type { DriverHandle, Transport } from './types.ts';
@@ -31,8 +31,7 @@ export class EndpointHost implements EndpointOwner {
   /** Throws TypeError for a clock, timers or handlers that are none. */
   constructor(options: EndpointHostOptions) {
     checkTime(options);
-    const { handlers } = options;
-    if (typeof handlers !== 'object' || handlers === null) throw new TypeError('options.handlers must be an object');
+    checkObject(options.handlers, 'options.handlers');
     this.options = options;
     this.peers = this.#open;
   }

@@ -8,8 +8,13 @@ import type { TimerHost, Transport } from './types.ts';
 const PROTOCOL = ['receiveData', 'receiveEof', 'receiveError', 'handleTimeout', 'takeOutput', 'nextTimeout'] as const;
 const TRANSPORT = ['write', 'end', 'abort', 'pauseReading', 'resumeReading'] as const;
 
+/** Throws a TypeError. */
+export function checkObject(value: unknown, name: string): void {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`${name} must be an object`);
+}
+
 function checkMethods<Name extends string>(value: { readonly [name in Name]: unknown }, what: string, names: readonly Name[]): void {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`${what} must be an object`);
+  checkObject(value, what);
   for (const name of names) if (typeof value[name] !== 'function') throw new TypeError(`${what}.${name} must be a function`);
 }
 
@@ -21,7 +26,7 @@ export function checkParts(protocol: Protocol, transport: Transport): void {
 
 /** Throws TypeError naming the option. */
 export function checkTime(options: { readonly clock: Clock; readonly timers: TimerHost }): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object');
+  checkObject(options, 'options');
   if (typeof options.clock !== 'function') throw new TypeError('options.clock must be a function');
   checkMethods(options.timers, 'options.timers', ['set', 'clear']);
 }

@@ -4,7 +4,7 @@ import { fakeTransport, joinBytes, virtualClock } from '@ferrywire/driver/testin
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { uncaughtDuring } from '../../../test/uncaught.ts';
-import { EchoProtocol, ScriptedProtocol } from './helpers.ts';
+import { answering, EchoProtocol, ScriptedProtocol } from './helpers.ts';
 
 function setup(options: Parameters<typeof fakeTransport>[0] = {}) {
   const clock = virtualClock();
@@ -123,16 +123,9 @@ describe('output', () => {
   it('flushes the other drivers when one of them throws', async () => {
     const first = setup();
     const second = setup();
-    const failing: Transport = {
-      write: () => {
-        throw new Error('the host is broken');
-      },
-      end() {},
-      abort() {},
-      pauseReading() {},
-      resumeReading() {},
-      bufferedAmount: 0,
-    };
+    const failing = answering(() => {
+      throw new Error('the host is broken');
+    });
     const broken = new ScriptedProtocol();
     const clock = virtualClock();
     const driver = drive(broken, failing, { clock: clock.now, timers: clock });
@@ -533,21 +526,14 @@ describe('callbacks', () => {
     const protocol = new ScriptedProtocol();
     const shared = new Uint8Array(1);
     let echo = 3;
-    const transport: Transport = {
-      write: () => {
-        if (echo-- > 0) {
-          shared[0] = echo;
-          driver.data(shared);
-          shared[0] = 99;
-        }
-        return true;
-      },
-      end() {},
-      abort() {},
-      pauseReading() {},
-      resumeReading() {},
-      bufferedAmount: 0,
-    };
+    const transport = answering(() => {
+      if (echo-- > 0) {
+        shared[0] = echo;
+        driver.data(shared);
+        shared[0] = 99;
+      }
+      return true;
+    });
     const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
     protocol.onData = () => protocol.say(1);
     driver.data(bytes(7));
@@ -558,18 +544,11 @@ describe('callbacks', () => {
     const clock = virtualClock();
     const protocol = new ScriptedProtocol();
     let writes = 0;
-    const transport: Transport = {
-      write: () => {
-        writes++;
-        if (writes < 1000) driver.data(bytes(1));
-        return true;
-      },
-      end() {},
-      abort() {},
-      pauseReading() {},
-      resumeReading() {},
-      bufferedAmount: 0,
-    };
+    const transport = answering(() => {
+      writes++;
+      if (writes < 1000) driver.data(bytes(1));
+      return true;
+    });
     const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
     protocol.onData = () => protocol.say(1);
     driver.data(bytes(1));

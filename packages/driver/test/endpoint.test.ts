@@ -11,12 +11,12 @@ import {
   type PeerHandlers,
   type PendingRequest,
   type TimerHost,
-  type Transport,
   type TransportEvents,
 } from '@ferrywire/driver';
 import { type FakeTransport, fakeTransport, joinedTransports, type PairOptions, virtualClock } from '@ferrywire/driver/testing';
 import { describe, expect, it } from 'vitest';
 import { uncaughtDuring } from '../../../test/uncaught.ts';
+import { answering } from './helpers.ts';
 
 type HostExtras = Omit<EndpointHostOptions, 'clock' | 'timers' | 'handlers'>;
 
@@ -830,22 +830,15 @@ describe('pull mode, after a pause behind the end of the input', () => {
     const host = new EndpointHost({ clock: clock.now, timers: clock, pull: true, handlers: {} });
     const frames = ['a', 'b'].map((text) => serializeFrame({ opcode: 1, payload: new TextEncoder().encode(text), maskKey: 1 }));
     let isAnswered = false;
-    const transport: Transport = {
+    const transport = answering(() => {
       // A loopback that has all of the answer at once.
-      write() {
-        if (!isAnswered) {
-          isAnswered = true;
-          peer.driver.data(new Uint8Array(Buffer.concat(frames)));
-          peer.driver.eof();
-        }
-        return true;
-      },
-      end() {},
-      abort() {},
-      pauseReading() {},
-      resumeReading() {},
-      bufferedAmount: 0,
-    };
+      if (!isAnswered) {
+        isAnswered = true;
+        peer.driver.data(new Uint8Array(Buffer.concat(frames)));
+        peer.driver.eof();
+      }
+      return true;
+    });
     const negotiated = { role: 'server', subprotocol: null, extensions: [] } as const;
     const peer = host.adopt(transport, negotiated, { timeouts: { keepalive: 0 } }, { request: null, response: null });
     const seen: string[] = [];

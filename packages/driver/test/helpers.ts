@@ -1,5 +1,11 @@
 /** Small protocols for the driver's own tests: they show what was called, and do as they are told. */
 import type { Millis, Protocol, TransportDirective } from '@ferrywire/core';
+import type { Transport } from '@ferrywire/driver';
+
+/** A transport that does something inside `write`, and nothing else. */
+export function answering(write: () => boolean): Transport {
+  return { write, end() {}, abort() {}, pauseReading() {}, resumeReading() {}, bufferedAmount: 0 };
+}
 
 export class ScriptedProtocol implements Protocol {
   readonly calls: string[] = [];

@@ -1,10 +1,10 @@
 /** Turns of a protocol that says it is steady: what it is not asked, and whatever makes it a turn like any other again. */
 import { Connection, type Millis } from '@ferrywire/core';
 import { serializeFrame } from '@ferrywire/core/frame';
-import { drive, type Transport } from '@ferrywire/driver';
+import { drive } from '@ferrywire/driver';
 import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
 import { describe, expect, it } from 'vitest';
-import { ScriptedProtocol } from './helpers.ts';
+import { answering, ScriptedProtocol } from './helpers.ts';
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 const DUE = 2000.5;
@@ -111,11 +111,6 @@ describe('the end of a turn', () => {
     expect([asked(), transport.calls]).toEqual([STEADY, ['write 1', 'write 1']]);
   });
 });
-
-/** A transport that does something inside `write`. */
-function answering(write: () => boolean): Transport {
-  return { write, end() {}, abort() {}, pauseReading() {}, resumeReading() {}, bufferedAmount: 0 };
-}
 
 describe('what happens inside write() in a steady turn', () => {
   it('is looked at in the same event: input, more output, the end', () => {

@@ -8,6 +8,7 @@
 import { parseUri, type WebSocketUri } from '@ferrywire/handshake';
 import { EndpointError } from '../errors.ts';
 import { type ClientSettings, EndpointHost } from '../host.ts';
+import { checkObject } from '../parts.ts';
 import type { Peer } from '../peer.ts';
 import { MAX_DELAY } from '../platform.ts';
 import type { DriverHandle, Transport } from '../types.ts';
@@ -15,7 +16,6 @@ import {
   type ClientOptions,
   checkClient,
   checkNumber,
-  checkObject,
   checkText,
   hostOptions,
   type InputOwnership,

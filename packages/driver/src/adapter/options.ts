@@ -10,6 +10,7 @@ import { createUpgrade, resolveLimits, ServerProtocol, type WebSocketUri } from 
 import type { EndpointHostOptions } from '../endpoint.ts';
 import { EndpointError } from '../errors.ts';
 import type { ClientSettings, ConnectionSettings, ServerSettings } from '../host.ts';
+import { checkObject } from '../parts.ts';
 import type { PeerHandlers } from '../peer.ts';
 import type { TimerHost } from '../types.ts';
 
@@ -124,11 +125,6 @@ export function checkText(value: unknown, name: string): void {
 export function checkHost(value: string): void {
   checkText(value, 'options.host');
   if (value.startsWith('[')) throw new EndpointError('WS_LISTEN_HOST', 'options.host must be an IPv6 address without brackets');
-}
-
-/** Throws a TypeError. */
-export function checkObject(value: unknown, name: string): void {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`${name} must be an object`);
 }
 
 /** What is not a port is an error with a code, since ports come from users of a program more often than from its author. */

@@ -2,7 +2,7 @@
  * Options of TLS, judged before anybody is dialled or can connect. Runtimes differ in what they pass over in silence: a key without its
  * certificate, an authority that cannot be read; and two that do not belong together end a process on Deno.
  */
-import { checkObject } from './options.ts';
+import { checkObject } from '../parts.ts';
 
 /** What is used of the module `node:crypto`. */
 export interface CryptoModule {
