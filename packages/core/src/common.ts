@@ -45,7 +45,7 @@ export interface Protocol {
   readonly bufferedAmount: number;
   /**
    * Optional: the transport has stopped accepting (`write()` returned false, or it is gone). A close frame that waits behind it starts its
-   * deadline here, since it cannot be taken.
+   * deadline here, since it cannot be taken: what `takeOutput` answers before `outputDrained()` is thrown away.
    */
   outputStalled?(): void;
   /** Optional: the transport accepts output again. Restarts deadlines that stood still. */

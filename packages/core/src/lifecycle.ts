@@ -249,10 +249,10 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     const went = isNewTurn ? this.sender.refill() : this.sender.wake();
     if (went && this.closeSent !== null && this.timers.closes) this.timers.closing(now);
   }
-  /** Output has been taken. */
+  /** Output has been taken; while the transport accepts none, only to be thrown away. */
   onTaken(): void {
     const { queued } = this.sender;
-    if (queued === 0 || this.terminal) return;
+    if (queued === 0 || this.terminal || this.#stalled) return;
     this.sender.queued = 0;
     const now = this.settings.clock();
     if ((queued & CLOSE_QUEUED) !== 0) this.timers.closing(now);

@@ -145,10 +145,18 @@ describe.each(roles)('the end, %s', (role) => {
         if (mode === 'pull') harness.pull();
         expect(harness.end).toMatchObject({ clean: false, ...theirs, cause: { code: 'WS_TIMEOUT_CLOSING' } });
       });
-      it.each(['taken at last', 'accepted again'])('%s, then a reset: clean', (how) => {
+      it('thrown away, then a reset: not clean', () => {
         const harness = behind();
+        harness.output();
+        endings.reset.end(harness);
+        if (mode === 'pull') harness.pull();
+        expect(harness.end).toMatchObject({ clean: false, ...theirs, cause: { code: 'WS_TRANSPORT' } });
+      });
+      it.each(['left', 'taken meanwhile', 'taken at last'])('%s by a transport that accepts again, then a reset: clean', (how) => {
+        const harness = behind();
+        if (how === 'taken meanwhile') harness.output();
+        harness.connection.outputDrained();
         if (how === 'taken at last') harness.output();
-        else harness.connection.outputDrained();
         endings.reset.end(harness);
         if (mode === 'pull') harness.pull();
         expect(harness.end).toMatchObject({ clean: true, ...theirs, cause: null });

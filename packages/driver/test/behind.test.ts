@@ -172,6 +172,19 @@ describe('work that is left of the input', () => {
     expect([ends, peer.driver.isLost]).toEqual([[causes[how]], true]);
   });
 
+  it.each(['reset', 'close'] as const)('is still read behind a close() after which the transport takes nothing: not clean (%s)', (how) => {
+    const ends: EndInfo[] = [];
+    const { transport, turns, peer } = served({ onEnd: (_, info) => void ends.push(info) });
+    const close = serializeFrame({ opcode: 8, payload: Uint8Array.of(0x03, 0xe8), maskKey: 1 });
+    transport.feed(new Uint8Array([...bombs(60), ...close]));
+    transport[how]();
+    expect([peer.close(1001), ends]).toEqual([true, []]);
+    peer.driver.pump();
+    turns();
+    expect(transport.written.length).toBe(0);
+    expect(ends).toMatchObject([{ clean: false, code: 1000, sent: { code: 1001 } }]);
+  });
+
   it.each([false, true])(
     'waits though the peer has ended his side, which some hosts tell while reading is paused (pull mode: %s)',
     (pull) => {
