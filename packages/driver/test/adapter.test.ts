@@ -406,6 +406,23 @@ describe('a transport over promises', () => {
     expect(Buffer.compare(Uint8Array.from(bytes.written), Buffer.concat(expected))).toBe(0);
   });
 
+  it('takes a small one for the header of a message that goes around them', async () => {
+    class Copying extends Scripted {
+      readonly copies = true;
+      readonly sizes: number[] = [];
+      override write(bytes: Uint8Array): Promise<number> {
+        this.sizes.push(bytes.buffer.byteLength);
+        return super.write(bytes);
+      }
+    }
+    const bytes = new Copying();
+    const transport = new AsyncTransport(bytes);
+    const [header, large] = [new Uint8Array(10), new Uint8Array(1 << 20)];
+    transport.write([header, large, header, large]);
+    for (let turns = 0; transport.bufferedAmount > 0 && turns < 1000; turns++) await turn();
+    expect(bytes.sizes).toEqual([4096, 1 << 20, 4096, 1 << 20]);
+  });
+
   it('writes for nobody else from a buffer that is under way', async () => {
     class Copying extends Scripted {
       readonly copies = true;

@@ -107,13 +107,18 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
 
   write(chunks: readonly Uint8Array[]): boolean {
     let size = 0;
-    for (let index = 0; index < chunks.length; index++) size += (chunks[index] as Uint8Array).length; // index < chunks.length, here and below
+    let copied = 0;
+    for (let index = 0; index < chunks.length; index++) {
+      const { length } = chunks[index] as Uint8Array; // index < chunks.length, here and below
+      size += length;
+      if (length <= COPIED) copied += length;
+    }
     const copies = this.bytes.copies === true;
     this.#taken = copies;
     for (let index = 0; index < chunks.length; index++) {
       const chunk = chunks[index] as Uint8Array;
       if (chunk.length === 0) continue;
-      if (copies && chunk.length <= COPIED) this.#copy(chunk, size);
+      if (copies && chunk.length <= COPIED) this.#copy(chunk, copied);
       else {
         this.#waiting.push(chunk);
         this.#filling = null;
@@ -174,7 +179,7 @@ export class AsyncTransport<Bytes extends AsyncBytes = AsyncBytes> implements Tr
     if (this.#ended) this.#close();
   }
 
-  /** `size` is what the whole write needs. */
+  /** `size` is what the whole write needs: the header of a message that is written as it is waits in no large buffer. */
   #copy(chunk: Uint8Array, size: number): void {
     if (this.#filling === null || this.#filling.buffer.length - this.#filling.used < chunk.length) {
       this.#filling = new Filled(size < LARGEST ? size : LARGEST);
