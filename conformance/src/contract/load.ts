@@ -109,7 +109,10 @@ async function badInput(scope: Scope): Promise<void> {
   await failsWith(adapter.listen({ host: '192.0.2.1', port: 0, handlers: {} }), 'WS_LISTEN_HOST');
   await failsWith(adapter.listen({ host: '[::1]', port: 0, handlers: {} }), 'WS_LISTEN_HOST');
   // No name at all.
-  await failsWith(adapter.listen({ host: 'a..b', port: 0, handlers: {} }), 'WS_LISTEN_HOST');
+  for (const host of ['a..b', '.']) {
+    await failsWith(adapter.listen({ host, port: 0, handlers: {} }), 'WS_LISTEN_HOST');
+    await failsWith(adapter.connect(`ws://${host}/`, { handlers: {} }), 'WS_CONNECT_HOST');
+  }
   await failsWith(adapter.connect('ws://127.0.0.1:0/', { handlers: {} }), 'WS_CONNECT_REFUSED');
   // A port that was free a moment ago.
   const free = createServer();

@@ -55,11 +55,11 @@ interface SystemError {
 }
 
 /**
- * Bun says the last of anything that has no code, a lack of file descriptors too: of an address or a path it is no name's fault. 256.1.1.1 is none,
- * and that of a zone may name an interface that is not there.
+ * Bun says the last of anything that has no code, a lack of file descriptors too: of an address or a path it is no name's fault. 256.1.1.1 is none, nor
+ * is 127.0.0.1. with a dot behind it, and that of a zone may name an interface that is not there.
  */
 const UNRESOLVED =
-  /lookup address information|^invalid (?:host|IPv6 address in) '|^Failed to listen at (?!(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){1,4}$|\/|[^%]*:[^%]*$)/;
+  /lookup address information|^invalid (?:empty host|host|IPv6 address in):? '|^Failed to listen at (?!(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){1,4}$|\/|[^%]*:[^%]*$)/;
 /** Deno dials no port 0. Nobody can listen there. */
 const PORT_ZERO = /^Invalid port \(out of range\): 0$/;
 const NO_DIRECTORY = /^(ENOENT|ENOTDIR)$/;
