@@ -8,7 +8,7 @@ import { type CloseAll, type Closing, closeOnce } from './closing.ts';
 import type { Pump } from './driver.ts';
 import { Endpoint, type EndpointHostOptions, type EndpointOwner, type WholeLife } from './endpoint.ts';
 import { apart } from './outside.ts';
-import { checkObject, checkTime } from './parts.ts';
+import { checkObject, checkTime, checkTransport } from './parts.ts';
 import type { CloseAllOptions, Opening, Peer } from './peer.ts';
 import { MAX_DELAY } from './platform.ts';
 import type { DriverHandle, Transport } from './types.ts';
@@ -17,7 +17,7 @@ export type ServerSettings = Omit<ServerProtocolOptions, 'clock' | 'sink'>;
 export type ClientSettings = Omit<ClientProtocolOptions, 'clock' | 'sink'>;
 export type ConnectionSettings = Omit<ConnectionOptions, 'clock' | 'sink' | keyof Negotiated>;
 
-/** The connections of one listener, or of one dial. */
+/** The connections of one listener, or of one dial. Each way to add one throws TypeError naming what its transport lacks. */
 export class EndpointHost implements EndpointOwner {
   readonly options: EndpointHostOptions;
   /** From `onOpen` until the transport is gone. */
@@ -77,6 +77,8 @@ export class EndpointHost implements EndpointOwner {
     opening: Opening,
     join?: (driver: DriverHandle) => void,
   ): Peer {
+    checkTransport(transport);
+    checkObject(opening, 'opening');
     const { clock, pull } = this.options;
     const endpoint = new Endpoint(this);
     const base: ConnectionOptions = { ...settings, ...negotiated, clock };
@@ -126,6 +128,7 @@ export class EndpointHost implements EndpointOwner {
   }
 
   #start(endpoint: Endpoint, protocol: Protocol, life: WholeLife, transport: Transport): Pump {
+    checkTransport(transport);
     const driver = endpoint.start(protocol, life, transport);
     this.#opening.add(endpoint);
     // Accepted while the listener was being closed.

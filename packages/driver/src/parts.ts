@@ -5,7 +5,7 @@
 import type { Clock, Protocol } from '@ferrywire/core';
 import type { TimerHost, Transport } from './types.ts';
 
-const PROTOCOL = ['receiveData', 'receiveEof', 'receiveError', 'handleTimeout', 'takeOutput', 'nextTimeout'] as const;
+const PROTOCOL = ['receiveData', 'receiveEof', 'receiveError', 'handleTimeout', 'takeOutput', 'recycleOutput', 'nextTimeout'] as const;
 const TRANSPORT = ['write', 'end', 'abort', 'pauseReading', 'resumeReading'] as const;
 
 /** Throws a TypeError. */
@@ -21,6 +21,11 @@ function checkMethods<Name extends string>(value: { readonly [name in Name]: unk
 /** Throws TypeError naming what is missing. */
 export function checkParts(protocol: Protocol, transport: Transport): void {
   checkMethods(protocol, 'protocol', PROTOCOL);
+  checkTransport(transport);
+}
+
+/** Throws TypeError naming what is missing. */
+export function checkTransport(transport: Transport): void {
   checkMethods(transport, 'transport', TRANSPORT);
 }
 

@@ -30,6 +30,8 @@ describe('drive', () => {
   it('names what the protocol lacks', () => {
     refused('protocol', () => drive(null as unknown as EchoProtocol, fakeTransport(), options));
     refused('protocol.receiveData', () => drive({} as EchoProtocol, fakeTransport(), options));
+    const forgetful = Object.assign(new EchoProtocol(), { recycleOutput: undefined }) as unknown as EchoProtocol;
+    refused('protocol.recycleOutput', () => drive(forgetful, fakeTransport(), options));
   });
 
   it.each(['write', 'end', 'abort', 'pauseReading', 'resumeReading'] as const)('names %s of a transport without it', (name) => {
@@ -47,5 +49,24 @@ describe('drive', () => {
 describe('EndpointHost', () => {
   it.each([...wrong, ['options.handlers', { ...options, handlers: null }] as const])('names %s', (name, given) => {
     refused(name, () => new EndpointHost(given as EndpointHostOptions));
+  });
+
+  it('names what a transport lacks before anything comes of it, and the heads that are not given', async () => {
+    const host = new EndpointHost(options);
+    const negotiated = { role: 'server', subprotocol: null, extensions: [] } as const;
+    const heads = { request: null, response: null };
+    for (const [name, given] of [
+      ['transport', null],
+      ['transport.write', {}],
+    ] as const) {
+      const transport = given as unknown as Transport;
+      refused(name, () => host.serve(transport, {}));
+      refused(name, () => host.serveOne(transport, {}));
+      refused(name, () => host.dial(transport, { url: 'ws://127.0.0.1/' }));
+      refused(name, () => host.adopt(transport, negotiated, {}, heads));
+    }
+    refused('opening', () => host.adopt(fakeTransport(), negotiated, {}, undefined as unknown as typeof heads));
+    expect(host.peers.size).toBe(0);
+    await host.close();
   });
 });
