@@ -229,6 +229,45 @@ async function endedAndUnread(scope: Scope): Promise<void> {
   }
 }
 
+/** A peer that closes and ends its side while it takes nothing has all of it when it reads on, and a clean end. */
+async function endedAndLate(scope: Scope): Promise<void> {
+  if (!scope.adapter.capabilities.halfClose) return;
+  for (const highWaterMark of [Number.POSITIVE_INFINITY, undefined]) {
+    let isClosing = false;
+    const handlers = {
+      onClose() {
+        isClosing = true;
+      },
+    };
+    const serving = highWaterMark === undefined ? { handlers } : { handlers, highWaterMark };
+    const { listening, port, opened, ends } = await scope.serve(serving);
+    const raw = await scope.raw(port);
+    const peer = await opened.next('open');
+    raw.socket.pause();
+    let sent = 0;
+    let slow = 0;
+    await until(() => {
+      for (let index = 0; index < 10 && peer.writable; index++) {
+        peer.send(pattern(500_000, sent++));
+        slow = 0;
+      }
+      return ++slow > 100 && peer.bufferedAmount > 0;
+    }, 'the peer to be slow');
+    raw.sendClose(1001);
+    raw.end();
+    // Without a mark the close frame is read at once, with one it may be behind all that is to be written.
+    if (highWaterMark !== undefined) await until(() => isClosing, 'the close frame');
+    for (let turns = 0; turns < 20; turns++) await turn();
+    equal(ends.count, 0, 'ends while bytes wait');
+    raw.socket.resume();
+    for (let index = 0; index < sent; index++) equal((await raw.next(Opcode.Binary)).length, 500_000, `message ${index}`);
+    equal(closeCode(await raw.next(Opcode.Close)), 1001, "the server's close frame");
+    const end = await ends.next('the end');
+    equal([end.clean, end.code, end.cause], [true, 1001, null], 'the end');
+    await until(() => listening.peers.size === 0, 'the peer to be let go');
+  }
+}
+
 /** Every call that changes the state, from inside a handler. */
 async function fromHandlers(scope: Scope): Promise<void> {
   const { url, ends } = await scope.serve({
@@ -362,6 +401,7 @@ export function closingCases(adapter: AdapterUnderTest): ContractCase[] {
     named('close, abort and pause inside a message handler', fromHandlers),
     named('inside the open handler', insideOpen),
     named('a peer that has ended and reads nothing', endedAndUnread),
+    named('a peer that has ended and reads late', endedAndLate),
     named('a peer that does not answer the close frame', silentPeer),
     named('a handler that throws is reported and the connection goes on', throwing),
     named('a listener that is asked for what makes no sense', mistakenClose),

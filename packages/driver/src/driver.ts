@@ -48,6 +48,8 @@ const OWES_READ = 32_768;
 const BEHIND = 65_536;
 /** The protocol holds the work that is left of its input. */
 const HOLDS = 131_072;
+/** The peer has ended its side, and what answers its close frame is still here: the protocol is not told yet. */
+const END_WAITS = 262_144;
 /** No input comes that would tell of what came before. At its end the transport is not paused any more, though the protocol may be. */
 const QUIET = PAUSED | INPUT_OVER;
 /** There is no room for more. */
@@ -71,6 +73,8 @@ export interface DriverHooks {
   onDrained(): void;
   /** The transport is gone and the protocol knows. */
   onReleased(): void;
+  /** Both close frames are known. */
+  isAnswered(): boolean;
   /** The protocol to go on with, or null: not yet. Asked after every turn until it answers. */
   successor(): Protocol | null;
 }
@@ -220,8 +224,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
 
   receiveError(error: unknown): void {
     if ((this.#flags & (BROKEN | ABORT_CALLED | GONE)) !== 0) return;
-    const known = (this.#flags & INPUT_OVER) !== 0;
-    this.#flags |= BROKEN | INPUT_OVER;
+    const known = (this.#flags & (INPUT_OVER | END_WAITS)) === INPUT_OVER;
+    this.#flags = (this.#flags & ~END_WAITS) | BROKEN | INPUT_OVER;
     // For what is still to be read: a close frame that answers it never goes.
     this.#protocol.outputStalled?.();
     // After EOF the protocol has its end; the transport is still to be let go.
@@ -235,8 +239,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
 
   gone(): void {
     if ((this.#flags & GONE) !== 0) return;
-    const known = (this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0;
-    this.#flags |= GONE | INPUT_OVER;
+    const known = (this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0 && (this.#flags & END_WAITS) === 0;
+    this.#flags = (this.#flags & ~END_WAITS) | GONE | INPUT_OVER;
     this.#protocol.outputStalled?.();
     if (this.#rare !== null) this.#rare.waiting = null;
     if (!known) this.defer({ kind: 'eof' });
@@ -376,6 +380,10 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       }
       return;
     }
+    if (event.kind === 'eof' && this.answerWaits()) {
+      this.#flags |= END_WAITS;
+      return;
+    }
     if (event.kind === 'data') this.#protocol.receiveData(event.chunk);
     else if (event.kind === 'eof') this.#protocol.receiveEof();
     else this.#protocol.receiveError(event.error);
@@ -426,13 +434,28 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       this.#flags &= ~RELIEVED;
       this.rare().relieved = 0;
     }
+    this.lookAtEnd();
     for (let round = 0; (this.#flags & DEFERRED) !== 0 && round < ROUNDS; round++) {
       try {
         this.next();
       } finally {
         this.move();
+        this.lookAtEnd();
       }
     }
+  }
+
+  /**
+   * The peer has closed and ended its side, and may read on: what was sent before our close frame, and that itself, can still go. For how long is
+   * the protocol's closing deadline to say.
+   */
+  private answerWaits(): boolean {
+    return (this.#flags & LOST) === 0 && this.#protocol.bufferedAmount > 0 && this.#hooks?.isAnswered() === true;
+  }
+  private lookAtEnd(): void {
+    if ((this.#flags & END_WAITS) === 0 || this.answerWaits()) return;
+    this.#flags &= ~END_WAITS;
+    this.defer({ kind: 'eof' });
   }
 
   private change(): void {

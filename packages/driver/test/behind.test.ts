@@ -121,6 +121,20 @@ describe('what waits to be compressed', () => {
   });
 });
 
+describe('what waits to be compressed behind the close frame of a peer that has ended its side', () => {
+  it('still goes, and the end is clean', () => {
+    const ends: EndInfo[] = [];
+    const { transport, turns, peer } = served({ onEnd: (_, info) => void ends.push(info) });
+    for (let message = 0; message < 8; message++) peer.send(new Uint8Array(MESSAGE));
+    transport.feed(serializeFrame({ opcode: 8, payload: Uint8Array.of(0x03, 0xe8), maskKey: 1 }));
+    transport.feedEof();
+    expect([ends, peer.bufferedAmount > 0]).toEqual([[], true]);
+    turns();
+    expect(ends).toMatchObject([{ clean: true, code: 1000 }]);
+    expect([transport.written.length, transport.ended]).toEqual([8 * 3 + 4, true]);
+  });
+});
+
 describe('work that is left of the input', () => {
   const plain = { compress: false } as const;
   const stalling = { room: 1000, highWaterMark: 1000 } as const;

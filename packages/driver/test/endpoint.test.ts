@@ -963,6 +963,83 @@ describe('a close frame of the peer that is read once its transport', () => {
   });
 });
 
+describe('a peer that closes and ends its side while it takes nothing', () => {
+  const close = serializeFrame({ opcode: 8, payload: Uint8Array.of(0x03, 0xe8), maskKey: 1 });
+  function stalled(pull: boolean, inside: boolean) {
+    const clock = virtualClock();
+    const ends: EndInfo[] = [];
+    const handlers: PeerHandlers = { onEnd: (_peer, info) => void ends.push(info) };
+    const host = new EndpointHost({ clock: clock.now, timers: clock, pull, handlers });
+    const transport = fakeTransport({ clock, room: 1000, highWaterMark: 100 });
+    const negotiated = { role: 'server', subprotocol: null, extensions: [] } as const;
+    const peer = host.adopt(transport, negotiated, { timeouts: { keepalive: 0 } }, { request: null, response: null });
+    transport.attach(peer.driver);
+    peer.driver.onEvents = () => {
+      if (!pull) return;
+      for (const event of peer.connection.events()) if (event.type === 'end') ends.push(event);
+    };
+    peer.send(new Uint8Array(5000));
+    peer.driver.pump();
+    if (inside) {
+      // Both from inside a turn, as a loopback has them.
+      const { onEvents } = peer.driver;
+      peer.driver.onEvents = () => {
+        peer.driver.onEvents = onEvents;
+        peer.driver.data(close);
+        peer.driver.eof();
+      };
+      transport.feed(serializeFrame({ opcode: 10, maskKey: 1 }));
+    } else {
+      transport.feed(close);
+      transport.feedEof();
+    }
+    expect([ends, peer.driver.stalled]).toEqual([[], true]);
+    return { clock, ends, host, peer, transport };
+  }
+  const modes = [
+    [false, false],
+    [false, true],
+    [true, false],
+  ] as const;
+
+  it.each(modes)('and reads on later has a clean end once our close frame has gone (pull: %s, inside a turn: %s)', (pull, inside) => {
+    const { clock, ends, host, peer, transport } = stalled(pull, inside);
+    transport.grant(2000);
+    expect([ends, transport.ended]).toEqual([[], false]);
+    // As long as something is taken there is time.
+    clock.advance(9000);
+    transport.grant();
+    expect(ends).toMatchObject([{ clean: true, code: 1000, cause: null }]);
+    expect([transport.written.length, transport.ended]).toEqual([4 + 5000 + 4, true]);
+    transport.close();
+    expect([host.peers.size, peer.driver.isClosed, clock.pending, ends.length]).toEqual([0, true, 0, 1]);
+  });
+
+  it.each([
+    ['resets', 'WS_TRANSPORT'],
+    ['is gone', 'WS_EOF'],
+    ['stays away', 'WS_TIMEOUT_CLOSING'],
+    ['is dropped', 'WS_ABORTED'],
+  ] as const)('and %s has none: %s', (how, code) => {
+    for (const [pull, inside] of modes) {
+      const { clock, ends, host, peer, transport } = stalled(pull, inside);
+      if (how === 'resets') transport.reset();
+      else if (how === 'is gone') transport.close();
+      else if (how === 'is dropped') peer.abort();
+      else {
+        clock.advance(9999);
+        expect([ends, transport.aborted]).toEqual([[], false]);
+        clock.advance(1);
+        expect(transport.aborted).toBe(true);
+      }
+      clock.advance(1);
+      if (pull) peer.driver.pump();
+      expect(ends).toMatchObject([{ clean: false, code: 1000, cause: { code } }]);
+      expect([host.peers.size, clock.pending]).toEqual([0, 0]);
+    }
+  });
+});
+
 /** For the side that only has to be there. */
 function fakeEvents(): TransportEvents {
   const nothing = (): void => {};
