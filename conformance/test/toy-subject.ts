@@ -1,6 +1,6 @@
 /**
- * A small echo endpoint, right in every case of groups 1 to 10, with one switch per way of being wrong. It shares no code with the core, so
- * it tests the harness and nothing else.
+ * A small echo endpoint, right in every case of groups 1 to 10, with one switch per way of being wrong, or unusual. It shares no code with the
+ * core, so it tests the harness and nothing else.
  */
 import type { ConnectionEvent, Protocol, Role, TransportDirective } from '@ferrywire/core';
 import type { InProcessTarget, Subject } from '../src/harness.ts';
@@ -18,6 +18,7 @@ export type Fault =
   | 'never-ends-transport'
   | 'pongs-empty'
   | 'reorders'
+  | 'pongs-newest'
   | 'wrong-bytes'
   | 'wrong-kind'
   | 'echoes-nothing'
@@ -227,6 +228,7 @@ class Toy implements Protocol {
     const bytes = concat(Uint8Array.from(head), wire);
     if (this.#fault === 'late' && !control) this.#held.push({ due: this.#now() + 20_000_000, bytes });
     else if (this.#fault === 'reorders' && pong) this.#output.unshift(bytes);
+    else if (this.#fault === 'pongs-newest' && pong) this.#output = [...this.#output.filter(([first]) => first !== bytes[0]), bytes];
     else this.#output.push(bytes);
   }
 }
