@@ -2,6 +2,7 @@
  * What a case runs over: a byte stream that is open already, and a clock. The same runner works over TCP in real time and over a queue in
  * virtual time, because it sees nothing else.
  */
+import { longestWait } from './options.ts';
 
 /** The harness's end of the stream. */
 export interface Channel {
@@ -33,7 +34,7 @@ export interface Scheduler {
 /** The event loop's own time. */
 export const realTime: Scheduler = {
   now: () => performance.now(),
-  after: (ms, run) => setTimeout(run, ms),
+  after: (ms, run) => setTimeout(run, Math.min(ms, longestWait)),
   cancel: (timer) => clearTimeout(timer as NodeJS.Timeout), // made by `after` above
   turn: (run) => {
     setImmediate(run);

@@ -3,6 +3,9 @@
  * fault.
  */
 
+/** The most that a timer of the runtime counts, milliseconds: more is taken for one. */
+export const longestWait: number = 2 ** 31 - 1;
+
 /** Throws RangeError naming the option. `least` to `most`; undefined is the default. */
 export function checkWhole(name: string, value: number | undefined, least: number, most: number): void {
   if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return;
@@ -13,6 +16,12 @@ export function checkWhole(name: string, value: number | undefined, least: numbe
 export function checkFactor(name: string, value: number | undefined): void {
   if (value === undefined || (Number.isFinite(value) && value > 0)) return;
   throw new RangeError(`options.${name} is a number above 0, not ${String(value)}`);
+}
+
+/** Throws RangeError naming the option: milliseconds, Infinity among them. */
+export function checkWait(name: string, value: number | undefined): void {
+  if (value === undefined || (typeof value === 'number' && value >= 0)) return;
+  throw new RangeError(`options.${name} is a number from 0, not ${String(value)}`);
 }
 
 /** Throws TypeError naming the option. A string would be taken apart, or end the run in the midst of it. */

@@ -4,6 +4,7 @@
  */
 import type { Role } from '@ferrywire/core';
 import type { Case } from './case.ts';
+import { longestWait } from './options.ts';
 import type { CaseResult } from './result.ts';
 
 export interface TargetSettings {
@@ -17,7 +18,7 @@ export interface TargetSettings {
 
 /** What a limit of so many milliseconds is under these settings. */
 export function limitUnder({ timeScale, longest }: Pick<TargetSettings, 'timeScale' | 'longest'>, ms: number): number {
-  return Math.min(ms * timeScale, longest ?? Number.POSITIVE_INFINITY);
+  return Math.min(ms * timeScale, longest ?? longestWait, longestWait);
 }
 
 export interface ActiveTarget {

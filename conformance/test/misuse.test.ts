@@ -5,6 +5,7 @@ import {
   type ClientListenerOptions,
   clientCommand,
   clientListener,
+  http2Server,
   type RunOptions,
   runCases,
   serverCommand,
@@ -47,6 +48,16 @@ describe('options of targets', () => {
     expect(() => clientListener(options)).toThrow(RangeError);
     expect(() => clientListener(options)).toThrow(`options.${name} `);
     expect(() => clientCommand('node client.js {url}', options)).toThrow(RangeError);
+  });
+
+  it('a patience is a time, which may have no end', () => {
+    for (const target of [serverUrl, http2Server]) {
+      for (const patience of [-1, Number.NaN, '5'])
+        expect(() => target('ws://127.0.0.1:9/', { patience: patience as number })).toThrow(
+          new RangeError(`options.patience is a number from 0, not ${patience}`),
+        );
+      for (const patience of [0, 0.5, Number.POSITIVE_INFINITY]) expect(() => target('ws://127.0.0.1:9/', { patience })).not.toThrow();
+    }
   });
 
   it('a command that is not told where to listen, or to connect to, is none', () => {

@@ -23,6 +23,11 @@ import WebSocket, { WebSocketServer } from 'ws';
 import { cleanUps, command, echoServer, node, peers, portOf, silentServer, tcpServer } from './servers.ts';
 
 describe('a server at a URL', () => {
+  it('has limits that are longer than a timer of Node counts', async () => {
+    const results = await collect(runCases(serverUrl(await echoServer()), { include: ['1.1.*'], timeScale: 1e9 }));
+    expect(results.map(({ verdict, reason }) => reason ?? verdict)).toEqual(Array(8).fill('OK'));
+  });
+
   it('is run in parallel, results as they come, the same verdicts in any order', async () => {
     const url = await echoServer();
     const include = ['1.*', '2.*', '5.*', '7.*'];

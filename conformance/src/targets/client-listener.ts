@@ -18,7 +18,7 @@ import { Decoder } from '../decoder.ts';
 import type { DeflateAgreement } from '../deflate.ts';
 import { Encoder } from '../encoder.ts';
 import { answerDeflate, parseHead, readRequest, refusalFor } from '../handshake.ts';
-import { checkWhole } from '../options.ts';
+import { checkWhole, longestWait } from '../options.ts';
 import { seededNumbers } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
@@ -59,9 +59,6 @@ const refusalLimit = 12_000;
 /** Agents whose verdicts are kept, and what a name may be long. */
 const mostAgents = 100;
 const longestAgent = 200;
-
-/** The most that a timer counts, milliseconds. */
-const longestWait = 2 ** 31 - 1;
 
 /** Throws TypeError for a subprotocol that is none, RangeError for a port or a time that is none. */
 export function clientListener(options: ClientListenerOptions): PassiveTarget {

@@ -9,6 +9,7 @@ import type { Case } from '../case.ts';
 import { realTime } from '../channel.ts';
 import { checkSubprotocol, readDeflateAnswer } from '../handshake.ts';
 import { handshakeFailed } from '../judge.ts';
+import { checkWait } from '../options.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { type ActiveTarget, limitUnder, type TargetSettings, TargetUnavailable } from '../target.ts';
@@ -36,12 +37,13 @@ class StreamReset extends Error {
 class Unaskable extends TargetUnavailable {}
 
 /**
- * Throws TypeError as `serverUrl` does.
+ * Throws as `serverUrl` does.
  * @param unreachable called when a case gets no session; when it rejects the run ends
  */
 export function http2Server(text: string, options: ServerUrlOptions = {}, unreachable?: () => Promise<void>): ActiveTarget {
   const url = parseServerUrl(text);
   const asked = new Asked(options);
+  checkWait('patience', options.patience);
   const sessions = new Sessions(url, options);
   return {
     kind: 'active',

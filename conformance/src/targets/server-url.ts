@@ -9,6 +9,7 @@ import type { Case } from '../case.ts';
 import { realTime } from '../channel.ts';
 import { checkResponse, parseHead, readDeflateAnswer, requestFor } from '../handshake.ts';
 import { handshakeFailed } from '../judge.ts';
+import { checkWait } from '../options.ts';
 import { seededBytes, seedFor } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
@@ -42,12 +43,13 @@ export function parseServerUrl(text: string): URL {
 }
 
 /**
- * Throws TypeError for a wrong URL, or headers or subprotocols that can't be asked for.
+ * Throws TypeError for a wrong URL, or headers or subprotocols that can't be asked for, RangeError for a patience that is none.
  * @param unreachable called when a case gets no connection, or no byte on it; when it rejects the run ends
  */
 export function serverUrl(text: string, options: ServerUrlOptions = {}, unreachable?: () => Promise<void>): ActiveTarget {
   const url = parseServerUrl(text);
   const asked = new Asked(options);
+  checkWait('patience', options.patience);
   return {
     kind: 'active',
     name: url.href,
