@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readOptions } from './arguments.mjs';
 import { countBranches } from './instrument/branches.mjs';
 import { run } from './process.mjs';
 import { root } from './runtimes.mjs';
@@ -14,7 +14,7 @@ const PACKAGES = ['core', 'handshake'];
 const MARK = /not covered:/;
 /** `list[index] ?? 0`: there for the compiler, which does not know that the index is in the list. */
 const FOR_THE_COMPILER = /\] \?\? $/;
-const { values } = parseArgs({ options: { keep: { type: 'string' } } });
+const values = readOptions({ keep: { type: 'string' } });
 /** Counts of an earlier run, kept there: judged again without running the tests. */
 const isKept = values.keep !== undefined && existsSync(join(values.keep, 'packages'));
 

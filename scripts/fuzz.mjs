@@ -11,8 +11,8 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { readOptions, wrongUse } from './arguments.mjs';
 import { countBranches } from './instrument/branches.mjs';
 import { root } from './runtimes.mjs';
 
@@ -23,23 +23,20 @@ const HANG_MS = 60_000;
 const HEAP_MB = 512;
 const corpusFolder = join(root, 'scripts/fuzz/corpus');
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '1' },
-    target: { type: 'string', multiple: true },
-    seed: { type: 'string' },
-    save: { type: 'boolean' },
-  },
+const values = readOptions({
+  minutes: { type: 'string', default: '1' },
+  target: { type: 'string', multiple: true },
+  seed: { type: 'string' },
+  save: { type: 'boolean' },
 });
 const minutes = Number(values.minutes);
 const seed = values.seed === undefined ? Date.now() >>> 0 : Number(values.seed);
 const wanted = values.target ?? TARGETS;
 const unknown = wanted.find((name) => !TARGETS.includes(name));
 if (!(minutes > 0) || !Number.isInteger(seed) || unknown !== undefined) {
-  console.error(
+  wrongUse(
     unknown === undefined ? '--minutes must be a positive number, --seed an integer' : `--target must be one of ${TARGETS.join(', ')}`,
   );
-  process.exit(2);
 }
 
 /** A copy of the packages that counts. Returns the module of the targets and the number of counters. */

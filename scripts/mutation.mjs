@@ -12,31 +12,26 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions, wrongUse } from './arguments.mjs';
 import { documentOf, groupBy } from './mutation/document.mjs';
 import { mutate } from './mutation/mutants.mjs';
 import { reasonFor } from './mutation/reasons.mjs';
 import { root } from './runtimes.mjs';
 import { randomFrom } from './soak/random.mjs';
 
-const { values } = parseArgs({
-  options: {
-    sample: { type: 'string' },
-    seed: { type: 'string', default: '1' },
-    file: { type: 'string', multiple: true },
-    tests: { type: 'string' },
-    again: { type: 'string' },
-    explained: { type: 'boolean', default: false },
-    out: { type: 'string' },
-    document: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  sample: { type: 'string' },
+  seed: { type: 'string', default: '1' },
+  file: { type: 'string', multiple: true },
+  tests: { type: 'string' },
+  again: { type: 'string' },
+  explained: { type: 'boolean', default: false },
+  out: { type: 'string' },
+  document: { type: 'boolean', default: false },
 });
 /** Type stripping and synchronous hooks. */
 const node = join(root, 'node_modules/node24/bin/node');
-if (!existsSync(node)) {
-  console.error('mutation testing needs Node 24, which has no build for this platform');
-  process.exit(2);
-}
+if (!existsSync(node)) wrongUse('mutation testing needs Node 24, which has no build for this platform');
 /** Tests that measure memory or time, or start processes, say nothing about a mutant that the others do not say sooner. */
 const LEFT_OUT = /memory|security|state-tables/;
 /** CPU time that the tests of one mutant take without it, at most; one that survived before gets more. */

@@ -9,19 +9,20 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions, wrongUse } from './arguments.mjs';
 import { behaviours, live } from './soak/client.mjs';
 import { randomFrom } from './soak/random.mjs';
 
-const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '5' }, seed: { type: 'string' }, connections: { type: 'string', default: '1000' } },
+const values = readOptions({
+  minutes: { type: 'string', default: '5' },
+  seed: { type: 'string' },
+  connections: { type: 'string', default: '1000' },
 });
 const minutes = Number(values.minutes);
 const perRound = Number(values.connections);
 const seed = values.seed === undefined ? Date.now() >>> 0 : Number(values.seed);
 if (!(minutes > 0 && perRound > 0 && Number.isInteger(seed))) {
-  console.error('--minutes and --connections must be positive numbers, --seed an integer');
-  process.exit(2);
+  wrongUse('--minutes and --connections must be positive numbers, --seed an integer');
 }
 
 /** Connections at a time. */

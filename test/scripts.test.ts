@@ -79,6 +79,22 @@ describe('faultOf', () => {
   });
 });
 
+describe('an option that a script does not take', () => {
+  it.each(['fuzz', 'soak', 'coverage', 'mutation'])('ends %s with a line and exit code 2', (name) => {
+    for (const [given, line] of [
+      ['--nonsense', "Unknown option '--nonsense'"],
+      ['word', "Unexpected argument 'word'"],
+    ] as const) {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, `scripts/${name}.mjs`), given], {
+        encoding: 'utf8',
+        timeout: 30_000,
+      });
+      expect([status, stdout]).toEqual([2, '']);
+      expect(stderr.trimEnd().split('\n')).toEqual([expect.stringContaining(line)]);
+    }
+  });
+});
+
 describe('the closing line', () => {
   let folder = '';
   beforeAll(() => {
