@@ -59,7 +59,8 @@ export function reportHtml(reports: readonly Report[]): string {
   });
   const summary = reports.map((report) => {
     const counts = counted.map((verdict) => `<td class="count">${report.counts[verdict]}</td>`);
-    return `<tr><td>${marked(nameOf(report))}</td><td class="count">${report.results.length}</td>${counts.join('')}</tr>\n`;
+    const gone = report.gone === undefined ? '' : `<small>gone before the end: ${marked(report.gone)}</small>`;
+    return `<tr><td>${marked(nameOf(report))}${gone}</td><td class="count">${report.results.length}</td>${counts.join('')}</tr>\n`;
   });
   return `<!doctype html>
 <html lang="en">

@@ -19,6 +19,8 @@ export interface Report {
   readonly counts: Counts;
   /** In the order of the ids. */
   readonly results: readonly CaseResult[];
+  /** Why the target was not there until the end of the run, where it was not: its last cases have results, and may be why. */
+  readonly gone?: string;
 }
 
 /** How often each verdict was given; all five are there. */
@@ -72,11 +74,13 @@ export function readReports(text: string): Report[] {
 
 function readReport(run: unknown): Report {
   if (!isRecord(run) || !isRecord(run.results)) throw new TypeError('a run without results');
-  const { target, role, seed, duration } = run;
+  const { target, role, seed, duration, gone } = run;
   if (typeof target !== 'string' || (role !== 'server' && role !== 'client')) throw new TypeError('a run without a target or a role');
   if (typeof seed !== 'number' || typeof duration !== 'number') throw new TypeError(`the run of ${target} has no seed or no duration`);
+  if (gone !== undefined && typeof gone !== 'string') throw new TypeError(`the run of ${target} does not say why it ended`);
   const results = Object.entries(run.results).map(([id, result]) => readResult(id, result));
-  return makeReport(target, role, seed, duration, results);
+  const report = makeReport(target, role, seed, duration, results);
+  return gone === undefined ? report : { ...report, gone };
 }
 
 const verdicts: readonly unknown[] = ['OK', 'NON-STRICT', 'INFORMATIONAL', 'UNIMPLEMENTED', 'FAILED'] satisfies Verdict[];

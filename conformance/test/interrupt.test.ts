@@ -269,8 +269,15 @@ describe('a child that ends in the middle', () => {
 
   it('fails the run though every case has its result', async () => {
     const { template, gone } = await watchedServer("if (messages === 1) s.on('close', () => process.exit(7))");
-    const server = await command('server', '--command', template, '--cases', '1.1.1');
+    const folder = mkdtempSync(join(tmpdir(), 'conform-'));
+    cleanUps.push(() => rmSync(folder, { recursive: true }));
+    const [json, xml] = [join(folder, 'a.json'), join(folder, 'a.xml')];
+    const server = await command('server', '--command', template, '--cases', '1.1.1', '--json', json, '--junit', xml);
     await gone;
+    expect(JSON.parse(readFileSync(json, 'utf8')).runs).toMatchObject([
+      { counts: { OK: 1 }, gone: `${process.execPath} ended with code 7` },
+    ]);
+    expect(readFileSync(xml, 'utf8')).toContain('tests="2" failures="0" errors="1"');
     expect([server.code, server.err]).toEqual([1, [`${process.execPath} ended with code 7`]]);
     expect(server.out).toEqual([expect.stringMatching(/: 1 cases in .*: 1 OK, 0 FAILED$/)]);
     const visit = (then: string): string =>

@@ -50,7 +50,8 @@ const mixed = report(
 describe('JSON', () => {
   it('is read back as it was written', () => {
     const other = makeReport('clients of port 0', 'client', 7, 3, [{ ...result('1.1.1', 'OK'), role: 'client', remoteCloseCode: null }]);
-    expect(readReports(reportJson([mixed, other]))).toEqual([mixed, other]);
+    const cut = { ...other, gone: 'node ended with code 7' };
+    expect(readReports(reportJson([mixed, other, cut]))).toEqual([mixed, other, cut]);
   });
 
   it('is refused when it is something else, with what is wrong', () => {
@@ -69,6 +70,7 @@ describe('JSON', () => {
       [of({ role: 'both' }), /role/],
       [of({ seed: '1' }), /seed/],
       [of({ duration: null }), /duration/],
+      [of({ gone: 7 }), /why it ended/],
       [of({ results: { '1.1.1': null } }), /1\.1\.1 has no result/],
     ];
     for (const [text, message] of wrong) expect(() => readReports(text), text).toThrow(message);
@@ -119,6 +121,15 @@ describe("JUnit's XML", () => {
     expect(lines[3]).toContain('<system-out>INFORMATIONAL [');
     expect(lines[4]).toContain('<skipped message="UNIMPLEMENTED: not agreed"/>');
     expect(lines[5]).toContain('<error message="did not run"/>');
+  });
+
+  it('has an error for a target that was gone before the end, though every case has its result', () => {
+    const xml = junitXml([{ report: { ...mixed, gone: 'node <ended>' }, standing, missing: [] }]);
+    expect(xml).toContain('tests="6" failures="1" errors="1" skipped="1"');
+    const line =
+      '    <testcase classname="conformance.server" name="there until the end" time="0.000"><error message="node &lt;ended&gt;"/></testcase>';
+    expect(xml.split('\n').filter((each) => each.includes('<error'))).toEqual([line]);
+    expect(reportHtml([{ ...mixed, gone: 'node <ended>' }])).toContain('<small>gone before the end: node &lt;ended&gt;</small>');
   });
 
   it('has what was as bad in the baseline skipped', () => {

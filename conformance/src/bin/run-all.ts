@@ -43,10 +43,10 @@ export async function runAll(
         code = Math.max(code, somethingFailed);
         continue;
       }
-      const { report, whole } = await runOne(target, chosen, options, judge, interruption.signal, output);
+      const report = await runOne(target, chosen, options, judge, interruption.signal, output);
       const run = { report, standing: judge.standing, missing: missingOf(report, casesFor(target, chosen)) };
       runs.push(run);
-      code = Math.max(code, codeFor(run, output), whole ? allFine : somethingFailed);
+      code = Math.max(code, codeFor(run, output));
     }
   } finally {
     interruption.off();
@@ -88,7 +88,6 @@ class Judge {
   }
 }
 
-/** `whole` is false when the target was gone before the end: its last cases may have results, and be why. */
 async function runOne(
   target: Target,
   chosen: readonly Case[],
@@ -96,10 +95,10 @@ async function runOne(
   judge: Judge,
   signal: AbortSignal,
   output: Output,
-): Promise<{ readonly report: Report; readonly whole: boolean }> {
+): Promise<Report> {
   const results = new Map<string, CaseResult>();
   const started = performance.now();
-  let whole = true;
+  let gone: string | undefined;
   try {
     for await (const result of runCases(target, runOptions(options, chosen, signal))) {
       // Clients may come one after the other: the worst of them counts.
@@ -111,12 +110,13 @@ async function runOne(
     // What was there for some cases has a report, of these.
     if (!(error instanceof TargetUnavailable) || results.size === 0) throw error;
     output.err(escaped(error.message));
-    whole = false;
+    gone = error.message;
   }
-  const report = makeReport(target.name, target.role, options.seed, performance.now() - started, [...results.values()]);
+  const found = makeReport(target.name, target.role, options.seed, performance.now() - started, [...results.values()]);
+  const report = gone === undefined ? found : { ...found, gone };
   output.out(summaryLine(report));
   for (const line of judge.summary(report)) output.out(line);
-  return { report, whole };
+  return report;
 }
 
 function missingOf({ results }: Report, chosen: readonly Case[]): Case[] {
@@ -124,13 +124,14 @@ function missingOf({ results }: Report, chosen: readonly Case[]): Case[] {
   return chosen.filter(({ id }) => !done.has(id));
 }
 
-function codeFor({ report: { results }, standing, missing }: JudgedReport, output: Output): number {
+function codeFor({ report: { results, gone }, standing, missing }: JudgedReport, output: Output): number {
   if (results.length === 0) {
     output.err('no case ran');
     return nothingRan;
   }
   if (missing.length > 0) output.out(`${missing.length} of ${results.length + missing.length} cases did not run`);
-  return missing.length > 0 || results.some((result) => standing(result) === 'failed') ? somethingFailed : allFine;
+  const isWhole = missing.length === 0 && gone === undefined;
+  return isWhole && !results.some((result) => standing(result) === 'failed') ? allFine : somethingFailed;
 }
 
 function runOptions(options: Options, chosen: readonly Case[], signal: AbortSignal): RunOptions {
