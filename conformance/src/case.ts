@@ -120,6 +120,10 @@ export interface Opening {
   readonly statuses: readonly number[];
   /** A refusal has to name version 13 (RFC 6455 section 4.4). */
   readonly namesVersion?: true;
+  /** A response that accepts may announce no body (RFC 9110 section 8.6, RFC 9112 section 6.1). */
+  readonly noBody?: true;
+  /** A client's key may be that of no earlier connection (RFC 6455 section 4.1). */
+  readonly freshKey?: true;
   /** The first frames go out with the head, before the other side has answered. */
   readonly pipelined: boolean;
 }

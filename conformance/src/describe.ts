@@ -99,6 +99,8 @@ export function explainCase(test: Case): string[] {
     );
     lines.push(...test.opening.lines.map((line) => `      ${escaped(line)}`));
     if (test.opening.namesVersion === true) lines.push('  - the refusal has to name Sec-WebSocket-Version 13');
+    if (test.opening.noBody === true) lines.push('  - the response has neither Content-Length nor Transfer-Encoding');
+    if (test.opening.freshKey === true) lines.push('  - the key is not that of an earlier connection');
   }
   if (test.maxMessageSize !== null) lines.push(`  - limit messages to ${test.maxMessageSize} bytes`);
   if (test.deflate !== null) {

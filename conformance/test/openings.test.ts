@@ -51,6 +51,26 @@ it('a version that the server does not speak is answered with the one that it do
   for (const id of ['F.9.17', 'F.9.19']) expect(await ofServer(await answering(''), id)).toMatchObject({ verdict: 'OK' });
 });
 
+it('an answer of 101 announces no body (F.9.21)', async () => {
+  const echoing = (more: string): Promise<string> =>
+    greetingServer((socket) => {
+      // A short text, whose mask is taken off; what is no text is the close frame, which is answered so.
+      const echo = (frame: Buffer): Buffer => {
+        const key = frame.subarray(2, 6);
+        return Buffer.from([frame[0] ?? 0, (frame[1] ?? 0) & 127, ...frame.subarray(6).map((byte, i) => byte ^ (key[i & 3] ?? 0))]);
+      };
+      socket.on('data', (frame: Buffer) => (frame[0] === 0x81 ? socket.write(echo(frame)) : socket.end(echo(frame))));
+    }, more);
+  expect(await ofServer(await echoing(''), 'F.9.21')).toMatchObject({ verdict: 'OK', reason: null });
+  for (const [field, reason] of [
+    ['Content-Length: 0', 'Content-Length in a response of 101 (RFC 9110 8.6)'],
+    ['transfer-encoding: chunked', 'Transfer-Encoding in a response of 101 (RFC 9112 6.1)'],
+  ]) {
+    expect(await ofServer(await echoing(`${field}\r\n`), 'F.9.21')).toMatchObject({ verdict: 'NON-STRICT', reason });
+    expect(await ofServer(await echoing(`${field}\r\n`), 'F.9.1')).toMatchObject({ verdict: 'OK' });
+  }
+});
+
 it('a refusal may come as a reset (F.9.14)', async () => {
   const url = await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
   expect(await ofServer(url, 'F.9.14')).toMatchObject({ verdict: 'NON-STRICT', reason: 'the transport ended without a response' });
@@ -108,6 +128,52 @@ describe('clients', () => {
       { include: ['F.10.4'] },
     );
     expect(results).toMatchObject([{ id: 'F.10.4', verdict: 'OK', reason: null }]);
+  });
+
+  /** Echoes under masks of zeros until the listener has ended the connection. */
+  function echoOver(url: string, path: string, key: string): Promise<void> {
+    const { hostname, port } = new URL(url);
+    return new Promise((resolve) => {
+      const socket = connect(Number(port), hostname, () => {
+        const lines = [`GET ${path} HTTP/1.1`, 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Key: ${key}`];
+        socket.write(`${lines.join('\r\n')}\r\nSec-WebSocket-Version: 13\r\n\r\n`);
+      });
+      let isOpen = false;
+      let rest = Buffer.alloc(0);
+      socket.on('error', () => {}).once('close', () => resolve());
+      socket.on('data', (chunk: Buffer) => {
+        rest = Buffer.concat([rest, chunk]);
+        const end = rest.indexOf('\r\n\r\n');
+        if (!isOpen && end !== -1) [isOpen, rest] = [true, rest.subarray(end + 4)];
+        while (isOpen && rest.length >= 2) {
+          const [first = 0, length = 0] = rest;
+          if (rest.length < 2 + length) return;
+          socket.write(Buffer.concat([Buffer.from([first, 128 | length, 0, 0, 0, 0]), rest.subarray(2, 2 + length)]));
+          rest = rest.subarray(2 + length);
+        }
+      });
+    });
+  }
+
+  it('take a key of its own for each connection (F.10.13)', async () => {
+    const fresh = (): string => randomBytes(16).toString('base64');
+    const same = fresh();
+    for (const [keyOf, wanted] of [
+      [fresh, { verdict: 'OK', reason: null }],
+      [() => same, { verdict: 'FAILED', behavior: 'FAILED', reason: 'the key of an earlier connection (RFC 6455 4.1)' }],
+    ] as const) {
+      const results = await serveTo(
+        async (url) => {
+          for (const path of ['/getCaseCount', '/runCase?case=1&agent=q', '/runCase?case=2&agent=q', '/updateReports?agent=q'])
+            await echoOver(url, path, keyOf());
+        },
+        { include: ['F.10.1', 'F.10.13'] },
+      );
+      expect(results).toMatchObject([
+        { id: 'F.10.1', verdict: 'OK' },
+        { id: 'F.10.13', ...wanted },
+      ]);
+    }
   });
 
   /** Asks for the only case and waits for the answer, and for no more; resolves when the listener has ended the connection. */

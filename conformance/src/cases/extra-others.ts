@@ -231,6 +231,10 @@ function handshakes(): Case[] {
       toServer('version 12', '4.4', { ...otherVersion, namesVersion: true }),
       refusal('version 013', '4.2.1', 'Sec-WebSocket-Version', 'Sec-WebSocket-Version: 013', 400, 426),
       refusal('two keys', '11.3.1', 'Sec-WebSocket-Key', 'Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Key: {key}', 400),
+      {
+        ...toServer('response that announces no body', '4.2.2', { ...open(request, 'accepted'), noBody: true }),
+        sections: ['RFC 6455 4.2.2', 'RFC 9110 8.6'],
+      },
     ]),
     ...numbered(10, [
       toClient('plain response', open(response, 'accepted')),
@@ -253,6 +257,8 @@ function handshakes(): Case[] {
         'Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Extensions: x-unknown',
       ),
       fails('subprotocol that was not asked for', 'Sec-WebSocket-Accept', 'Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat'),
+      // The last, so that there are other connections to compare it with.
+      toClient('key that no connection before it had', { ...open(response, 'accepted'), freshKey: true }),
     ]),
   ];
 }

@@ -24,7 +24,7 @@ import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { SilenceGuard } from '../silence.ts';
 import { limitUnder, type PassiveTarget, type TargetSettings, TargetUnavailable } from '../target.ts';
-import { judgeClient, pipelined } from './opening.ts';
+import { judgeClient, judgeOldKey, pipelined } from './opening.ts';
 import { readHead } from './socket.ts';
 import { SocketVisitor, StreamVisitor, type Visitor } from './visitor.ts';
 
@@ -59,6 +59,8 @@ const refusalLimit = 12_000;
 /** Agents whose verdicts are kept, and what a name may be long. */
 const mostAgents = 100;
 const longestAgent = 200;
+/** Keys that are remembered, the first ones: one that does not change is among them. */
+const mostKeys = 10_000;
 
 /** Throws TypeError for a subprotocol that is none, RangeError for a port or a time that is none. */
 export function clientListener(options: ClientListenerOptions): PassiveTarget {
@@ -94,6 +96,7 @@ class Listener {
   readonly #results = new Map<string, Map<string, CaseResult>>();
   readonly #waiting = new Map<string, ((result: CaseResult) => void)[]>();
   readonly #silence = new SilenceGuard();
+  readonly #keys = new Set<string>();
   #stop: () => void = () => {};
   #over = false;
   /** Cases under way. */
@@ -192,8 +195,13 @@ class Listener {
     const head = await readHead(socket, openingLimit);
     const parsed = parseHead(head.text);
     const request = parsed === null ? 'no HTTP request' : readRequest(parsed);
-    if (typeof request === 'string') socket.end(refusalFor('400 Bad Request', `${request}\n`));
-    else this.#route(new SocketVisitor(socket, head.rest, request, this.#options.subprotocols ?? []));
+    if (typeof request === 'string') {
+      socket.end(refusalFor('400 Bad Request', `${request}\n`));
+      return;
+    }
+    const isOld = this.#keys.has(request.key);
+    if (this.#keys.size < mostKeys) this.#keys.add(request.key);
+    this.#route(new SocketVisitor(socket, head.rest, request, this.#options.subprotocols ?? [], isOld));
   }
 
   #route(visitor: Visitor): void {
@@ -237,7 +245,8 @@ class Listener {
   #startRun(visitor: Visitor, test: Case, deflate: DeflateAgreement | null, agent: string): void {
     this.#running += 1;
     const settings = { ...this.#silence.limit(this.#settings), role: 'client', scheduler: realTime, deflate } as const;
-    const run = new CaseRun(test, settings, visitor.channel, (result) => this.#keep(agent, result));
+    const keep = (result: CaseResult): void => this.#keep(agent, visitor.hasOldKey ? judgeOldKey(test, result) : result);
+    const run = new CaseRun(test, settings, visitor.channel, keep);
     visitor.connect(run);
     run.start();
   }

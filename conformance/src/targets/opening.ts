@@ -5,7 +5,7 @@ import { Buffer } from 'node:buffer';
 import type { Role } from '@ferrywire/core';
 import type { Case, Verdict } from '../case.ts';
 import { Encoder } from '../encoder.ts';
-import { listOf } from '../handshake.ts';
+import { type Head, listOf } from '../handshake.ts';
 import { bytesOf } from '../payload.ts';
 import { seededNumbers, seedFor } from '../random.ts';
 import type { CaseResult } from '../result.ts';
@@ -67,6 +67,20 @@ export function judgeRefusal(test: Case, status: number | null, duration: number
     return verdict(test, 'server', 'NON-STRICT', 'refused without Sec-WebSocket-Version: 13 (RFC 6455 4.4)', duration);
   }
   return verdict(test, 'server', 'OK', null, duration);
+}
+
+/** The result of a connection to a server that has accepted it with this response. What it announces harms nobody who speaks WebSocket. */
+export function judgeResponse(test: Case, head: Head | null, result: CaseResult): CaseResult {
+  const wrong = ['Content-Length', 'Transfer-Encoding'].find((name) => head?.fields.has(name.toLowerCase()));
+  if (test.opening?.noBody !== true || wrong === undefined || result.verdict !== 'OK') return result;
+  const reason = `${wrong} in a response of 101 (RFC ${wrong === 'Content-Length' ? '9110 8.6' : '9112 6.1'})`;
+  return { ...result, verdict: 'NON-STRICT', behavior: 'NON-STRICT', reason };
+}
+
+/** The result of a connection of a client whose key was also that of an earlier one, of whatever client: by chance it never is. */
+export function judgeOldKey(test: Case, result: CaseResult): CaseResult {
+  if (test.opening?.freshKey !== true || result.verdict === 'FAILED') return result;
+  return { ...result, verdict: 'FAILED', behavior: 'FAILED', reason: 'the key of an earlier connection (RFC 6455 4.1)' };
 }
 
 /**

@@ -14,7 +14,7 @@ import { seededBytes, seedFor } from '../random.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { type ActiveTarget, limitUnder, type TargetSettings, TargetUnavailable } from '../target.ts';
-import { filledIn, headOf, judgeRefusal, pipelined } from './opening.ts';
+import { filledIn, headOf, judgeRefusal, judgeResponse, pipelined } from './opening.ts';
 import { connectSocket, HeadCut, NoAnswer, readHead, socketChannel } from './socket.ts';
 
 export interface ServerUrlOptions extends RequestExtras {
@@ -182,7 +182,7 @@ async function runCase(
       first?.rest ?? test,
       { ...settings, role: 'server', scheduler: realTime, deflate },
       socketChannel(socket),
-      resolve,
+      (result) => resolve(judgeResponse(test, parsed, result)),
     );
     connectSocket(socket, head.rest, run);
     run.start();

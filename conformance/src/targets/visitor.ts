@@ -15,6 +15,8 @@ export interface Visitor {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly extensions: string | undefined;
+  /** Its key was that of an earlier connection too. */
+  readonly hasOldKey: boolean;
   readonly channel: Channel;
   /** With the first of `subprotocols` that was asked for. */
   accept(extensions: string | null): void;
@@ -37,16 +39,18 @@ export class SocketVisitor implements Visitor {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly extensions: string | undefined;
+  readonly hasOldKey: boolean;
   readonly channel: Channel;
   readonly #socket: Socket;
   readonly #key: string;
   readonly #rest: Uint8Array;
   readonly #subprotocol: readonly string[];
 
-  constructor(socket: Socket, rest: Uint8Array, request: UpgradeRequest, subprotocols: readonly string[]) {
+  constructor(socket: Socket, rest: Uint8Array, request: UpgradeRequest, subprotocols: readonly string[], hasOldKey: boolean) {
     this.path = request.path;
     this.query = request.query;
     this.extensions = request.extensions;
+    this.hasOldKey = hasOldKey;
     this.channel = socketChannel(socket);
     this.#socket = socket;
     this.#key = request.key;
@@ -77,6 +81,8 @@ export class StreamVisitor implements Visitor {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly extensions: string | undefined;
+  /** There are none over HTTP/2. */
+  readonly hasOldKey: boolean = false;
   readonly channel: Channel;
   readonly #stream: ServerHttp2Stream;
   readonly #subprotocol: string | null;
