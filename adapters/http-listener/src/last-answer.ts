@@ -18,17 +18,35 @@ export function endAnswer(
   body: Uint8Array = nothing,
   connection: string | null = null,
 ): void {
-  // Bun's response does not know what its request says.
-  const isLast = !response.shouldKeepAlive || saysClose(connection) || saysClose(request.headers.connection);
-  const isWhole = request.complete || request.destroyed;
-  if (!isLast || isWhole) {
-    if (!isWhole) response.once('finish', () => readOver(request));
+  if (isWhole(request)) {
     if (body.length === 0) response.end();
     else response.end(body);
     return;
   }
   if (body.length > 0) response.write(body);
   else response.flushHeaders();
+  // Bun's response does not know what its request says.
+  if (!response.shouldKeepAlive || saysClose(connection) || saysClose(request.headers.connection)) {
+    endLast(request, response);
+    return;
+  }
+  // Not at once: who stops the listener behind the answer makes it the last one.
+  process.nextTick(() => {
+    if (!response.shouldKeepAlive && !isWhole(request)) {
+      endLast(request, response);
+      return;
+    }
+    response.once('finish', () => readOver(request));
+    response.end();
+  });
+}
+
+/** Nothing of it comes any more. */
+function isWhole(request: IncomingMessage): boolean {
+  return request.complete || request.destroyed;
+}
+
+function endLast(request: IncomingMessage, response: ServerResponse): void {
   const over = (): void => {
     timers.clear(timer);
     request.off('end', over).off('close', over);

@@ -352,13 +352,16 @@ listener('sends an answer to its end when the listener is closed behind it', asy
 listener('leaves the answer to a client that still sends when the listener is closed behind it', async () => {
   for (const end of /** @type {const} */ (['stop', 'close'])) {
     for (const field of ['', 'Connection: close\r\n']) {
-      const { made, port } = await serving(async ({ response }) => {
-        response.close('enough');
-        // Deno ends a connection whose answer ends in the turn of its server's close().
-        await new Promise((resolve) => setImmediate(resolve));
-        made[end]();
-      });
-      assert.deepEqual(statuses(await sendingFirst(port, `POST /ws/ HTTP/1.1\r\n${field}`)), ['200'], `${end} ${field}`);
+      for (const turns of [0, 1]) {
+        const body = end === 'stop' ? 'enough' : '';
+        const { made, port } = await serving(async ({ response }) => {
+          response.close(body);
+          for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+          made[end]();
+        });
+        const reply = await sendingFirst(port, `POST /ws/ HTTP/1.1\r\n${field}`);
+        assert.deepEqual([statuses(reply), reply.endsWith(`\r\n\r\n${body}`)], [['200'], true], `${end} ${field} ${turns}`);
+      }
     }
   }
 });
