@@ -3,6 +3,7 @@
  */
 import type { Clock, Role } from './common.ts';
 import { Content } from './content.ts';
+import type { ConnectionSink } from './events.ts';
 import type { LenientFlags } from './frame.ts';
 import { describe } from './misuse.ts';
 import type { ConnectionOptions, Delivery, Kernels, Limits } from './options.ts';
@@ -84,6 +85,7 @@ export function settingsOf(options: ConnectionOptions): Settings {
   if (options.subprotocol !== undefined && options.subprotocol !== null) optional(options.subprotocol, 'string', 'options.subprotocol');
   for (const name of ['decodeUtf8', 'decodeAscii', 'isUtf8', 'applyMask', 'copyMasked', 'allocate', 'markShared'] as const)
     optional(options.kernels?.[name], 'function', `options.kernels.${name}`);
+  checkSink(options.sink);
   checkLenient(options.lenient);
   const limits: Limits = options.limits ?? {};
   const pieces = options.delivery === 'chunk' || options.delivery === 'span';
@@ -138,6 +140,25 @@ const FLAGS: Record<keyof LenientFlags, true> = {
   nonMinimalLength: true,
   reservedCloseCodes: true,
 };
+
+const CALLBACKS = [
+  'onText',
+  'onBinary',
+  'onMessageStart',
+  'onTextChunk',
+  'onSpan',
+  'onMessageEnd',
+  'onPing',
+  'onPong',
+  'onClose',
+  'onEnd',
+] as const satisfies readonly (keyof ConnectionSink)[];
+
+/** What is no function would be an exception when the peer does what it is for. */
+function checkSink(sink: ConnectionSink | undefined): void {
+  if (sink === undefined) return;
+  for (const name of CALLBACKS) optional(sink[name] ?? undefined, 'function', `options.sink.${name}`);
+}
 
 /** A misspelt flag would leave a departure from the RFC off without a word. */
 function checkLenient(flags: LenientFlags | undefined): void {

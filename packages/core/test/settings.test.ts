@@ -20,6 +20,8 @@ describe('a refusal says what is wrong', () => {
     [{ onTrace: null }, 'options.onTrace must be a function, not null'],
     [{ autoPong: 0 }, 'options.autoPong must be a boolean, not number'],
     [{ sink: () => undefined }, 'options.sink must be an object, not function'],
+    [{ sink: { onText: 1 } }, 'options.sink.onText must be a function, not number'],
+    [{ sink: { onEnd: {} } }, 'options.sink.onEnd must be a function, not an object'],
     [{ limits: null }, 'options.limits must be an object, not null'],
     [{ timeouts: 'long' }, 'options.timeouts must be an object, not string'],
     [{ subprotocol: 5 }, 'options.subprotocol must be a string, not number'],
@@ -50,6 +52,17 @@ describe('a refusal says what is wrong', () => {
   it('no object', () => {
     expect(thrownBy(() => new Connection(wrong(null))).message).toBe('options must be an object, not null');
     expect(thrownBy(() => new Connection(wrong('server'))).message).toBe('options must be an object, not string');
+  });
+  it('every callback of a sink, which may be those of a class, or missing', () => {
+    const names = ['onText', 'onBinary', 'onMessageStart', 'onTextChunk', 'onSpan', 'onMessageEnd', 'onPing', 'onPong', 'onClose', 'onEnd'];
+    for (const name of names) {
+      expect(thrownBy(() => make({ sink: { [name]: 'x' } })).message).toBe(`options.sink.${name} must be a function, not string`);
+      for (const fine of [() => {}, undefined, null]) expect(() => make({ sink: { [name]: fine } })).not.toThrow();
+    }
+    class Sink {
+      onText(): void {}
+    }
+    expect(() => make({ sink: new Sink() })).not.toThrow();
   });
   it('extensions that share no bit, and one without any, are fine', () => {
     expect(make({ extensions: [rsv(1), rsv(2), rsv(4), rsv(0)] }).extensions.length).toBe(4);

@@ -22,6 +22,22 @@ const JUDGED: Record<keyof Judged, true> = {
   autoClose: true,
   kernels: true,
 };
+const CALLBACKS: Record<keyof ConnectionSink | 'onRequest' | 'onOpen' | 'onRefused', true> = {
+  onRequest: true,
+  onOpen: true,
+  onRefused: true,
+  onText: true,
+  onBinary: true,
+  onMessageStart: true,
+  onTextChunk: true,
+  onSpan: true,
+  onMessageEnd: true,
+  onPing: true,
+  onPong: true,
+  onClose: true,
+  onEnd: true,
+};
+const CALLBACK_NAMES = Object.keys(CALLBACKS);
 const NAMES = Object.keys(JUDGED) as (keyof Judged)[];
 let known: Judged | null = null;
 
@@ -32,12 +48,19 @@ export function judge(options: Options, role: Role): void {
     if (typeof value === 'function' || (value === undefined && name !== 'clock')) continue;
     throw new TypeError(`options.${name} must be a function, not ${kindOf(value)}`);
   }
-  const sink: unknown = options.sink;
-  if (sink !== undefined && (typeof sink !== 'object' || sink === null))
-    throw new TypeError(`options.sink must be an object, not ${kindOf(sink)}`);
+  if (options.sink !== undefined) judgeSink(options.sink);
   const before = known;
   if (before !== null && NAMES.every((name) => before[name] === options[name])) return;
   const judged: Judged = Object.fromEntries(NAMES.map((name) => [name, options[name]]));
   new Connection({ ...judged, role, clock: options.clock });
   known = judged;
+}
+
+function judgeSink(sink: unknown): void {
+  if (typeof sink !== 'object' || sink === null) throw new TypeError(`options.sink must be an object, not ${kindOf(sink)}`);
+  for (const name of CALLBACK_NAMES) {
+    const callback: unknown = sink[name as keyof typeof sink] ?? undefined;
+    if (callback === undefined || typeof callback === 'function') continue;
+    throw new TypeError(`options.sink.${name} must be a function, not ${kindOf(callback)}`);
+  }
 }

@@ -267,6 +267,8 @@ describe('options of the connection', () => {
     [{ clock: 5 }, TypeError, 'options.clock must be a function, not number'],
     [{ sink: null }, TypeError, 'options.sink must be an object, not null'],
     [{ sink: () => undefined }, TypeError, 'options.sink must be an object, not function'],
+    [{ sink: { onText: 1 } }, TypeError, 'options.sink.onText must be a function, not number'],
+    [{ sink: { onOpen: {} } }, TypeError, 'options.sink.onOpen must be a function, not an object'],
   ])('are judged before there is a peer: %j', (options, kind, message) => {
     const wrong = { clock, url, ...options } as unknown as ClientProtocolOptions & ServerProtocolOptions;
     // A sound one before it, and the same mistake twice: what is remembered is what was right.
