@@ -18,7 +18,7 @@ import { Lifecycle } from './lifecycle.ts';
 import { maskSource } from './masks.ts';
 import type { MessageWriter } from './message-writer.ts';
 import { checkBytes, checkData, checkPayload, describe, misuse } from './misuse.ts';
-import type { ConnectionOptions } from './options.ts';
+import type { ConnectionOptions, Delivery } from './options.ts';
 import type { Filled } from './outlet.ts';
 import { PullOutlet, PushOutlet } from './outlet.ts';
 import { recycle } from './output.ts';
@@ -559,6 +559,10 @@ export class Connection implements Protocol {
 
   get role(): Role {
     return this.#settings.role;
+  }
+  /** As the options say, 'message' where they say nothing: what is built upon a connection takes one of the three. */
+  get delivery(): Delivery {
+    return this.#settings.delivery;
   }
   get state(): ConnectionState {
     return meaning[this.#life.state].state;

@@ -70,6 +70,11 @@ describe('a refusal says what is wrong', () => {
   });
 });
 
+it('a connection tells its delivery', () => {
+  for (const delivery of ['message', 'chunk', 'span'] as const) expect(make({ delivery }).delivery).toBe(delivery);
+  expect(make({}).delivery).toBe('message');
+});
+
 describe('limits', () => {
   const MIB = 1_048_576;
   const refusedBy = (size: number, options: Partial<ConnectionOptions>): string | undefined => {

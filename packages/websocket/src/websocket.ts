@@ -134,11 +134,12 @@ export class WebSocket extends EventTargetBase {
 
   /**
    * For adapters: wraps a connection that is already open, without an `open` event. It must be in pull mode (no sink) with delivery
-   * 'message', and this socket takes over `host.onEvents` and `host.onDrain`. Throws TypeError for one that has a sink,
-   * and for what is no connection or no driver.
+   * 'message', and this socket takes over `host.onEvents` and `host.onDrain`. Throws TypeError for one that has a sink
+   * or another delivery, and for what is no connection or no driver.
    */
   static from(connection: Connection, host: Driver): WebSocket {
     checkJoined(connection, host);
+    if (connection.delivery !== 'message') throw new TypeError(`connection must have delivery 'message', not '${connection.delivery}'`);
     const { onEvents, onDrain } = host;
     try {
       return new this(new Adoption({ connection, host }) as unknown as string);

@@ -27,3 +27,14 @@ describe.each(wraps)('%s', (_, wrap) => {
     );
   });
 });
+
+describe('WebSocket.from', () => {
+  it.each(['chunk', 'span'] as const)('names a connection of delivery %s, and leaves it as it was', (delivery) => {
+    const clock = virtualClock();
+    const connection = new Connection({ role: 'client', clock: clock.now, delivery });
+    const { driver } = pair(connection, new Connection({ role: 'server', clock: clock.now }), { clock }).a;
+    const { onEvents, onDrain } = driver;
+    expect(() => WebSocket.from(connection, driver)).toThrow(new TypeError(`connection must have delivery 'message', not '${delivery}'`));
+    expect([driver.onEvents, driver.onDrain]).toEqual([onEvents, onDrain]);
+  });
+});
