@@ -391,6 +391,8 @@ export class WebSocket extends EventTargetBase {
       return;
     }
     if (item.type === 'end') {
+      // What the events before it were answered with may have been left to this task.
+      link.pump();
       link.end(item);
       this.#closed(item);
       return;

@@ -1,7 +1,8 @@
 /** close(): validation, the four states, what goes on the wire (WHATWG WebSockets, `close(code, reason)`). */
+import { serializeFrame } from '@ferrywire/core/frame';
 import { type CloseEventLike, WebSocketError } from '@ferrywire/websocket';
 import { describe, expect, it } from 'vitest';
-import { bench, closePayload, hex, logOf, nameOf, opened, settle } from './helpers.ts';
+import { bench, closePayload, hex, logOf, nameOf, opened, settle, utf8 } from './helpers.ts';
 
 describe('arguments', () => {
   it('WHATWG-WEBSOCKETS-close-1: a code other than 1000 or 3000 to 4999 throws InvalidAccessError, after [Clamp]', () => {
@@ -170,6 +171,21 @@ describe('on the wire', () => {
     const frames = sent();
     expect(frames.map(({ opcode }) => opcode)).toEqual([...Array(100).fill(1), 8]);
     expect(frames.slice(0, 100).map(({ text }) => text)).toEqual(Array.from({ length: 100 }, (_, index) => String(index)));
+  });
+  it('what was answered last leaves, and our side ends, when the end came before the tasks of the messages', async () => {
+    for (const last of [[], [serializeFrame({ opcode: 8, payload: closePayload(1000) })]]) {
+      const { ws, driver, transport, tasks, sent, log } = await opened();
+      ws.addEventListener('message', ({ data }) => ws.send(`re ${data}`));
+      const frames = [serializeFrame({ opcode: 1, payload: utf8('a') }), serializeFrame({ opcode: 9 }), ...last];
+      transport.feed(Buffer.concat(frames));
+      // Some hosts tell of it while reading is paused.
+      driver.eof();
+      await tasks.run();
+      const isClean = last.length > 0;
+      expect(sent().map(({ opcode, text }) => (opcode === 1 ? text : opcode))).toEqual([10, 're a', ...(isClean ? [8] : [])]);
+      expect(transport.ended).toBe(true);
+      expect(log.slice(1)).toEqual(isClean ? ['close 3 true 1000 ""'] : ['error 3', 'close 3 false 1006 ""']);
+    }
   });
   it('an end that waits for its task when close() is called is told all the same', async () => {
     for (const how of ['reset', 'close'] as const) {
