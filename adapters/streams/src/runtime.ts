@@ -1,6 +1,7 @@
 /**
- * Clock and timers of any runtime that has the web's: browsers, workers, Node, Bun, Deno.
+ * Clock and timers of any runtime that has the web's: browsers, web workers, Workers of Cloudflare, Node, Bun, Deno.
  */
+import type { TimerHost } from '@ferrywire/driver';
 import {
   type ContextModule,
   markSharedKernel,
@@ -14,6 +15,8 @@ import {
 
 interface Global {
   readonly setImmediate?: (callback: () => void) => unknown;
+  readonly MessageChannel?: typeof MessageChannel;
+  readonly navigator?: { readonly userAgent?: string };
   readonly Deno?: unknown;
   readonly process?: { getBuiltinModule?<Id extends keyof Builtins>(id: Id): Builtins[Id] | undefined };
 }
@@ -24,12 +27,16 @@ interface Builtins {
 
 /** A timer of 0 is clamped to 4 ms in browsers once timers nest; a message is not. */
 function nextTurn(callback: () => void): void {
-  const { setImmediate } = globalThis as Global;
+  const { setImmediate, MessageChannel: Channel } = globalThis as Global;
   if (setImmediate !== undefined) {
     setImmediate(callback);
     return;
   }
-  const { port1, port2 } = new MessageChannel();
+  if (Channel === undefined) {
+    setTimeout(callback, 0);
+    return;
+  }
+  const { port1, port2 } = new Channel();
   port1.onmessage = () => {
     port1.close();
     callback();
@@ -48,9 +55,17 @@ const nextOf: NativeTimers['nextTurn'] =
     ? (callback, entry) => nextTurn(() => callback(entry))
     : turnsThatLook({ setTimeout, setImmediate: (callback, entry) => nextTurn(() => callback(entry)) }, clock);
 
-export const runtime: Runtime = {
-  clock,
-  timers: new SharedTimers(clock, {
+/**
+ * Workers drop the timers of a request that is over: one that all requests share would be lost with the one that set it, and their deadlines with
+ * it. What is called back belongs to its own request too, and can use no other's streams.
+ */
+const ownTimers: TimerHost = {
+  set: (callback, delay) => setTimeout(callback, delay),
+  clear: (handle) => clearTimeout(handle as number),
+};
+
+const sharedTimers = (): TimerHost =>
+  new SharedTimers(clock, {
     after(callback, delay) {
       const handle: unknown = outside(() => setTimeout(callback, delay));
       // Node, Bun and Deno: the streams keep the process alive, or not.
@@ -59,6 +74,10 @@ export const runtime: Runtime = {
     },
     cancel: (handle) => clearTimeout(handle as number),
     nextTurn: nextOf,
-  }),
+  });
+
+export const runtime: Runtime = {
+  clock,
+  timers: (globalThis as Global).navigator?.userAgent === 'Cloudflare-Workers' ? ownTimers : sharedTimers(),
   kernels: markSharedKernel(threads),
 };
