@@ -68,9 +68,10 @@ interface Platform {
 
 export const platform: Platform = globalThis as unknown as Platform;
 
-/** True for this realm's Blob and File, and for other realms' by their brand. */
+/** True for this realm's Blob and File (that of happy-dom has no brand), and for other realms' by their brand. */
 export function isBlob(value: unknown): value is BlobLike {
   if (typeof value !== 'object' || value === null) return false;
+  if (value instanceof platform.Blob) return true;
   const tag = (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
   return (tag === 'Blob' || tag === 'File') && typeof (value as { arrayBuffer?: unknown }).arrayBuffer === 'function';
 }

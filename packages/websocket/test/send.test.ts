@@ -3,7 +3,7 @@
 import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
 import { WebSocket } from '@ferrywire/websocket';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { bench, closePayload, connect, framesOf, hex, logOf, manualTasks, nameOf, opened, settle, utf8 } from './helpers.ts';
 
 describe('state', () => {
@@ -57,6 +57,22 @@ describe('data', () => {
       [2, '0908'],
     ]);
     expect(transport.written[1]).toBe(0x80 | 3);
+  });
+  it('a Blob without the brand, which a test environment has put in the place of the host’s, is bytes all the same', async () => {
+    const { ws, tasks, sent } = await opened();
+    class Unbranded {
+      readonly size = 2;
+      readonly arrayBuffer = async (): Promise<ArrayBuffer> => Uint8Array.of(9, 8).buffer;
+    }
+    vi.stubGlobal('Blob', Unbranded);
+    try {
+      ws.send(new Unbranded() as unknown as Blob);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    await settle();
+    await tasks.run();
+    expect(sent().map(({ opcode, payload }) => [opcode, hex(payload)])).toEqual([[2, '0908']]);
   });
   it('refuses shared memory', async () => {
     const { ws } = await opened();
