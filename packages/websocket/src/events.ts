@@ -8,7 +8,7 @@ import type { CloseEventLike, EventConstructor, EventHandler, EventLike, EventTa
 import { platform } from './platform.ts';
 import { defineInterface, toDictionary, toNumber, toScalarText, toText } from './web-idl.ts';
 
-const { CloseEvent: Host, Event } = platform;
+const { CloseEvent: Host, Event, EventTarget } = platform;
 /**
  * The host's own where it has one, so that `instanceof CloseEvent` is true in a program that asks with the global. Not a polyfill that is no Event of
  * this host, which nobody dispatches, nor one that assigns what has only a getter below.
@@ -83,6 +83,20 @@ export const CloseEvent: CloseEventConstructor = class CloseEvent extends EventB
   }
 };
 
+/**
+ * Workers call the property `on…` of any target themselves, before its listeners: with a listener besides, each handler would be called twice.
+ */
+const isCalledByHost = ((): boolean => {
+  let called = false;
+  class Probe extends EventTarget {
+    onprobe(): void {
+      called = true;
+    }
+  }
+  new Probe().dispatchEvent(new Event('probe'));
+  return called;
+})();
+
 /** The `on…` attributes of one target. */
 export class HandlerAttributes {
   readonly #target: EventTargetLike;
@@ -114,7 +128,7 @@ export class HandlerAttributes {
         },
       };
       this.#slots.set(type, created);
-      this.#target.addEventListener(type, created.listener);
+      if (!isCalledByHost) this.#target.addEventListener(type, created.listener);
     }
   }
 }

@@ -361,6 +361,12 @@ describe('handlers', () => {
     await tasks.run();
     expect(order).toEqual(['first', 'third', 'last']);
   });
+  it('attributes are called once where the host calls them too', () => {
+    const script = fileURLToPath(new URL('calling-host.mjs', import.meta.url));
+    const { stdout, stderr, status } = spawnSync(process.execPath, [script], { encoding: 'utf8', timeout: 60_000 });
+    expect([stderr, status]).toEqual(['', 0]);
+    expect(JSON.parse(stdout)).toEqual(['a', 'listener a', 1006, true, null]);
+  });
   it('attributes take functions; anything else is null, an object that cannot be called does nothing', async () => {
     const { ws, feed, tasks, log } = await opened();
     const handler = (): void => {};
