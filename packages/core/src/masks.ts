@@ -41,6 +41,6 @@ let shared: MaskSource | null = null;
 /** The platform's source is shared by all connections; an injected one stays with its own. */
 export function maskSource(random: RandomSource | undefined): MaskSource {
   if (random !== undefined) return new MaskSource(random, OWN_BLOCK);
-  shared ??= new MaskSource(platformRandom, SHARED_BLOCK);
+  shared ??= new MaskSource(platformRandom(), SHARED_BLOCK);
   return shared;
 }

@@ -27,9 +27,13 @@ export function createTextDecoder(): TextDecoderLike {
 
 export const textEncoder: TextEncoderLike = new platform.TextEncoder();
 
-/** The default source of masks and nonces: WebCrypto, which every supported runtime has (RFC 6455 section 10.3). */
-export function platformRandom(target: Uint8Array): void {
+/**
+ * The default source of masks: WebCrypto, which every supported runtime has (RFC 6455 section 10.3).
+ *
+ * @throws {TypeError} where there is none, at once: a client would find out with its first frame, which may be the answer to a ping.
+ */
+export function platformRandom(): (target: Uint8Array) => void {
   const source = platform.crypto;
   if (source === undefined) throw new TypeError('options.random is required: this runtime has no globalThis.crypto');
-  source.getRandomValues(target);
+  return (target) => void source.getRandomValues(target);
 }
