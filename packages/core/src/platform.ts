@@ -20,6 +20,11 @@ interface PlatformGlobals {
 
 const platform = globalThis as unknown as PlatformGlobals;
 
+// "undefined is not a constructor" is what a bare engine would say of it.
+for (const name of ['TextDecoder', 'TextEncoder'] as const) {
+  if (platform[name] === undefined) throw new TypeError(`@ferrywire/core needs globalThis.${name}, which this runtime does not have`);
+}
+
 /** A strict UTF-8 decoder: throws at the first byte that cannot be UTF-8, keeps a BOM (`ignoreBOM` means "do not strip it"). */
 export function createTextDecoder(): TextDecoderLike {
   return new platform.TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

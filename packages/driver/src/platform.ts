@@ -13,6 +13,11 @@ interface PlatformGlobals {
 
 const platform = globalThis as unknown as PlatformGlobals;
 
+// "undefined is not a function" is what a bare engine would say of it, in the first turn.
+if (platform.queueMicrotask === undefined) {
+  throw new TypeError('@ferrywire/driver needs globalThis.queueMicrotask, which this runtime does not have');
+}
+
 /** The largest delay that `setTimeout` honours, on every runtime: a larger one fires at once. */
 export const MAX_DELAY = 2_147_483_647;
 

@@ -21,6 +21,11 @@ interface PlatformGlobals {
 }
 
 const platform = globalThis as unknown as PlatformGlobals;
+
+// "undefined is not a constructor" is what a bare engine would say of it.
+for (const name of ['URL', 'btoa'] as const) {
+  if (platform[name] === undefined) throw new TypeError(`@ferrywire/handshake needs globalThis.${name}, which this runtime does not have`);
+}
 const encoder = new platform.TextEncoder();
 
 /** The WHATWG URL parser. Null where it fails. */

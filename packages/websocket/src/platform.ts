@@ -68,6 +68,11 @@ interface Platform {
 
 export const platform: Platform = globalThis as unknown as Platform;
 
+// "undefined is not a constructor" is what a bare engine would say of it.
+for (const name of ['Event', 'EventTarget', 'MessageEvent', 'DOMException', 'AbortController', 'Blob'] as const) {
+  if (platform[name] === undefined) throw new TypeError(`@ferrywire/websocket needs globalThis.${name}, which this runtime does not have`);
+}
+
 /** True for this realm's Blob and File (that of happy-dom has no brand), and for other realms' by their brand. */
 export function isBlob(value: unknown): value is BlobLike {
   if (typeof value !== 'object' || value === null) return false;
