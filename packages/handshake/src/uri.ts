@@ -84,6 +84,7 @@ export function hostHeader(uri: WebSocketUri): string {
 
 /** A `WebSocketUri` made by the caller goes on the wire as it is, so it is checked like any other input. */
 export function checkUri(uri: WebSocketUri, option: string): WebSocketUri {
+  if (typeof uri !== 'object' || uri === null) throw new TypeError(`${option} must be a string, or the parts of a WebSocket URI`);
   if (typeof uri.secure !== 'boolean') throw new TypeError(`${option}.secure must be a boolean`);
   const authority = typeof uri.host === 'string' ? parseAuthority(uri.host) : null;
   if (authority === null || authority.host.length !== uri.host.length) {

@@ -120,6 +120,10 @@ describe('request', () => {
         expect(() => make({ url: uri })).toThrow(/options\.url/);
       }
     }
+    // What another library calls `uri`, say.
+    for (const url of [undefined, null, 5]) {
+      expect(() => make({ url: url as unknown as string })).toThrow(/^options\.url must be a string/);
+    }
     // A URL parser drops or escapes them.
     expect(make({ url: 'ws://h.example/a\r\nB: c' }).request.target).toBe('/aB:%20c');
     for (const name of [
