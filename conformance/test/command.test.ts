@@ -2,7 +2,7 @@
  * The command: exit codes in every way it can be used wrongly, selection, reports, and when it ends.
  */
 import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,6 +47,18 @@ describe('the command', () => {
     expect(text).toContain(
       'permessage-deflate; client_no_context_takeover; client_max_window_bits=9, or permessage-deflate; client_no_context_takeover, or permessage-deflate\n',
     );
+  });
+
+  // /dev/full takes no byte: a disk without room.
+  it.skipIf(!existsSync('/dev/full'))('writes the other reports when one can not be written', async () => {
+    const url = await echoServer();
+    const folder = mkdtempSync(join(tmpdir(), 'conform-'));
+    cleanUps.push(() => rmSync(folder, { recursive: true }));
+    const [junit, html] = [join(folder, 'report.xml'), join(folder, 'report.html')];
+    const { code, err } = await command('server', url, '--cases', '1.1.1', '--json', '/dev/full', '--junit', junit, '--html', html);
+    expect([code, err]).toEqual([2, [expect.stringMatching(/^--json: ENOSPC/)]]);
+    expect(readFileSync(junit, 'utf8')).toContain('1.1.1');
+    expect(readFileSync(html, 'utf8')).toContain('1.1.1');
   });
 
   it('ends with 0 when all is as expected, with a summary and JSON', async () => {

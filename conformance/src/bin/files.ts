@@ -20,15 +20,23 @@ export function checkWritable(files: Files): void {
   }
 }
 
-/** Throws UsageError. */
+/** All that can be written, though another can't: a run may have taken an hour. Throws UsageError for those that can't. */
 export function writeReports(files: Files, runs: readonly JudgedReport[], output: Output): void {
   const reports = runs.map(({ report }) => report);
   const text = { json: () => reportJson(reports), junit: () => junitXml(runs), html: () => reportHtml(reports) };
   if (files.json === '-') output.out(text.json().trimEnd());
+  const failures: string[] = [];
   for (const kind of kinds) {
     const file = fileOf(files, kind);
-    if (file !== undefined) orUsage(`--${kind}`, () => writeFileSync(file, text[kind]()));
+    if (file === undefined) continue;
+    try {
+      orUsage(`--${kind}`, () => writeFileSync(file, text[kind]()));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      failures.push(error.message);
+    }
   }
+  if (failures.length > 0) throw new UsageError(failures.join('; '));
 }
 
 /** Throws UsageError, for what is no report too. */
