@@ -16,9 +16,9 @@ export type ConnectOptions = DialOptions & InputOptions;
  * Asks the other end of the pair for a WebSocket, and resolves once it is open. The URL says what to ask for; where the pair leads, and
  * whether over TLS, is yours. Messages that came right behind the server's answer reach `options.handlers` first.
  *
- * Rejects with an `EndpointError`: `WS_URL`, `WS_CONNECT_REFUSED` (the streams ended), `WS_CONNECT_TIMEOUT`, `WS_CONNECT_ABORTED`,
- * `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and `body`); with a TypeError, RangeError or SyntaxError that names the option for what no
- * program should ask for.
+ * Rejects with an `EndpointError`: `WS_URL`, `WS_CONNECT_TIMEOUT`, `WS_CONNECT_ABORTED`, `WS_CONNECT_HANDSHAKE` (with `handshake`, `response` and
+ * `body`; where the streams ended, `handshake` is `WS_HS_EOF` and `cause` what they failed with); with a TypeError, RangeError or SyntaxError that
+ * names the option for what no program should ask for.
  */
 export async function connect(url: string | UrlLike, pair: StreamPair, options: ConnectOptions = {}): Promise<Peer> {
   checkObject(options, 'options');

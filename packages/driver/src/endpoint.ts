@@ -242,7 +242,8 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
       return;
     }
     const [response, body, handshake] = args;
-    this.#opening?.settle?.(refusal(response, body, handshake));
+    const opening = this.#opening;
+    opening?.settle?.(refusal(response, body, handshake, opening.life?.transportError));
   }
 
   /* ---- the sink: connection ---- */
@@ -391,10 +392,12 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
   }
 }
 
-function refusal(response: ResponseHead | null, body: Uint8Array, handshake: HandshakeErrorCode): EndpointError {
-  const details = { handshake, response, body };
+function refusal(response: ResponseHead | null, body: Uint8Array, handshake: HandshakeErrorCode, cause: unknown): EndpointError {
+  const details = { handshake, response, body, ...(cause === undefined ? null : { cause }) };
   if (handshake === 'WS_HS_TIMEOUT')
     return new EndpointError('WS_CONNECT_TIMEOUT', 'the server did not answer within timeouts.opening', details);
+  if (handshake === 'WS_HS_EOF')
+    return new EndpointError('WS_CONNECT_HANDSHAKE', 'the connection ended before the server had answered: WS_HS_EOF', details);
   const what = response === null ? 'no valid HTTP response' : `status ${response.status}`;
   return new EndpointError('WS_CONNECT_HANDSHAKE', `the server refused the upgrade: ${handshake}, ${what}`, details);
 }

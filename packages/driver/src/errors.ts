@@ -16,7 +16,7 @@ export type EndpointErrorCode =
   | 'WS_CONNECT_TIMEOUT'
   /** The `AbortSignal` fired. */
   | 'WS_CONNECT_ABORTED'
-  /** The server answered, and not with an acceptable upgrade (RFC 6455 section 4.1): see `handshake`, `response` and `body`. */
+  /** The server's answer was no acceptable upgrade (RFC 6455 section 4.1), or did not come (`WS_HS_EOF`, and `cause`): see `handshake`, `response`, `body`. */
   | 'WS_CONNECT_HANDSHAKE'
   /** The port is taken (EADDRINUSE). */
   | 'WS_LISTEN_IN_USE'

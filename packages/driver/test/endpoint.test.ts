@@ -342,6 +342,19 @@ describe('EndpointHost', () => {
     const lost = await gone.outcome;
     expect(lost instanceof EndpointError ? ['WS_CONNECT_REFUSED', 'WS_CONNECT_HANDSHAKE'].includes(lost.code) : lost).toBe(true);
   });
+  it('tells what the transport failed with before the server answered, and nothing of a refusal', async () => {
+    const broken = setup({ server: { onRequest: () => {} } });
+    broken.joined.flow();
+    const cause = new Error('the sink broke');
+    broken.joined.a.reset(cause);
+    broken.joined.flow();
+    const error = await broken.outcome;
+    expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_EOF', cause });
+    expect((error as EndpointError).message).not.toContain('refused');
+    const refused = setup({ server: { onRequest: (request) => void request.reject(403) } });
+    refused.joined.flow();
+    expect('cause' in ((await refused.outcome) as EndpointError)).toBe(false);
+  });
 
   it('adopts connections whose handshake was done elsewhere', async () => {
     const clock = virtualClock();

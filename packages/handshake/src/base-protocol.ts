@@ -508,6 +508,11 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
     return this.output === null && this.events_.length === 0 ? this.live : null;
   }
 
+  /** What the transport failed with during the handshake: the cause behind `WS_HS_EOF`. Undefined where it did not. */
+  get transportError(): unknown {
+    return this.ended === 'error' ? this.endError : undefined;
+  }
+
   /** False before 'open' and when the connection is no longer open. */
   send(data: string | Uint8Array): boolean {
     return this.opened === null ? false : this.opened.send(data);
