@@ -118,6 +118,8 @@ export interface Opening {
   readonly expect: 'accepted' | 'refused' | 'either';
   /** Status codes that fit a refusal; empty takes any from 400 on. */
   readonly statuses: readonly number[];
+  /** Whoever speaks no WebSocket there sees a request of HTTP, and may answer it as one: with a page, say (RFC 9110 section 7.8). */
+  readonly ordinary?: true;
   /** A refusal has to name version 13 (RFC 6455 section 4.4). */
   readonly namesVersion?: true;
   /** A response that accepts may announce no body (RFC 9110 section 8.6, RFC 9112 section 6.1). */

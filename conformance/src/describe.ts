@@ -98,6 +98,7 @@ export function explainCase(test: Case): string[] {
       `  - open with a handshake of its own${test.opening.pipelined ? ', the first frames with it' : ''}; it ${test.opening.expect === 'either' ? 'may be accepted or refused' : `has to be ${test.opening.expect}`}`,
     );
     lines.push(...test.opening.lines.map((line) => `      ${escaped(line)}`));
+    if (test.opening.ordinary === true) lines.push('  - a page, or a redirect, as for any request of HTTP, will do as well');
     if (test.opening.namesVersion === true) lines.push('  - the refusal has to name Sec-WebSocket-Version 13');
     if (test.opening.noBody === true) lines.push('  - the response has neither Content-Length nor Transfer-Encoding');
     if (test.opening.freshKey === true) lines.push('  - the key is not that of an earlier connection');

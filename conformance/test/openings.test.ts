@@ -71,6 +71,29 @@ it('an answer of 101 announces no body (F.9.21)', async () => {
   }
 });
 
+describe('a request that asks for no upgrade as HTTP sees it (F.9.8, F.9.9, F.9.11 to F.9.13)', () => {
+  const answering = (status: string): Promise<string> =>
+    tcpServer((socket) => socket.once('data', () => socket.end(`HTTP/1.1 ${status}\r\nLocation: /\r\nContent-Length: 0\r\n\r\n`)));
+  const ordinary = ['F.9.8', 'F.9.9', 'F.9.11', 'F.9.12', 'F.9.13'];
+
+  it('may be answered as any other', async () => {
+    for (const status of ['200 OK', '204 No Content', '302 Found', '405 No']) {
+      const url = await answering(status);
+      for (const id of ordinary) expect(await ofServer(url, id)).toMatchObject({ verdict: 'OK', reason: null });
+    }
+    for (const id of ordinary) expect((await command('explain', id)).out.join('\n')).toContain('a page, or a redirect');
+  });
+
+  it('is not upgraded, and all others are refused', async () => {
+    const upgraded = await answering('101 Switching Protocols');
+    for (const id of ordinary) expect((await ofServer(upgraded, id))?.reason).toMatch(/answered with 101/);
+    const page = await answering('200 OK');
+    for (const id of ['F.9.10', 'F.9.14', 'F.9.17', 'F.9.18', 'F.9.20'])
+      expect(await ofServer(page, id)).toMatchObject({ verdict: 'FAILED', reason: expect.stringContaining('answered with 200') });
+    expect((await command('explain', 'F.9.14')).out.join('\n')).not.toContain('a page');
+  });
+});
+
 it('a refusal may come as a reset (F.9.14)', async () => {
   const url = await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
   expect(await ofServer(url, 'F.9.14')).toMatchObject({ verdict: 'NON-STRICT', reason: 'the transport ended without a response' });

@@ -186,6 +186,8 @@ function handshakes(): Case[] {
   const toClient = (title: string, opening: Opening): Omit<CaseInit, 'id'> => ({ ...toServer(title, '4.1', opening), onlyFor: 'client' });
   const refusal = (title: string, section: string, start: string, to: string | null, ...statuses: number[]): Omit<CaseInit, 'id'> =>
     toServer(title, section, open(change(request, start, to), 'refused', statuses));
+  const noUpgrade = (title: string, start: string, to: string | null): Omit<CaseInit, 'id'> =>
+    toServer(title, '4.2.1', { ...open(change(request, start, to), 'refused'), ordinary: true });
   const otherVersion = open(change(request, 'Sec-WebSocket-Version', 'Sec-WebSocket-Version: 12'), 'refused', [400, 426]);
   const fails = (title: string, start: string, to: string | null): Omit<CaseInit, 'id'> =>
     toClient(title, open(change(response, start, to), 'refused'));
@@ -218,12 +220,12 @@ function handshakes(): Case[] {
       toServer('unknown extension offered', '9.1', open([...request, 'Sec-WebSocket-Extensions: x-unknown; a=1'], 'accepted')),
       // A client has to wait for the response, so that a server may refuse it; one that goes on loses nothing.
       toServer('first frame with the request', '4.1', { ...open(request, 'either'), pipelined: true }),
-      refusal('POST', '4.2.1', 'GET', 'POST {path} HTTP/1.1'),
-      refusal('HTTP/1.0', '4.2.1', 'GET', 'GET {path} HTTP/1.0'),
+      noUpgrade('POST', 'GET', 'POST {path} HTTP/1.1'),
+      noUpgrade('HTTP/1.0', 'GET', 'GET {path} HTTP/1.0'),
       refusal('no Host', '4.2.1', 'Host', null, 400),
-      refusal('no Upgrade', '4.2.1', 'Upgrade', null),
-      refusal('Upgrade to something else', '4.2.1', 'Upgrade', 'Upgrade: h2c'),
-      refusal('Connection without Upgrade', '4.2.1', 'Connection', 'Connection: keep-alive'),
+      noUpgrade('no Upgrade', 'Upgrade', null),
+      noUpgrade('Upgrade to something else', 'Upgrade', 'Upgrade: h2c'),
+      noUpgrade('Connection without Upgrade', 'Connection', 'Connection: keep-alive'),
       refusal('no key', '4.2.1', 'Sec-WebSocket-Key', null, 400),
       refusal('key of 15 bytes', '4.2.1', 'Sec-WebSocket-Key', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA', 400),
       refusal('key that is no base64', '4.2.1', 'Sec-WebSocket-Key', 'Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==', 400),
