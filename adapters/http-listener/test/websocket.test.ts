@@ -525,6 +525,17 @@ describe('states and closing', () => {
       expect(client.state).toBe('CloseSent');
     }
   });
+  it('any status that a client may send can be given back to it', async () => {
+    for (const status of [1000, 1003, 1007, 1010, 1014, 3000, 4999]) {
+      const { socket, feed, frame } = ends();
+      const payload = Buffer.from([status >> 8, status & 255, 0x6f, 0x6b]);
+      feed(8, payload);
+      const { closeStatus, closeStatusDescription } = await socket.receive(new Uint8Array(8));
+      await socket.close(closeStatus as number, closeStatusDescription);
+      expect(await frame()).toMatchObject({ opcode: 8, payload });
+      expect(socket.state).toBe('Closed');
+    }
+  });
   it('abort: Aborted at once, what is outstanding is cancelled, the transport is dropped', async () => {
     const { socket, near } = ends();
     const receiving = rejection(socket.receive(new Uint8Array(8)));

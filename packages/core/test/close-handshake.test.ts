@@ -365,6 +365,15 @@ describe.each(roles)('close() checks what it is given, %s', (role) => {
     expect(sent()).toEqual([`CLOSE 1000 '${'€'.repeat(41)}'`]);
   });
 
+  it('1010 may be echoed by whoever has received it', () => {
+    const { connection, receive, peer, sent } = open({ role, autoClose: false });
+    receive(peer.close(1010, 'x-ext'));
+    expect(connection.closeReceived).toEqual({ code: 1010, reason: 'x-ext' });
+    expect(connection.close(1010, 'x-ext')).toBe(true);
+    expect(sent()).toEqual(["CLOSE 1010 'x-ext'"]);
+    expect(connection.close(1010)).toBe(false);
+  });
+
   it('a peer echoes 1010 of a client, and a server that hears it answers', () => {
     const harness = open({ role });
     harness.receive(harness.peer.close(1010));
