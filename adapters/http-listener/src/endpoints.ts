@@ -55,8 +55,9 @@ class EndPoint {
     if (tls?.requestCert === true && tls.rejectUnauthorized !== false) this.server.prependListener('secureConnection', dropUnknown);
     this.#connections = new Connections(this.server, secure);
     const route = (request: IncomingMessage): Registration | 400 | 404 => {
-      // RFC 9112 section 3.2. Node takes the first of two; a proxy may have taken the other.
-      if (countOf('host', request.rawHeaders) > 1) return 400;
+      // RFC 9112 section 3.2. Node takes the first of two; a proxy may have taken the other. That there is one Node asks of no upgrade.
+      const hosts = countOf('host', request.rawHeaders);
+      if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1')) return 400;
       const { authority = request.headers.host ?? '', path } = splitTarget(request.url ?? '');
       // A connection may outlive its server: HTTP.sys gives its requests to who listens now.
       const found = matchPrefix((endPoints.get(this.#key) ?? this).registrations, {
