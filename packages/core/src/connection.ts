@@ -528,14 +528,18 @@ export class Connection implements Protocol {
 
   /**
    * Starts the closing handshake, or answers the peer's close (RFC 6455 section 7.1.2). True when this call queued the close frame. Throws
-   * RangeError for a code that may not be sent (1010 is for clients only, save in answer to theirs) and for a reason of more than 123 bytes.
+   * RangeError for a code that may not be sent (1010 is for clients only) and for a reason of more than 123 bytes. The answer may give back what
+   * the peer has said, as `autoClose` would: 1010 of a client, and 1005, which goes out as no code.
    * From here a pause no longer holds: input is read on to the peer's close frame; messages still arrive, unless the application had paused. Of
    * what is not pulled meanwhile `maxMessageSize` bytes and 16 384 events are kept; then messages are discarded and counted, pings and pongs dropped.
    */
   close(code?: number, reason?: string): boolean {
+    // Whoever answers with what it was told (section 5.5.1) must not throw because of that.
+    const told = this.closeReceived;
+    const isEcho = told !== null && code === told.code;
+    if (isEcho && !isSendableCloseCode(code) && (reason === undefined || reason === told.reason)) return this.close();
     const payload = serializeClosePayload(code, reason);
-    // Whoever answers with what it was told (section 5.5.1) must not throw because of it.
-    if (code === 1010 && this.role === 'server' && this.closeReceived?.code !== code) throw new RangeError(CLIENT_CODE);
+    if (code === 1010 && this.role === 'server' && !isEcho) throw new RangeError(CLIENT_CODE);
     if (!this.#life.close(code, reason ?? '', payload)) return false;
     if (this.paused) this.#receiver.restrict(null);
     else if (this.#pull !== null) this.#receiver.restrict(this.#settings.maxKept);

@@ -374,6 +374,24 @@ describe.each(roles)('close() checks what it is given, %s', (role) => {
     expect(connection.close(1010)).toBe(false);
   });
 
+  it('a code that is not for the wire is echoed as none, by whoever was told it', () => {
+    const empty = open({ role, autoClose: false });
+    empty.receive(empty.peer.close());
+    expect(() => empty.connection.close(1006)).toThrow(RangeError);
+    expect(() => empty.connection.close(1005, 'mine')).toThrow(/reason|code/);
+    expect(() => empty.connection.close(1005, 5 as never)).toThrow();
+    expect(empty.connection.close(1005, '')).toBe(true);
+    expect(empty.sent()).toEqual(['CLOSE']);
+    expect(empty.connection.closeSent).toEqual({ code: 1005, reason: '' });
+
+    const lenient = open({ role, autoClose: false, lenient: { reservedCloseCodes: true } });
+    lenient.receive(lenient.peer.frame({ opcode: 8, payload: hex('03 ee 78') }));
+    expect(lenient.connection.closeReceived).toEqual({ code: 1006, reason: 'x' });
+    expect(() => lenient.connection.close(1005)).toThrow(RangeError);
+    expect(lenient.connection.close(1006, 'x')).toBe(true);
+    expect(lenient.sent()).toEqual(['CLOSE']);
+  });
+
   it('a peer echoes 1010 of a client, and a server that hears it answers', () => {
     const harness = open({ role });
     harness.receive(harness.peer.close(1010));
