@@ -13,23 +13,24 @@ export async function receiveTexts(uri: string, onText: (text: string) => void):
   try {
     await webSocket.connect(uri);
     while (webSocket.state === WebSocketState.Open) {
-      let result = await webSocket.receive(buffer);
-      if (result.messageType === WebSocketMessageType.Close) {
-        await webSocket.close(WebSocketCloseStatus.NormalClosure, '');
-        return result.closeStatus;
-      }
-      if (result.messageType === WebSocketMessageType.Binary) {
-        await webSocket.close(WebSocketCloseStatus.InvalidMessageType, 'cannot accept binary messages');
-        return null;
-      }
-      let count = result.count;
-      while (!result.endOfMessage) {
+      let count = 0;
+      for (let endOfMessage = false; !endOfMessage; ) {
         if (count >= maxMessageSize) {
           await webSocket.close(WebSocketCloseStatus.InvalidPayloadData, `the longest message is ${maxMessageSize} bytes`);
           return null;
         }
-        result = await webSocket.receive(buffer.subarray(count));
+        const result = await webSocket.receive(buffer.subarray(count));
+        // Between two pieces of a message too, which is never finished then.
+        if (result.messageType === WebSocketMessageType.Close) {
+          await webSocket.close(WebSocketCloseStatus.NormalClosure, '');
+          return result.closeStatus;
+        }
+        if (result.messageType === WebSocketMessageType.Binary) {
+          await webSocket.close(WebSocketCloseStatus.InvalidMessageType, 'cannot accept binary messages');
+          return null;
+        }
         count += result.count;
+        endOfMessage = result.endOfMessage;
       }
       onText(new TextDecoder().decode(buffer.subarray(0, count)));
     }

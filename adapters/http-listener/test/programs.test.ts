@@ -139,6 +139,14 @@ describe('the client program', () => {
     });
     expect(result).toEqual({ status: 4001, texts: ['one', 'fragment', 'x'.repeat(1024)], closed: [1000, ''] });
   });
+  it('answers a close in the middle of a message, which never becomes one', async () => {
+    const result = await against((socket) => {
+      socket.send('one');
+      socket.send('fr', { fin: false });
+      socket.close(4001, 'no more');
+    });
+    expect(result).toEqual({ status: 4001, texts: ['one'], closed: [1000, ''] });
+  });
   it('refuses binary with InvalidMessageType', async () => {
     const result = await against((socket) => socket.send(Buffer.of(1, 2, 3)));
     expect(result).toEqual({ status: null, texts: [], closed: [1003, 'cannot accept binary messages'] });
