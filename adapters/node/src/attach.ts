@@ -22,7 +22,7 @@ import { Http2Requests } from './http2-request.ts';
 import { checkObject, hostOptions, type ServerOptions, serverSettings, withInput } from './options.ts';
 import { shareBuffer } from './shared-buffer.ts';
 import { ownsChunks, UpgradedTransport } from './transport.ts';
-import { isHeard, isOurs, isTaken, keepForOthers, takeInTurn } from './upgrade-socket.ts';
+import { isHeard, isTaken, keepForOthers, takeInTurn } from './upgrade-socket.ts';
 
 const OPENING = 10_000;
 
@@ -101,8 +101,9 @@ class Attachment implements Attached, HubMember {
   /* ---- HTTP/1.1 ---- */
 
   #upgrade(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+    // Alone or not: who listened once is not counted any more.
+    if (isTaken(socket)) return;
     const others = this.#server.listenerCount('upgrade') > 1;
-    if (others ? isTaken(socket) : isOurs(socket)) return;
     if (!socket.writable || (others && !this.#isOurs(requestHead(incoming)))) this.#decline(incoming, socket, head);
     else this.#take(incoming, socket, head);
   }

@@ -166,24 +166,26 @@ for (const [event, listen] of Object.entries(counters)) {
   }
 }
 
-attached('leaves an upgrade that another listener reads, though it has not answered', async () => {
-  const taken = deferred();
-  const port = await serving({
-    before(server) {
-      server.on('connection', (socket) => socket.on('data', () => {}));
-      server.on('upgrade', (_request, socket) => {
-        if (_request.url === '/other')
-          taken.resolve(socket.on('error', () => {}).on('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\nother')));
-      });
-    },
+for (const listens of /** @type {const} */ (['on', 'once'])) {
+  attached(`leaves an upgrade that another listener (${listens}) reads, though it has not answered`, async () => {
+    const taken = deferred();
+    const port = await serving({
+      before(server) {
+        server.on('connection', (socket) => socket.on('data', () => {}));
+        server[listens]('upgrade', (_request, socket) => {
+          if (_request.url === '/other')
+            taken.resolve(socket.on('error', () => {}).on('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\nother')));
+        });
+      },
+    });
+    const client = new Client(port);
+    client.write(upgradeFor('/other'));
+    await taken.promise;
+    client.write('go on');
+    await client.until(() => client.closed);
+    assert.equal(client.text, 'HTTP/1.1 200 OK\r\n\r\nother');
   });
-  const client = new Client(port);
-  client.write(upgradeFor('/other'));
-  await taken.promise;
-  client.write('go on');
-  await client.until(() => client.closed);
-  assert.equal(client.text, 'HTTP/1.1 200 OK\r\n\r\nother');
-});
+}
 
 attached('leaves an upgrade that another listener has answered, though it does not read', async () => {
   /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
