@@ -105,7 +105,7 @@ describe('messageStreams()', () => {
     expect(await unread.messages.next()).toEqual({ done: true, value: undefined });
   });
   it('gives the first piece before the message is complete, and takes one piece per read', async () => {
-    const { messages, feed, connection, transport } = streams();
+    const { messages, connection, transport } = streams();
     // A frame of 1 MiB, of which 10 bytes have come.
     transport.feed(Uint8Array.of(0x82, 127, 0, 0, 0, 0, 0, 16, 0, 0, ...new Uint8Array(10).fill(7)));
     const { body } = await next(messages);
@@ -116,14 +116,62 @@ describe('messageStreams()', () => {
     expect([transport.reading, connection.paused]).toEqual([false, true]);
     expect(connection.stats.bytesIn).toBeLessThan(5000);
     expect(((await reader.read()).value as Uint8Array).length).toBeGreaterThan(0);
-    expect(feed).toBeTypeOf('function');
+    const taken = connection.stats.bytesIn;
+    for (let index = 0; index < 50; index += 1) transport.feed(new Uint8Array(1000));
+    await settle();
+    expect([transport.reading, connection.paused, connection.stats.bytesIn - taken < 5000]).toEqual([false, true, true]);
   });
   it('nothing is taken before it is asked for', async () => {
     const { messages, feed, connection } = streams();
     feed(1, 'a');
     await settle();
-    expect(connection.stats.payloadIn).toBe(0);
+    expect(connection.stats.framesIn).toBe(0);
     expect(await textOf((await next(messages)).body)).toBe('a');
+  });
+  it('nor the next piece of a body', async () => {
+    const { messages, feed, connection } = streams();
+    feed(1, 'a', false);
+    const reader = (await next(messages)).body.getReader();
+    expect((await reader.read()).value).toBe('a');
+    feed(0, 'b');
+    await settle();
+    expect(connection.stats.framesIn).toBe(1);
+    expect((await reader.read()).value).toBe('b');
+    expect(connection.stats.framesIn).toBe(2);
+  });
+  it('gives no empty piece', async () => {
+    const { messages, feed } = streams();
+    feed(2);
+    feed(2, '', false);
+    feed(0, 'a', false);
+    feed(0);
+    expect([await read((await next(messages)).body), await read((await next(messages)).body)]).toEqual([[], [utf8('a')]]);
+  });
+  it.each([false, true])('holds back what is read until the host has drained, unless somebody else takes onDrain (%s)', async (isElse) => {
+    const { messages, feed, driver } = streams();
+    let isFull = true;
+    Object.defineProperty(driver, 'holdsInput', { get: () => isFull });
+    const drained = driver.onDrain;
+    if (isElse) driver.onDrain = () => {};
+    feed(1, 'a');
+    let isTaken = false;
+    const first = next(messages).then(({ body }) => {
+      isTaken = true;
+      return textOf(body);
+    });
+    await settle();
+    expect(isTaken).toBe(isElse);
+    isFull = false;
+    drained?.();
+    driver.pump();
+    expect(await first).toBe('a');
+  });
+  it('and leaves him what he has taken', async () => {
+    const { messages, driver } = streams();
+    const own = (): void => {};
+    driver.onDrain = own;
+    await messages.return?.();
+    expect(driver.onDrain).toBe(own);
   });
   it('next() waits for the end of a body that is being read', async () => {
     const { messages, feed } = streams();
@@ -163,6 +211,26 @@ describe('messageStreams()', () => {
     const first = await next(messages);
     const second = await next(messages);
     expect([await textOf(first.body), await textOf(second.body)]).toEqual(['a', 'b']);
+  });
+  it('and cancelled later, which is nothing to the one behind it', async () => {
+    const { messages, feed } = streams();
+    feed(1, 'a');
+    feed(1, 'b', false);
+    const first = await next(messages);
+    const second = await next(messages);
+    await first.body.cancel();
+    feed(0, 'c');
+    expect(await textOf(second.body)).toBe('bc');
+  });
+  it('a failure is told once, to the first of those that wait', async () => {
+    const { messages, transport } = streams();
+    const waiting = [messages.next(), messages.next()];
+    transport.reset();
+    const told = await Promise.allSettled(waiting);
+    expect(told).toMatchObject([
+      { status: 'rejected', reason: { name: 'WebSocketError', closeCode: 1006 } },
+      { status: 'fulfilled', value: { done: true } },
+    ]);
   });
   it('a failure reaches the body and the iterator', async () => {
     const { messages, feed, transport } = streams();
