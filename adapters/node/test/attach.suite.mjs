@@ -333,6 +333,18 @@ if (process.versions.bun === undefined) {
     assert.equal(client.text, '');
   });
 
+  attached('and not one whose answers have come in time', async () => {
+    const { port, client, responses } = await pipelined(1, { timeouts: { opening: 30 } });
+    responses[0]?.end('a page');
+    await client.has('\x81\x05glued');
+    // When one that came later has been ended, the time of this one is over.
+    const next = new Client(port);
+    next.write(PAGE, upgradeFor());
+    await next.until(() => next.closed);
+    client.write(textFrame('and later'));
+    await client.has('and later');
+  });
+
   attached('says nothing behind an answer that is the last of its connection', async () => {
     let asked = 0;
     const { client, responses } = await pipelined(1, { handlers: { onRequest: () => void asked++ } });

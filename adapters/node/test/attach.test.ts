@@ -309,6 +309,23 @@ describe('beside other listeners', () => {
     await expectForgotten(server, port);
   });
 
+  it('nor while they are open', async () => {
+    const { server, port } = await serve();
+    const opened: Peer[] = [];
+    for (const path of ['/a', '/b']) attachTo(server, { policy: { path }, handlers: { onOpen: (peer) => void opened.push(peer) } });
+    for (const path of ['/a', '/b']) {
+      const client = await RawClient.upgrade(port, { path });
+      cleanups.push(() => client.socket.destroy());
+    }
+    // The second has been declined once.
+    const [first = [], second] = opened.map((peer) => {
+      const { socket } = transportOf(peer);
+      return ['error', 'close', 'newListener'].map((name) => socket.listenerCount(name));
+    });
+    expect(first).toHaveLength(3);
+    expect(second).toEqual(first);
+  });
+
   it('keeps nothing of connections that somebody took who asks for errors before bytes, once they are over', async () => {
     const { server, port } = await serve();
     attachTo(server, { policy: { path: '/a' } });

@@ -198,5 +198,14 @@ describe('SocketTransport', () => {
     late.ref();
     late.unref();
     late.abort();
+    const half = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+    half.push(null);
+    half.resume();
+    await once(half, 'end');
+    const told = new Loop();
+    const joined = new SocketTransport(half);
+    joined.join(drive(told, joined, { clock, timers }));
+    expect(told.events).toEqual(['eof']);
+    half.destroy();
   });
 });

@@ -45,6 +45,7 @@ describe('states', () => {
     await tasks.run();
     ws.close(4000);
     expect(nameOf(() => ws.close(1))).toBe('InvalidAccessError');
+    expect(ws.readyState).toBe(3);
     expect(sent().map(({ payload }) => hex(payload))).toEqual(['03e8']);
     expect(log).toEqual(['close 3 true 1000 ""']);
   });

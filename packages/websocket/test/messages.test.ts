@@ -44,6 +44,17 @@ describe('messages()', () => {
     await tasks.run();
     expect(log).toEqual(['error 3', 'close 3 false 1006 ""']);
   });
+  it('throws WebSocketError of a socket that could not be opened, asked before or after', async () => {
+    for (const isLate of [false, true]) {
+      const made = bench();
+      const ws = new made.WebSocket('ws://h/');
+      const early = isLate ? null : ws.messages();
+      await made.refuse();
+      const messages = early ?? ws.messages();
+      await expect(messages.next()).rejects.toMatchObject({ name: 'WebSocketError', closeCode: 1006 });
+      expect(await messages.next()).toEqual({ done: true, value: undefined });
+    }
+  });
   it('pauses the connection while highWaterMark messages wait, and resumes it by reading', async () => {
     const { ws, connection, transport } = await opened();
     const messages = ws.messages({ highWaterMark: 2 });

@@ -303,6 +303,14 @@ describe('bufferedAmount', () => {
     expect(log).toEqual(['error 3', 'close 3 false 1006 ""']);
     expect(ws.bufferedAmount).toBe(101);
   });
+  it('and no message that waited is dispatched behind that', async () => {
+    const { ws, tasks, transport, log } = await opened({}, { room: 0 }, { maxBufferedAmount: 100 });
+    transport.feed(Uint8Array.of(0x81, 1, 0x61));
+    expect(tasks.pending).toBe(1);
+    ws.send('x'.repeat(101));
+    await tasks.run();
+    expect(log).toEqual(['error 3', 'close 3 false 1006 ""']);
+  });
   it('is the UTF-8 length of any string, as TextEncoder has it', async () => {
     const { ws, tasks } = await opened();
     await fc.assert(
