@@ -14,7 +14,7 @@ import { afterEarlierResponses, checkListen } from '@ferrywire/node';
 import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
 import { endAnswer } from './last-answer.ts';
-import { matchPrefix, prefixKey, splitTarget, type UrlPrefix } from './prefixes.ts';
+import { isAuthority, matchPrefix, prefixKey, splitTarget, type UrlPrefix } from './prefixes.ts';
 
 /** A request with what it is answered on; an upgrade that is refused is let go of behind the answer. */
 export type Incoming =
@@ -57,8 +57,9 @@ class EndPoint {
     const route = (request: IncomingMessage): Registration | 400 | 404 => {
       // RFC 9112 section 3.2. Node takes the first of two; a proxy may have taken the other. That there is one Node asks of no upgrade.
       const hosts = countOf('host', request.rawHeaders);
-      if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1')) return 400;
-      const { authority = request.headers.host ?? '', path } = splitTarget(request.url ?? '');
+      const { host = '' } = request.headers;
+      if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1') || (host !== '' && !isAuthority(host))) return 400;
+      const { authority = host, path } = splitTarget(request.url ?? '');
       // A connection may outlive its server: HTTP.sys gives its requests to who listens now.
       const found = matchPrefix((endPoints.get(this.#key) ?? this).registrations, {
         secure,

@@ -485,8 +485,8 @@ describe('request', () => {
       await raw(wild.port, head);
       answers.push((await raw(named.port, head)).split(' ')[1]);
     }
-    expect(urls).toEqual(Array(6).fill('/public/x'));
-    expect(answers).toEqual(Array(6).fill('404'));
+    expect(urls).toEqual(['/public/x']);
+    expect(answers).toEqual([...Array(5).fill('400'), '404']);
     urls.length = 0;
     for (const target of ['http:///public/x?q', 'http://@/public/x?q', 'http://x@127.0.0.1/public/x?q']) {
       await raw(wild.port, `GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
@@ -515,10 +515,9 @@ describe('request', () => {
     await raw(server.port, 'GET //x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
     await raw(server.port, 'GET http://other/abs HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
     await raw(server.port, 'GET /plain HTTP/1.0\r\n\r\n');
-    await raw(server.port, 'GET /bad HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n');
     await raw(server.port, 'GET /port HTTP/1.1\r\nHost: h:99999\r\nConnection: close\r\n\r\n');
     await raw(server.port, 'GET http://other:99999/abs HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
-    expect(urls).toEqual(['//x', '/abs', '/plain', '/bad', '/port', '/abs']);
+    expect(urls).toEqual(['//x', '/abs', '/plain', '/port', '/abs']);
   });
 });
 
