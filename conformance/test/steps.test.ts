@@ -529,7 +529,8 @@ describe('grades', () => {
     const tests = extraCases.filter(({ id }) => ['F.5.8', 'F.5.9', 'F.5.10'].includes(id));
     expect(tests).toHaveLength(3);
     for (const test of tests) {
-      expect(await runOne(test, toyTarget(null))).toMatchObject({ verdict: 'OK' });
+      for (const fault of [null, 'closes-with-1001'] as const)
+        expect(await runOne(test, toyTarget(fault))).toMatchObject({ verdict: 'OK' });
       expect(await runOne(test, toyTarget('closes-with-1006'))).toMatchObject({ verdict: 'FAILED', behaviorClose: 'WRONG CODE' });
     }
   });

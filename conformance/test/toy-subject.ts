@@ -23,6 +23,7 @@ export type Fault =
   | 'wrong-kind'
   | 'echoes-nothing'
   | 'echoes-twice'
+  | 'closes-with-1001'
   | 'closes-with-1006'
   | 'throws'
   | 'stuck'
@@ -83,6 +84,7 @@ class Toy implements Protocol {
   }
 
   receiveEof(): void {
+    if (this.#fault === 'closes-with-1001') this.#send(8, Uint8Array.of(3, 233));
     if (this.#fault === 'closes-with-1006') this.#send(8, Uint8Array.of(3, 238));
     this.transport = 'done';
   }
