@@ -24,3 +24,7 @@ it('a client without a random source is refused when it is made, not with its fi
   // A server masks nothing.
   expect(new Connection({ role: 'server', clock }).sendText('a')).toBe(true);
 });
+
+it.each(['TextDecoder', 'TextEncoder'])('an engine without %s is told so as the core is imported', async (name) => {
+  await expect(importedWithout(name)).rejects.toThrow(`@ferrywire/core needs globalThis.${name}, which this runtime does not have`);
+});

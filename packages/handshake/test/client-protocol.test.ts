@@ -234,10 +234,12 @@ describe('the end of the transport, deadlines, abort', () => {
     for (const response of [null, 'HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1 101 Sw']) {
       const ended = start({}, response);
       ended.protocol.receiveEof();
-      expect([ended.all(), ended.protocol.transport]).toEqual([nothing('WS_HS_EOF'), 'done']);
+      expect([ended.all(), ended.protocol.transport, ended.protocol.transportError]).toEqual([nothing('WS_HS_EOF'), 'done', undefined]);
       const reset = start({}, response);
-      reset.protocol.receiveError(new Error('reset'));
+      const cause = new Error('reset');
+      reset.protocol.receiveError(cause);
       expect([reset.all(), reset.protocol.transport]).toEqual([nothing('WS_HS_EOF'), 'abort']);
+      expect(reset.protocol.transportError).toBe(cause);
     }
     const cut = start({}, 'HTTP/1.1 500 x\r\nContent-Length: 9\r\n\r\nabc');
     cut.protocol.receiveError(new Error('reset'));
