@@ -249,6 +249,7 @@ describe('closing', () => {
   it('aborts at the deadline what is left: streams, requests, sockets that said nothing', async () => {
     const waiting = deferred();
     const listening = await start({
+      timeouts: { opening: 0 },
       handlers: { ...echo, onRequest: (pending) => void (pending.request.target === '/' ? pending.accept() : waiting.resolve()) },
     });
     const session = await sessionTo(target(listening));

@@ -204,7 +204,7 @@ describe('close', () => {
   });
 
   it('aborts what is left at the deadline: silent clients, half-open requests', async () => {
-    const listening = await start();
+    const listening = await start({ timeouts: { opening: 0 } });
     const silent = await upgrade(listening.port);
     const asking = await RawClient.open(listening.port);
     asking.write('GET / HTTP/1.1\r\n');
@@ -224,7 +224,8 @@ describe('close', () => {
 describe('TLS', () => {
   it('serves wss, and does not wait for a client that is stuck in the handshake', async () => {
     const { key, cert } = await certificate();
-    const listening = await start({ tls: { key, cert }, host: '127.0.0.1' });
+    // Not until a deadline of its own, which there is none of.
+    const listening = await start({ tls: { key, cert }, host: '127.0.0.1', timeouts: { opening: 0 } });
     expect(listening.url).toBe(`wss://127.0.0.1:${listening.port}/`);
     const client = new RawClient(connectTls({ port: listening.port, host: '127.0.0.1', servername: 'localhost', ca: cert }));
     client.socket.once('secureConnect', () => client.write(requestFor()));
