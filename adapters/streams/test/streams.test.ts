@@ -77,7 +77,7 @@ describe('a pair', () => {
     const { left, right } = twoEnds();
     const kinds = [
       (bytes: Uint8Array) => bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength),
-      (bytes: Uint8Array) => new DataView(bytes.slice().buffer),
+      (bytes: Uint8Array) => new DataView(Uint8Array.of(0, 0, 0, ...bytes, 0).buffer, 3, bytes.length),
       (bytes: Uint8Array) => new Uint8ClampedArray(bytes),
     ];
     let next = 0;
@@ -230,6 +230,31 @@ describe('back pressure', () => {
 });
 
 describe('ends', () => {
+  it('lets go of both streams when it aborts', async () => {
+    const { left, right } = twoEnds();
+    const source = (left.readable as ReadableStream<Uint8Array>).getReader();
+    const sink = (left.writable as WritableStream<Uint8Array>).getWriter();
+    const told: string[] = [];
+    const both = new Promise<void>((resolve) => {
+      const tell = (what: string): void => {
+        if (told.push(what) === 2) resolve();
+      };
+      const readable = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          const { value } = await source.read();
+          if (value !== undefined) controller.enqueue(value);
+        },
+        cancel: () => tell('cancelled'),
+      });
+      const writable = new WritableStream<Uint8Array>({ write: (chunk) => sink.write(chunk), abort: () => tell('aborted') });
+      void attach(right, { handlers: new Heard(echo).handlers });
+      void connect('ws://pair/', { readable, writable }, { handlers: new Heard().handlers }).then((peer) => peer.abort());
+    });
+    await both;
+    expect(told.sort()).toEqual(['aborted', 'cancelled']);
+    await Promise.all([source.cancel(), sink.abort()]);
+  });
+
   it('half-closes: the server ends its side first, the client waits for it', async () => {
     const { left, right } = twoEnds();
     const order: string[] = [];

@@ -110,6 +110,14 @@ describe('states', () => {
       expect([ws.readyState, log]).toEqual([3, ['message 1 before', 'error 3', 'close 3 false 1006 ""']]);
     }
   });
+  it('RFC6455-7.1.3-1: so it does behind a message that waits for its task', async () => {
+    const { ws, connection, feed, tasks, log, clock } = await opened({ timeouts: { keepalive: 10, pong: 10 } });
+    feed(1, 'before');
+    clock.advance(20);
+    expect([connection.state, ws.readyState]).toEqual(['closing', 1]);
+    await tasks.run();
+    expect([ws.readyState, log]).toEqual([2, ['message 1 before']]);
+  });
   it('RFC6455-7.1.3-1: so it does while messages are read on demand', async () => {
     const { ws, feed, tasks } = await opened();
     const messages = ws.messages();
