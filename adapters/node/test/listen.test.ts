@@ -276,6 +276,26 @@ describe('TLS', () => {
     await aborted;
   });
 
+  it('keeps no socket that is closed', async () => {
+    const collect = (globalThis as { gc?: () => void }).gc;
+    expect(collect, 'run with --expose-gc').toBeTypeOf('function');
+    const { port, server } = await start({ http2: true });
+    const sockets: WeakRef<Socket>[] = [];
+    server.on('connection', (socket: Socket) => sockets.push(new WeakRef(socket)));
+    for (let count = 0; count < 10; count += 1) {
+      const client = await upgrade(port);
+      client.socket.resetAndDestroy();
+    }
+    const left = (): number => sockets.filter((socket) => socket.deref() !== undefined).length;
+    for (let turn = 0; turn < 200 && left() > 2; turn += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      collect?.();
+    }
+    // Node may know the last.
+    expect(sockets).toHaveLength(10);
+    expect(left()).toBeLessThanOrEqual(2);
+  });
+
   it('takes a certificate from wherever Node does', async () => {
     const { key, cert } = await certificate();
     const context = createSecureContext({ key, cert });
