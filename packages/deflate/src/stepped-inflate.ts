@@ -19,6 +19,8 @@ const FULL_HISTORY = WINDOW + 16 * 1024;
 const OUTPUT_STEP = 16 * 1024;
 /** A restart costs about 2 microseconds, a block that causes one takes as little as two bytes: so restarts are bounded per step as well. */
 const RESTARTS_PER_STEP = 256;
+/** So does input that is given byte by byte, at a fifth of a microsecond for each. */
+const SINGLES_PER_STEP = 2048;
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -54,21 +56,25 @@ export class SteppedInflate implements RawInflate {
     let at = start;
     let produced = 0;
     let restarts = 0;
+    let singles = 0;
     for (;;) {
       this.#makeSpace();
       const room = out.room;
-      // One byte more than there is room for tells whether output remains when the room is used up.
-      const wanted = room > OUTPUT_STEP ? OUTPUT_STEP : room + 1;
+      // A call that fails does not say how much it wrote. The last byte of the room may be the one too many, so the call before leaves it, and
+      // the input for it comes byte by byte: what is too large and what is bad is then the same in any split. Beyond the room one byte is held
+      // back; it tells whether output remains.
+      const wanted = room > OUTPUT_STEP ? OUTPUT_STEP : room > 1 ? room - 1 : 1;
+      const pieceEnd = room === 1 && at < stepEnd ? at + 1 : stepEnd;
       const space = this.#history.length - this.#end;
       const length = space < wanted ? space : wanted;
-      if (!engine.run(FLUSH_SYNC, input, at, stepEnd - at, this.#history, this.#end, length)) {
+      if (!engine.run(FLUSH_SYNC, input, at, pieceEnd - at, this.#history, this.#end, length)) {
         this.#failed = true;
         return null;
       }
       const left = engine.availIn;
       const free = engine.availOut;
       const from = this.#end;
-      at = stepEnd - left;
+      at = pieceEnd - left;
       if (free < length) {
         produced += length - free;
         this.#end = from + length - free;
@@ -76,10 +82,13 @@ export class SteppedInflate implements RawInflate {
         if (room > 0) out.write(this.#history, from, this.#held);
       }
       if (free === 0) {
-        if (this.#held === this.#end && out.room === 0) continue; // whether anything remains is not known yet
+        if (this.#held === this.#end && out.room <= 1) continue; // whether anything remains is not known yet
         return { consumed: at - start, status: 'more' };
       }
-      if (left === 0) break;
+      if (left === 0) {
+        if (at === stepEnd || ++singles === SINGLES_PER_STEP) break;
+        continue;
+      }
       // Input left and room left: a block with BFINAL=1 has ended the stream.
       if (restarts === RESTARTS_PER_STEP || produced >= OUTPUT_STEP) break;
       restarts++;

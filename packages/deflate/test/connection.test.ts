@@ -226,6 +226,48 @@ describe.each([
     failed.end();
   });
 
+  it('data that goes bad about the limit fails with the same code, whole or byte by byte', () => {
+    const stored = (bytes: Uint8Array): Uint8Array => concat([Uint8Array.of(0, bytes.length, 0, 255 - bytes.length, 255), bytes]);
+    const matches = (bytes: Uint8Array): Uint8Array => {
+      const compressor = codec.createDeflate(15, 9, 9);
+      const payload = deflateMessage(compressor, [new Uint8Array(bytes.length)]);
+      compressor.close();
+      // Its empty stored block whole again, so that another may follow.
+      return concat([payload, hex('0000ffff')]);
+    };
+    const empty = hex('000000ffff');
+    const bad = hex('07');
+    const codes = new Map<string, number | null>();
+    for (const [kind, block] of Object.entries({ stored, matches })) {
+      for (const [tail, rest] of Object.entries({
+        bad,
+        later: concat([empty, empty, bad]),
+        behind: concat([stored(new Uint8Array(1)), bad]),
+        none: hex('00'),
+      })) {
+        for (let size = 96; size <= 106; size++) {
+          const bytes = frame(BINARY, concat([block(new Uint8Array(size).fill(1)), rest]), 4);
+          for (const delivery of ['message', 'chunk'] as const) {
+            const server = (): Server => new Server({ codec }, { delivery, limits: { maxMessageSize: 100 } });
+            const whole = server().feed(bytes);
+            const single = server();
+            for (let at = 0; at < bytes.length; at++) single.feed(bytes.subarray(at, at + 1));
+            const what = `${kind} ${size} ${tail} ${delivery}`;
+            expect([what, single.closeCode]).toEqual([what, whole.closeCode]);
+            codes.set(what, whole.closeCode);
+            whole.end();
+            single.end();
+          }
+        }
+      }
+    }
+    for (const kind of ['stored', 'matches']) {
+      const of = (rest: string): number | null | undefined => codes.get(`${kind} ${rest} message`);
+      expect([of('100 none'), of('101 none'), of('100 bad'), of('101 bad'), of('102 later')]).toEqual([null, 1009, 1007, 1009, 1009]);
+      expect([of('99 behind'), of('100 behind')]).toEqual([1007, 1009]);
+    }
+  });
+
   it('a pause holds in the middle of one frame that decompresses to 64 MiB', () => {
     let received = 0;
     let pauses = 0;

@@ -48,10 +48,15 @@ describe('memory', () => {
       }
     };
     churn(1000);
-    const before = resident();
-    churn(9000);
-    const growth = resident() - before;
-    console.log(`9000 connections more: ${(growth / MIB).toFixed(1)} MiB more`);
+    let growth = Number.POSITIVE_INFINITY;
+    // On a busy machine the collector's threads are late now and then, and the allocator's heap keeps the size that it had by then. A leak grows
+    // each time.
+    for (let round = 0; round < 3 && growth >= 20 * MIB; round++) {
+      const before = resident();
+      churn(9000);
+      growth = resident() - before;
+      console.log(`9000 connections more: ${(growth / MIB).toFixed(1)} MiB more`);
+    }
     expect(growth).toBeLessThan(20 * MIB);
   }, 120_000);
 
