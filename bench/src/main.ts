@@ -37,7 +37,11 @@ function readArguments(): { names: readonly string[]; options: MeasureOptions } 
     const rounds = Number(values.rounds ?? (values.quick ? 5 : 11));
     if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) wrongUse(`--rounds ${values.rounds}: a whole number from 1 to 1000`);
     for (const name of positionals) if (!Object.hasOwn(measurements, name)) wrongUse(`no measurement ${name}`);
-    const names = positionals.length > 0 ? positionals : Object.keys(measurements);
+    const isNarrowed = values.only.length > 0;
+    // Its rows are differences to the first of them: it is all of them or none.
+    if (isNarrowed && positionals.includes('memory')) wrongUse('--only is not for memory');
+    const all = Object.keys(measurements).filter((name) => !isNarrowed || name !== 'memory');
+    const names = positionals.length > 0 ? positionals : all;
     return { names, options: { runtime: runtime satisfies RuntimeName, rounds, quick: values.quick, only: values.only } };
   } catch (error) {
     return wrongUse(error instanceof Error ? error.message : String(error));

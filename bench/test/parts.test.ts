@@ -16,6 +16,19 @@ describe('the command', () => {
     });
     expect([status, stderr.split('\n')[0]]).toEqual([2, '--only 17 B: no row of parse has such a name']);
   });
+
+  it.each([
+    [['memory'], '--only is not for memory'],
+    [['parse', 'memory'], '--only is not for memory'],
+    [[], '--only zzz: no row of parse, echo, deflate has such a name'],
+  ])('measures no memory for rows of something else: %j', (names, line) => {
+    const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+    const { status, stderr } = spawnSync(process.execPath, [main, ...names, '--quick', '--rounds', '1', '--only', 'zzz'], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect([status, stderr.split('\n')[0]]).toEqual([2, line]);
+  });
 });
 
 describe('statistics', () => {
