@@ -46,23 +46,26 @@ function hasToken(value: string | undefined, token: string): boolean {
 export interface ParsedOffer {
   readonly name: string;
   readonly params: ReadonlyMap<string, string | true>;
+  /** Whether a parameter is there twice: such an element is to be declined, or not to be accepted (RFC 7692 section 7.1). */
+  readonly doubled: boolean;
 }
 
-/** The elements of Sec-WebSocket-Extensions; null when a parameter is doubled. */
-export function parseExtensionList(value: string | undefined): ParsedOffer[] | null {
+/** The elements of Sec-WebSocket-Extensions. */
+export function parseExtensionList(value: string | undefined): ParsedOffer[] {
   const offers: ParsedOffer[] = [];
   for (const element of (value ?? '').split(',')) {
     if (element.trim() === '') continue;
     const [name = '', ...rest] = element.split(';').map((part) => part.trim());
     const params = new Map<string, string | true>();
+    let doubled = false;
     for (const param of rest) {
       const equals = param.indexOf('=');
       const key = equals === -1 ? param : param.slice(0, equals).trim();
-      if (params.has(key)) return null;
+      doubled ||= params.has(key);
       const text = equals === -1 ? true : param.slice(equals + 1).trim();
       params.set(key, typeof text === 'string' ? text.replace(/^"(.*)"$/, '$1') : true);
     }
-    offers.push({ name, params });
+    offers.push({ name, params, doubled });
   }
   return offers;
 }
@@ -76,7 +79,7 @@ function bitsOf(value: string | true | undefined): number | null {
 /** As a client: what the server's answer means, null when it declined, or what is wrong with it. */
 export function readDeflateAnswer(value: string | undefined, offered: DeflateParameters | null): DeflateAgreement | null | string {
   const answers = parseExtensionList(value);
-  if (answers === null) return 'an extension parameter is doubled';
+  if (answers.some(({ doubled }) => doubled)) return 'an extension parameter is doubled';
   const [answer, second] = answers;
   if (answer === undefined) return null;
   if (second !== undefined || answer.name !== 'permessage-deflate' || offered === null)
@@ -97,7 +100,7 @@ export function readDeflateAnswer(value: string | undefined, offered: DeflatePar
 }
 
 function answersOffer(answer: ReadonlyMap<string, string | true>, serverBits: number, clientBits: number, text: string): boolean {
-  const offer = parseExtensionList(text)?.[0]?.params ?? new Map<string, string | true>();
+  const offer = parseExtensionList(text)[0]?.params ?? new Map<string, string | true>();
   if (offer.has('server_no_context_takeover') && !answer.has('server_no_context_takeover')) return false;
   const asked = bitsOf(offer.get('server_max_window_bits'));
   // 15 is what leaving the parameter out means, and some servers leave it out.
@@ -112,7 +115,7 @@ export function answerDeflate(
   value: string | undefined,
   wanted: DeflateParameters | null,
 ): { header: string; agreement: DeflateAgreement } | null {
-  const offers = (parseExtensionList(value) ?? []).filter((offer) => offer.name === 'permessage-deflate');
+  const offers = parseExtensionList(value).filter((offer) => offer.name === 'permessage-deflate');
   if (wanted === null) return null;
   for (const policy of wanted.policies) {
     for (const offer of offers) {
@@ -124,7 +127,8 @@ export function answerDeflate(
 }
 
 /** An offer with anything else has to be declined (RFC 7692 section 7.1). */
-function isRightOffer(params: ParsedOffer['params']): boolean {
+function isRightOffer({ params, doubled }: ParsedOffer): boolean {
+  if (doubled) return false;
   return [...params].every(([name, value]) => {
     if (name === 'server_no_context_takeover' || name === 'client_no_context_takeover') return value === true;
     if (name === 'client_max_window_bits' && value === true) return true;
@@ -132,8 +136,9 @@ function isRightOffer(params: ParsedOffer['params']): boolean {
   });
 }
 
-function answerOffer({ params }: ParsedOffer, policy: DeflatePolicy): { header: string; agreement: DeflateAgreement } | null {
-  if (!isRightOffer(params)) return null;
+function answerOffer(offer: ParsedOffer, policy: DeflatePolicy): { header: string; agreement: DeflateAgreement } | null {
+  if (!isRightOffer(offer)) return null;
+  const { params } = offer;
   const bits = bitsOf(params.get('server_max_window_bits')) ?? 15;
   const clientLimit = params.get('client_max_window_bits');
   if (policy.clientMaxWindowBits !== null && clientLimit === undefined) return null;

@@ -409,8 +409,9 @@ describe('the handshake', () => {
     expect(answerDeflate('x-other, permessage-deflate', set([], null))?.header).toBe('permessage-deflate');
     expect(answerDeflate('permessage-deflate; client_max_window_bits=8', set([], 9))?.agreement.client.windowBits).toBe(8);
     expect(answerDeflate('permessage-deflate; server_max_window_bits=7', set([], null))).toBeNull();
+    expect(answerDeflate('x-other; a; a, permessage-deflate', set([], null))?.header).toBe('permessage-deflate');
     expect(answerDeflate(undefined, set([], null))).toBeNull();
-    // RFC 7692 section 7.1: an offer with a parameter that is unknown or has no right value is declined, and the next one is tried.
+    // RFC 7692 section 7.1: an offer with a parameter that is unknown, doubled or has no right value is declined, and the next one is tried.
     for (const wrong of [
       'client_max_window_bits=7',
       'client_max_window_bits=16',
@@ -419,6 +420,8 @@ describe('the handshake', () => {
       'client_no_context_takeover=1; client_max_window_bits',
       'server_no_context_takeover=false; client_max_window_bits',
       'x=1; client_max_window_bits',
+      'client_max_window_bits; client_max_window_bits',
+      'server_no_context_takeover; client_max_window_bits; server_no_context_takeover',
     ]) {
       for (const bits of [9, null]) expect(answerDeflate(`permessage-deflate; ${wrong}`, set([], bits)), wrong).toBeNull();
       expect(answerDeflate(`permessage-deflate; ${wrong}, permessage-deflate`, set([], null))?.header, wrong).toBe('permessage-deflate');

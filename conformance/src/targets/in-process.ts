@@ -49,7 +49,7 @@ export function inProcess(target: InProcessTarget, options: InProcessOptions): A
 /** Without a handshake: what the first offer, or the first policy, of the case leads to. */
 function agreementFor(test: Case, role: Role): DeflateAgreement | null {
   if (test.deflate === null) return null;
-  const [offer] = parseExtensionList(test.deflate.offers[0]) ?? [];
+  const [offer] = parseExtensionList(test.deflate.offers[0]);
   const [policy] = test.deflate.policies;
   const plain = { noContextTakeover: false, windowBits: 15 };
   if (role === 'client') {
