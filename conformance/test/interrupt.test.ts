@@ -184,6 +184,14 @@ describe('a signal', () => {
   });
 });
 
+it.each(['node', 'bun', 'deno'])('the endpoints of `self` on %s end with it even when it is killed', async (runtime) => {
+  const run = start(['self', '--only', 'tcp', '--role', 'server', '--runtime', runtime, '--cases', oneIsLong, '--verbose']);
+  await run.line(/^OK +1\.1\.2 /);
+  run.kill('SIGKILL');
+  // Its standard error is theirs, too, and is closed with the last of them.
+  expect(await run.ended).toEqual({ code: null, signal: 'SIGKILL' });
+});
+
 it('a server that a shell has started ends with the run, and with the command', async ({ skip }) => {
   skip(process.platform === 'win32', 'Windows has no groups of processes');
   const quiet = await behindAShell();

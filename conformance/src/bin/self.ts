@@ -25,14 +25,17 @@ export function selfTargets({ runtime, only, split, seed, role: onlyRole }: Opti
   const outside = roles.map((role) => {
     const name = `ferrywire ${role} on ${runtime} over TCP`;
     return role === 'server'
-      ? { ...serverCommand(`${command} server --port {port} ${options}`), name }
-      : { ...clientCommand(`${command} client --url {url} --agent ferrywire --parallel 4 ${options}`), name };
+      ? { ...serverCommand(`${command} server --port {port} ${options}`, { tied: true }), name }
+      : { ...clientCommand(`${command} client --url {url} --agent ferrywire --parallel 4 ${options}`, { tied: true }), name };
   });
   const streams = roles.map((role) => {
     const name = `ferrywire ${role} on ${runtime} over HTTP/2`;
     return role === 'server'
-      ? { ...serverCommand(`${command} server --port {port} --http2 ${options}`, { http2: true }), name }
-      : { ...clientCommand(`${command} client --url {url} --agent ferrywire --parallel 4 --http2 ${options}`, { http2: true }), name };
+      ? { ...serverCommand(`${command} server --port {port} --http2 ${options}`, { http2: true, tied: true }), name }
+      : {
+          ...clientCommand(`${command} client --url {url} --agent ferrywire --parallel 4 --http2 ${options}`, { http2: true, tied: true }),
+          name,
+        };
   });
   const wanted = (where: typeof only): boolean => only === undefined || only === where;
   return [...(wanted('in-process') ? inside : []), ...(wanted('tcp') ? outside : []), ...(wanted('http2') ? streams : [])];

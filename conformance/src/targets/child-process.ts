@@ -25,6 +25,12 @@ export interface CommandOptions extends RequestExtras {
   readonly http2?: boolean;
 }
 
+/** For our own endpoints; anybody else's program may end as it starts, or wait for ever, by what its standard input is. */
+interface Tied {
+  /** It watches its standard input as `FERRYWIRE_CHILD` asks it to, and so ends with this process even where that one is killed. */
+  readonly tied?: boolean;
+}
+
 /** Words of a command line: blanks separate, single and double quotes group. No shell is involved. */
 export function splitCommand(template: string): string[] {
   const words = template.match(/(?:[^\s"']|"[^"]*"|'[^']*')+/g) ?? [];
@@ -37,9 +43,9 @@ function checkTemplate(template: string): void {
 }
 
 /** Throws TypeError for a command without `{port}` or `{url}`, for a path that is none, and for headers or subprotocols that can't be asked for. */
-export function serverCommand(template: string, options: CommandOptions = {}): ActiveTarget {
+export function serverCommand(template: string, options: CommandOptions & Tied = {}): ActiveTarget {
   checkTemplate(template);
-  const { path = '/', headers = [], subprotocols = [] } = options;
+  const { path = '/', headers = [], subprotocols = [], tied = false } = options;
   if (!path.startsWith('/')) throw new TypeError(`a path begins with '/', not as ${path}`);
   parseServerUrl(`ws://127.0.0.1${path}`);
   new Asked({ headers, subprotocols });
@@ -55,7 +61,7 @@ export function serverCommand(template: string, options: CommandOptions = {}): A
       const port = await freePort();
       if (signal?.aborted === true) throw new TargetUnavailable('the run was stopped');
       const url = `ws://127.0.0.1:${port}${path}`;
-      const started = new Child(template, { port: String(port), url });
+      const started = new Child(template, { port: String(port), url }, tied);
       child = started;
       inner = (options.http2 === true ? http2Server : serverUrl)(url, { patience: startLimit, headers, subprotocols }, () =>
         started.aliveFor(moment),
@@ -94,7 +100,7 @@ export function serverCommand(template: string, options: CommandOptions = {}): A
  * A client that is started for the run: `{url}` and `{port}` in the command say where the harness listens. Throws TypeError for a command with
  * neither, and what `clientListener` throws.
  */
-export function clientCommand(template: string, options: Partial<ClientListenerOptions> = {}): PassiveTarget {
+export function clientCommand(template: string, { tied = false, ...options }: Partial<ClientListenerOptions> & Tied = {}): PassiveTarget {
   checkTemplate(template);
   clientListener({ port: 0, ...options });
   return {
@@ -116,7 +122,7 @@ export function clientCommand(template: string, options: Partial<ClientListenerO
         },
         onListening: (url) => {
           options.onListening?.(url);
-          child = new Child(template, { url, port: new URL(url).port });
+          child = new Child(template, { url, port: new URL(url).port }, tied);
           child.failed.catch((error: unknown) => {
             // A client that has done its work may leave, and say with its exit code what it thinks of it.
             failure = error instanceof ChildEnded && (done || error.code === 0) ? null : error;
@@ -178,11 +184,15 @@ class Child {
     signalGroup(this.#process, 'SIGKILL');
   };
 
-  constructor(template: string, values: { readonly port: string; readonly url: string }) {
+  constructor(template: string, values: { readonly port: string; readonly url: string }, tied: boolean) {
     const [command = '', ...args] = splitCommand(template).map((word) =>
       word.replaceAll('{port}', values.port).replaceAll('{url}', values.url),
     );
-    this.#process = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], detached: grouped });
+    this.#process = spawn(command, args, {
+      stdio: [tied ? 'pipe' : 'ignore', 'ignore', 'inherit'],
+      detached: grouped,
+      ...(tied ? { env: { ...process.env, FERRYWIRE_CHILD: '1' } } : {}),
+    });
     process.once('exit', this.#kill);
     this.failed = new Promise((_, reject) => {
       this.#process.once('error', (error) => reject(new TargetUnavailable(`${command}: ${error.message}`)));

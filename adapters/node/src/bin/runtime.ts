@@ -51,6 +51,8 @@ export function runOn(runtime: Exclude<RuntimeName, 'node'>, script: string, arg
     env: { ...process.env, [CHILD]: '1', DENO_NO_UPDATE_CHECK: '1' },
     detached: true,
   });
+  // Its standard input is ours to hold: it ends as we do.
+  endWithParent(() => Promise.resolve());
   const { pid } = child;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
@@ -67,7 +69,7 @@ export function runOn(runtime: Exclude<RuntimeName, 'node'>, script: string, arg
   });
 }
 
-/** In a child of `runOn`: when the parent is gone, however it went, `stop` and exit. */
+/** In a child of `runOn`, or of whoever says as much in the environment: when the parent is gone, however it went, `stop` and exit. */
 export function endWithParent(stop: () => Promise<void>): void {
   if (process.env[CHILD] !== '1') return;
   const end = (): void => void stop().finally(() => process.exit(1));
