@@ -14,7 +14,10 @@ import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { readOptions, wrongUse } from './arguments.mjs';
 import { countBranches } from './instrument/branches.mjs';
+import { outliveReader } from './output.mjs';
 import { root } from './runtimes.mjs';
+
+outliveReader();
 
 const TARGETS = ['frames', 'handshake', 'life', 'split'];
 const PACKAGES = ['core', 'handshake', 'deflate'];

@@ -10,9 +10,11 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readOptions, wrongUse } from './arguments.mjs';
+import { outliveReader } from './output.mjs';
 import { behaviours, live } from './soak/client.mjs';
 import { randomFrom } from './soak/random.mjs';
 
+outliveReader();
 const values = readOptions({
   minutes: { type: 'string', default: '5' },
   seed: { type: 'string' },

@@ -1,7 +1,8 @@
 /**
  * The figures `npm test` ends with: read right from what each runner prints, and never taken for granted.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -93,6 +94,26 @@ describe('an option that a script does not take', () => {
       expect(stderr.trimEnd().split('\n')).toEqual([expect.stringContaining(line)]);
     }
   });
+});
+
+describe('a reader who leaves', () => {
+  it.each([
+    ['soak', ['--minutes', '0.0001', '--connections', '1', '--seed', '2']],
+    ['fuzz', ['--minutes', '0.001', '--target', 'frames', '--seed', '1']],
+  ])(
+    'changes nothing for %s: it runs to its end and exits with what it found',
+    async (name, args) => {
+      const child = spawn(process.execPath, [join(root, `scripts/${name}.mjs`), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+      child.stdout.destroy();
+      let errors = '';
+      child.stderr.setEncoding('utf8').on('data', (text) => {
+        errors += text;
+      });
+      const [code] = await once(child, 'close');
+      expect([code, errors]).toEqual([0, '']);
+    },
+    60_000,
+  );
 });
 
 describe('the closing line', () => {

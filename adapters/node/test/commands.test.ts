@@ -128,6 +128,47 @@ describe('the demo', () => {
   }, 20_000);
 });
 
+/** A port that nobody listens on, as far as anybody can know. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** Tries until somebody listens there or the command has ended. */
+async function upgraded(command: Command, port: number): Promise<RawClient> {
+  while (command.child.exitCode === null) {
+    const client = await RawClient.upgrade(port).catch(() => null);
+    if (client !== null) return client;
+  }
+  throw new Error(`ended: ${command.err}`);
+}
+
+describe('a server whose output nobody reads any more', () => {
+  it.each([
+    ['demo.js', []],
+    ['testee.js', ['server']],
+    ['testee.js', ['server', '--runtime', 'bun']],
+    ['testee.js', ['server', '--runtime', 'deno']],
+  ] as const)(
+    'goes on: %s %j',
+    async (script, args) => {
+      const port = await freePort();
+      const command = run(script, ...args, '--port', String(port));
+      command.child.stdout?.destroy();
+      const client = await upgraded(command, port);
+      client.write(text('hello'));
+      expect(await client.text()).toBe('hello');
+      client.socket.destroy();
+      command.child.kill('SIGTERM');
+      expect([await command.ended, command.err]).toEqual([0, '']);
+    },
+    20_000,
+  );
+});
+
 describe('the testee as a server', () => {
   it('echoes up to its limit, and ends on SIGTERM', async () => {
     const testee = run('testee.js', 'server', '--port', '0', '--max-message', '70000');

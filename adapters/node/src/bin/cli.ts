@@ -1,5 +1,6 @@
 /**
- * What the commands share: arguments that are wrong are one line on stderr, and a signal ends a program in order.
+ * What the commands share: arguments that are wrong are one line on stderr, a signal ends a program in order, and
+ * one that nobody reads goes on.
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
@@ -15,6 +16,15 @@ function printable(text: string): string {
 export function exitWith(error: unknown, code: number): never {
   process.stderr.write(`${printable(error instanceof Error ? error.message : String(error))}\n`);
   process.exit(code);
+}
+
+/** Whoever reads what a program prints may stop early, as `head` does, or close the terminal: that is no reason to end it. */
+export function outliveReader(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code !== 'EPIPE' && !(code === 'EIO' && stream.isTTY)) process.exit(1);
+    });
+  }
 }
 
 export function readArgs<Config extends ParseArgsConfig>(config: Config): ReturnType<typeof parseArgs<Config>> {

@@ -3,8 +3,9 @@
  * `npm start [-- --port 9001 --host 127.0.0.1]`: the demo until Ctrl-C. Exit code 1 with one line when it cannot start.
  */
 import { startDemo } from '../demo/server.ts';
-import { exitWith, onStop, readArgs, readHost, readPort } from './cli.ts';
+import { exitWith, onStop, outliveReader, readArgs, readHost, readPort } from './cli.ts';
 
+outliveReader();
 try {
   const { values } = readArgs({
     options: { port: { type: 'string', default: '9001' }, host: { type: 'string', default: '127.0.0.1' } },

@@ -10,7 +10,7 @@ import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
 import { EndpointError, type PeerHandlers } from '@ferrywire/driver';
 import { connect } from '../connect.ts';
 import { listen } from '../listen.ts';
-import { exitWith, onStop, readArgs, readHost, readPort, UsageError } from './cli.ts';
+import { exitWith, onStop, outliveReader, readArgs, readHost, readPort, UsageError } from './cli.ts';
 import { endWithParent, type RuntimeName, runOn } from './runtime.ts';
 
 const MAX_MESSAGE = 64 * 1024 * 1024;
@@ -148,6 +148,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
+outliveReader();
 try {
   await main(process.argv.slice(2));
 } catch (error) {
