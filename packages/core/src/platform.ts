@@ -30,6 +30,32 @@ export function createTextDecoder(): TextDecoderLike {
   return new platform.TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 }
 
+/** Whether the decoder is what was asked for. Some that are put in where an engine has none pass over options they do not know, or throw. */
+function decodesStrictly(): boolean {
+  let decoder: TextDecoderLike;
+  try {
+    decoder = createTextDecoder();
+    // U+FEFF at the start, and a character cut in two.
+    if (decoder.decode(Uint8Array.of(0xef, 0xbb, 0xbf, 0xc3), { stream: true }) !== '\ufeff') return false;
+    if (decoder.decode(Uint8Array.of(0xa9)) !== '\u00e9') return false;
+  } catch {
+    return false;
+  }
+  try {
+    decoder.decode(Uint8Array.of(0xff));
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+// Else bytes that are not UTF-8 would be handed out as text (RFC 6455 section 8.1).
+if (!decodesStrictly()) {
+  throw new TypeError(
+    '@ferrywire/core needs a globalThis.TextDecoder that heeds fatal, ignoreBOM and stream, and that of this runtime does not',
+  );
+}
+
 export const textEncoder: TextEncoderLike = new platform.TextEncoder();
 
 /**

@@ -28,3 +28,27 @@ it('a client without a random source is refused when it is made, not with its fi
 it.each(['TextDecoder', 'TextEncoder'])('an engine without %s is told so as the core is imported', async (name) => {
   await expect(importedWithout(name)).rejects.toThrow(`@ferrywire/core needs globalThis.${name}, which this runtime does not have`);
 });
+
+/** A decoder that passes over one of the options, or throws where it is asked for. */
+function heedless(option: 'fatal' | 'ignoreBOM' | 'stream', does: 'ignores' | 'throws'): typeof TextDecoder {
+  return class extends TextDecoder {
+    constructor(label?: string, options?: TextDecoderOptions) {
+      if (does === 'throws' && option !== 'stream' && options?.[option] === true) throw new RangeError(`no ${option}`);
+      super(label, { ...options, ...(option === 'stream' ? {} : { [option]: false }) });
+    }
+    override decode(input?: AllowSharedBufferSource, options?: TextDecodeOptions): string {
+      if (does === 'throws' && option === 'stream' && options?.stream === true) throw new RangeError('no stream');
+      return super.decode(input, option === 'stream' ? {} : options);
+    }
+  };
+}
+
+it.each(
+  (['fatal', 'ignoreBOM', 'stream'] as const).flatMap((option) => (['ignores', 'throws'] as const).map((does) => [does, option] as const)),
+)('a TextDecoder that %s %s is refused as the core is imported', async (does, option) => {
+  vi.stubGlobal('TextDecoder', heedless(option, does));
+  vi.resetModules();
+  await expect(import('@ferrywire/core')).rejects.toThrow(
+    '@ferrywire/core needs a globalThis.TextDecoder that heeds fatal, ignoreBOM and stream, and that of this runtime does not',
+  );
+});
