@@ -72,6 +72,8 @@ export type CaseEvent =
 export interface Expectation {
   readonly grade: 'OK' | 'NON-STRICT';
   readonly events: readonly CaseEvent[];
+  /** Pongs may be missing, but not the last: who has several pings to answer may answer the newest alone (RFC 6455 section 5.5.3). */
+  readonly sparesPongs?: true;
 }
 
 export interface CloseExpectation {

@@ -114,7 +114,11 @@ export function explainCase(test: Case): string[] {
   if (test.expect === 'informational') lines.push('  - nothing: the result is for information');
   else if (test.expect === 'exchange') lines.push('  - OK: every message comes back as it went');
   else {
-    for (const { grade, events } of test.expect) {
+    for (const { grade, events, sparesPongs } of test.expect) {
+      if (sparesPongs === true) {
+        lines.push(`  - ${grade}: the same with pongs missing, but not the last`);
+        continue;
+      }
       const what = events.length === 0 ? 'no message and no pong' : events.map(describeEvent).join('; ');
       lines.push(`  - ${test.schedulingOnly ? 'OK, either' : grade}: ${what}`);
     }

@@ -49,13 +49,32 @@ function sameEvent(expected: CaseEvent, seen: SeenEvent): boolean {
   return Buffer.compare(seen.data, bytesOf(expected.payload)) === 0;
 }
 
-export function sameEvents(expected: readonly CaseEvent[], seen: readonly SeenEvent[]): boolean {
+function sameEvents(expected: readonly CaseEvent[], seen: readonly SeenEvent[]): boolean {
   return expected.length === seen.length && expected.every((event, i) => sameEvent(event, seen[i] as SeenEvent)); // equal lengths
 }
 
-/** Whether what has been seen is how `expected` begins. */
-export function mayBecome(expected: readonly CaseEvent[], seen: readonly SeenEvent[]): boolean {
-  return sameEvents(expected.slice(0, seen.length), seen);
+/** What is still to come of the events when pongs may be missing, but not the last; null when they are not what has been seen. */
+function sparing(events: readonly CaseEvent[], seen: readonly SeenEvent[]): readonly CaseEvent[] | null {
+  const lastPong = events.map(({ type }) => type).lastIndexOf('pong');
+  let next = 0;
+  for (const event of seen) {
+    for (let expected = events[next]; expected === undefined || !sameEvent(expected, event); expected = events[next]) {
+      if (expected?.type !== 'pong' || next === lastPong) return null;
+      next++;
+    }
+    next++;
+  }
+  return events.slice(next);
+}
+
+/** Whether what has been seen is what is expected. */
+export function fulfils({ events, sparesPongs }: Expectation, seen: readonly SeenEvent[]): boolean {
+  return sparesPongs === true ? sparing(events, seen)?.length === 0 : sameEvents(events, seen);
+}
+
+/** Whether what has been seen is how what is expected begins. */
+export function mayBecome({ events, sparesPongs }: Expectation, seen: readonly SeenEvent[]): boolean {
+  return sparesPongs === true ? sparing(events, seen) !== null : sameEvents(events.slice(0, seen.length), seen);
 }
 
 function describeExpected(event: CaseEvent): string {
@@ -74,7 +93,7 @@ function list(items: readonly string[]): string {
 }
 
 function matching(expectations: readonly Expectation[], seen: readonly SeenEvent[]): Expectation | null {
-  return expectations.find((expectation) => sameEvents(expectation.events, seen)) ?? null;
+  return expectations.find((expectation) => fulfils(expectation, seen)) ?? null;
 }
 
 interface Graded<T> {
@@ -93,12 +112,16 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
   }
   const found = matching(test.expect, record.events);
   if (found === null) {
-    const wanted = test.expect.map((expectation) => list(expectation.events.map(describeExpected))).join(', or ');
+    const whole = test.expect.filter(({ sparesPongs }) => sparesPongs !== true);
+    const wanted = whole.map((expectation) => list(expectation.events.map(describeExpected))).join(', or ');
     return { verdict: 'FAILED', reason: `expected ${wanted}; got ${list(record.events.map(describeSeen))}${ending(record)}` };
   }
   if (record.unmet !== null) return { verdict: 'FAILED', reason: record.unmet };
   if (found.grade === 'OK' || test.schedulingOnly) return { verdict: 'OK', reason: null };
-  return { verdict: found.grade, reason: `allowed, but late: ${list(record.events.map(describeSeen))}` };
+  return {
+    verdict: found.grade,
+    reason: `allowed, but ${found.sparesPongs === true ? 'not every ping was answered' : 'late'}: ${list(record.events.map(describeSeen))}`,
+  };
 }
 
 /** How it came to that, where it is known. */

@@ -11,7 +11,7 @@ import { corpusWalker } from './corpus.ts';
 import { Decoder, type DecoderEvents } from './decoder.ts';
 import { type DeflateAgreement, Deflater } from './deflate.ts';
 import { Encoder, type FrameToSend } from './encoder.ts';
-import { type Record as CaseRecord, judge, mayBecome, type SeenEvent, sameEvents } from './judge.ts';
+import { type Record as CaseRecord, fulfils, judge, mayBecome, type SeenEvent } from './judge.ts';
 import { bytesOf, empty, type Payload } from './payload.ts';
 import { seededNumbers, seedFor } from './random.ts';
 import type { CaseResult } from './result.ts';
@@ -368,7 +368,7 @@ export class CaseRun implements ChannelEvents {
   #settle(): void {
     const { expect } = this.#test;
     if (typeof expect === 'string' || !this.#mayClose()) return;
-    if (expect.every((expectation) => sameEvents(expectation.events, this.#events))) this.#startClose(normal, empty);
+    if (expect.every((expectation) => fulfils(expectation, this.#events))) this.#startClose(normal, empty);
     else this.#despair();
   }
 
@@ -376,7 +376,7 @@ export class CaseRun implements ChannelEvents {
   #despair(): void {
     const { expect, steps } = this.#test;
     if (typeof expect === 'string' || !this.#mayClose() || this.#next <= steps.length) return;
-    if (!expect.some(({ events }) => mayBecome(events, this.#events))) this.#endTheWait();
+    if (!expect.some((expectation) => mayBecome(expectation, this.#events))) this.#endTheWait();
   }
 
   #mayClose(): boolean {

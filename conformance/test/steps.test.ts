@@ -570,6 +570,26 @@ describe('grades', () => {
     expect((await run({ steps: [pause(1, 'w')], expect: ok(stillOpen('v')) })).verdict).toBe('FAILED');
   });
 
+  it('who has several pings to answer may answer the newest alone, and that one has to be answered (F.3.12)', async () => {
+    const [test] = extraCases.filter(({ id }) => id === 'F.3.12');
+    if (test === undefined) throw new Error('no such case');
+    expect(await runOne(test, toyTarget(null))).toMatchObject({ verdict: 'OK', reason: null });
+    expect(await runOne(test, toyTarget('pongs-newest'))).toMatchObject({
+      verdict: 'NON-STRICT',
+      reason: expect.stringMatching(/^allowed, but not every ping was answered: .*pong/),
+    });
+    for (const fault of ['reorders', 'pongs-empty', 'echoes-nothing', 'echoes-twice', 'wrong-bytes'] as const) {
+      expect([fault, (await runOne(test, toyTarget(fault))).verdict]).toEqual([fault, 'FAILED']);
+    }
+    // None at all.
+    const { steps } = test;
+    const unasked = { ...test, steps: steps.filter((step) => step.do !== 'frame' || step.opcode !== 9) };
+    expect((await runOne(unasked, toyTarget(null))).verdict).toBe('FAILED');
+    // All but the last.
+    const lacking = { ...test, steps: steps.filter((_, index) => index !== steps.length - 2) };
+    expect((await runOne(lacking, toyTarget(null))).verdict).toBe('FAILED');
+  });
+
   it('a wrong code counts for the behaviour where the case says so', async () => {
     const right = { startedBy: 'harness', codes: [1002], clean: false, strictSide: false, strictCode: true, frameless: false } as const;
     expect(await run({ steps: [close(3000)], expect: ok(), close: right })).toMatchObject({
