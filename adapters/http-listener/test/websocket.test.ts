@@ -1,7 +1,8 @@
 /** The socket: receive, send, the states, closing, and what .NET documents as errors. */
-import { type Duplex, duplexPair, PassThrough, Readable } from 'node:stream';
+import { once } from 'node:events';
+import { Duplex, duplexPair, PassThrough, Readable } from 'node:stream';
 import { runInNewContext } from 'node:vm';
-import { serializeFrame } from '@ferrywire/core/frame';
+import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
 import {
   ArgumentException,
   ArgumentNullException,
@@ -267,6 +268,40 @@ describe('send', () => {
         expect((await frame()).payload.every((byte) => byte === 1)).toBe(true);
       }
     }
+  });
+  it('the buffer is the caller’s again when it has settled, though the stream has room for more and still holds it', async () => {
+    const taken: Buffer[] = [];
+    let take = (): void => {};
+    let isHeld = true;
+    const near = new Duplex({
+      writableHighWaterMark: 1_000_000,
+      read() {},
+      write(chunk: Buffer, _, done) {
+        take = () => {
+          taken.push(Buffer.from(chunk));
+          done();
+        };
+        if (!isHeld) take();
+      },
+    });
+    const socket = WebSocket.createFromStream(near, { isServer: true, keepAliveInterval: 0 });
+    for (const fin of [false, true]) {
+      const large = Buffer.alloc(100_000, 1);
+      await socket.send(large, 'Binary', fin);
+      large.fill(2);
+    }
+    expect(taken).toEqual([]);
+    isHeld = false;
+    take();
+    const finished = once(near, 'finish');
+    near.end();
+    await finished;
+    const frames = [...new FrameParser().push(Buffer.concat(taken))];
+    expect(frames.map(({ header, payload }) => [header.opcode, payload.length])).toEqual([
+      [2, 100_000],
+      [0, 100_000],
+    ]);
+    for (const { payload } of frames) expect(payload.every((byte) => byte === 1)).toBe(true);
   });
   it('of type Close is an ArgumentException', async () => {
     const { socket } = ends();

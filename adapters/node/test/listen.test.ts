@@ -1,5 +1,6 @@
 /** `listen` against raw sockets: the handshake on the wire, refusals, options, TLS, unix sockets, and closing everything. */
-import { createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import type { Transport } from '@ferrywire/driver';
@@ -241,6 +242,30 @@ describe('TLS', () => {
     await client.rest();
     client.socket.end();
     await Promise.all([done, client.closed, stuck.closed]);
+  });
+
+  it.each(['http/1.1', 'h2'])('sends nothing to a client that agrees on TLS after close() (%s)', async (version) => {
+    const { key, cert } = await certificate();
+    const listening = await start({ tls: { key, cert }, http2: true, timeouts: { opening: 0 } });
+    const secure = { host: '127.0.0.1', servername: 'localhost', ca: cert };
+    const open = new RawClient(connectTls({ ...secure, port: listening.port }));
+    open.socket.once('secureConnect', () => open.write(requestFor()));
+    expect(await open.head()).toMatch(/^HTTP\/1\.1 101 /);
+    const accepted = once(listening.server, 'connection');
+    const socket = connect(listening.port, '127.0.0.1');
+    cleanups.push(() => socket.destroy());
+    await accepted;
+    const done = listening.close({ deadline: 10_000 });
+    const agreeing = connectTls({ ...secure, socket, ALPNProtocols: [version] });
+    const late = new RawClient(agreeing);
+    agreeing.once('secureConnect', () => late.write(requestFor()));
+    expect(await late.rest()).toBe('');
+    expect(agreeing.alpnProtocol).toBe(version);
+    expect(await open.closeCode()).toBe(1001);
+    open.write(closeFrame(1001));
+    await open.rest();
+    open.socket.end();
+    await done;
   });
 
   it.each([undefined, true])('keeps no socket of a client that does not finish the handshake (http2: %s)', async (http2) => {
