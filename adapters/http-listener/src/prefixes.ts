@@ -60,7 +60,7 @@ function isHost(host: string): boolean {
  * the request.
  */
 export function isAuthority(host: string): boolean {
-  return /^[^\s/?#\\@]+$/.test(host);
+  return /^(\[[\da-f:.]+(%[^\s/?#\\@\]]*)?\]|[^\s/?#\\@:[\]]+)(:\d*)?$/i.test(host);
 }
 
 /** An address has many spellings; the URL parser knows the canonical one. */
