@@ -68,10 +68,16 @@ interface Platform {
 
 export const platform: Platform = globalThis as unknown as Platform;
 
-// "undefined is not a constructor" is what a bare engine would say of it.
-for (const name of ['Event', 'EventTarget', 'MessageEvent', 'DOMException', 'AbortController', 'Blob'] as const) {
-  if (platform[name] === undefined) throw new TypeError(`@ferrywire/websocket needs globalThis.${name}, which this runtime does not have`);
+/** Throws TypeError for one that is missing: "undefined is not a constructor" is what a bare engine would say of it. */
+export function checkGlobals(names: readonly (keyof Platform)[]): void {
+  for (const name of names) {
+    if (platform[name] === undefined)
+      throw new TypeError(`@ferrywire/websocket needs globalThis.${name}, which this runtime does not have`);
+  }
 }
+
+// What the classes are built on. The others are asked for where a socket is made: the adapters bring these classes to those who use none.
+checkGlobals(['Event', 'EventTarget', 'DOMException']);
 
 /** True for this realm's Blob and File (that of happy-dom has no brand), and for other realms' by their brand. */
 export function isBlob(value: unknown): value is BlobLike {

@@ -11,7 +11,7 @@ import type { UrlLike } from './dom-types.ts';
 import { domError } from './errors.ts';
 import { endError, Link } from './link.ts';
 import { streamsOf, type WebSocketStreamInfo } from './message-pair.ts';
-import { type AbortControllerLike, platform } from './platform.ts';
+import { type AbortControllerLike, checkGlobals, platform } from './platform.ts';
 import { MessageReader } from './reader.ts';
 import { defaultScheduler, TaskQueue } from './task-queue.ts';
 import { defineInterface, isObject, toDictionary } from './web-idl.ts';
@@ -72,6 +72,7 @@ export class WebSocketStream {
     }
     this.#url = checked.url;
     this.#tasks = new TaskQueue(connector.schedule ?? defaultScheduler());
+    checkGlobals(['AbortController']);
     const opening = new platform.AbortController();
     this.#opening = opening;
     const { signal } = checked;

@@ -18,7 +18,7 @@ import { iterateMessages, type MessagesOptions } from './iterate.ts';
 import { checkJoined } from './joined.ts';
 import { endError, Link } from './link.ts';
 import { streamsOf, type WebSocketStreamInfo } from './message-pair.ts';
-import { type AbortControllerLike, isArrayBuffer, isBlob, platform } from './platform.ts';
+import { type AbortControllerLike, checkGlobals, isArrayBuffer, isBlob, platform } from './platform.ts';
 import { MessageReader } from './reader.ts';
 import { defaultScheduler, TaskQueue } from './task-queue.ts';
 import { utf8Length } from './utf8-length.ts';
@@ -89,6 +89,7 @@ export class WebSocket extends EventTargetBase {
    */
   constructor(url: string | UrlLike, protocolsOrOptions: string | readonly string[] | WebSocketInit = []) {
     super();
+    checkGlobals(['MessageEvent', 'Blob']);
     const { connector } = new.target;
     this.#tasks = new TaskQueue(connector?.schedule ?? defaultScheduler());
     if ((url as unknown) instanceof Adoption) {
@@ -113,6 +114,7 @@ export class WebSocket extends EventTargetBase {
     this.#url = checked.url;
     this.#origin = checked.origin;
     this.#maxBufferedAmount = checked.maxBufferedAmount;
+    checkGlobals(['AbortController']);
     const opening = new platform.AbortController();
     this.#opening = opening;
     const { signal } = checked;
