@@ -5,7 +5,10 @@ import type { AbortSignalLike } from './dom-types.ts';
 import type { Message, MessageReader } from './reader.ts';
 
 export interface MessagesOptions {
-  /** Messages held ready while the loop's body runs; the connection is paused while so many wait. An integer, 0 or more; default 16. */
+  /**
+   * Messages held ready while the loop's body runs; the connection is paused while so many wait. An integer, 0 or more; default 16. Beware: a close
+   * frame behind them is answered when it is read, and nothing can be sent after that. With 0 none is read before its turn.
+   */
   readonly highWaterMark?: number;
   /** Ends the iteration, not the socket: the waiting or next `next()` rejects with its reason. */
   readonly signal?: AbortSignalLike;

@@ -20,6 +20,23 @@ describe('messages()', () => {
     await tasks.run();
     expect(log).toEqual(['close 3 true 1000 ""']);
   });
+  it('reads a close frame ahead of the messages in front of it, which can be answered where nothing is read ahead', async () => {
+    for (const [highWaterMark, answers] of [
+      [0, ['re a', 're b']],
+      [1, ['re a']],
+      [3, []],
+    ] as const) {
+      const { ws, feed, transport, sent } = await opened();
+      const messages = ws.messages({ highWaterMark });
+      feed(1, 'a');
+      feed(1, 'b');
+      feed(8, closePayload(1000));
+      transport.feedEof();
+      for await (const message of messages) ws.send(`re ${message}`);
+      expect(sent().map(({ opcode, text }) => (opcode === 1 ? text : opcode))).toEqual([...answers, 8]);
+      expect(transport.ended).toBe(true);
+    }
+  });
   it('dispatches no message event any more, and loses no message', async () => {
     const { ws, feed, tasks, log } = await opened();
     feed(1, 'event');
