@@ -41,7 +41,7 @@ export function isTaken(socket: Duplex): boolean {
 /**
  * Keeps a socket that was declined alive for another listener, which has it alone from the moment it listens to it; while it may still turn out
  * to be nobody's, its 'close' alone is listened to. `abandoned` is called when nobody has touched it for `delay` (0: never); one that was ended
- * is destroyed then, or `delay` after all was sent, unless somebody reads from it.
+ * is read over from then on, unless somebody reads from it, and destroyed `delay` after that, or after all was sent.
  */
 export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: number, abandoned: () => void): void {
   // What is written while another request is being answered tells nothing.
@@ -66,8 +66,7 @@ export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: 
     if (socket.writableEnded) {
       // Answered and ended, and nobody reads: the client's end would never be seen. What it has not taken yet is still sent.
       socket.on('error', ignore);
-      if (socket.writableFinished) socket.destroy();
-      else readOver(socket, delay);
+      readOver(socket, delay);
     } else if (socket.writable && (written === null || writtenTo(socket) === written)) abandoned();
   };
   const timer = delay === 0 ? null : timers.set(expired, delay);
@@ -77,13 +76,16 @@ export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: 
 
 /**
  * Lets a socket go once all is sent and the client has ended, or `delay` later. Destroyed while something is unread it would be reset, and what is
- * still under way to the client be lost.
+ * still under way to the client be lost: all that was "sent" may be, since the kernel has it and not the client.
  */
 function readOver(socket: Duplex, delay: number): void {
-  socket.resume().once('finish', () => {
+  const sent = (): void => {
     const timer = timers.set(() => socket.destroy(), delay);
     socket.once('close', () => timers.clear(timer));
-  });
+  };
+  socket.resume();
+  if (socket.writableFinished) sent();
+  else socket.once('finish', sent);
 }
 
 /** Calls `take` when it is the request's turn to be answered, as a rule at once. A connection on which it is not within `delay` (0: no limit) is dropped. */

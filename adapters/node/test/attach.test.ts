@@ -432,6 +432,25 @@ describe('beside other listeners', () => {
     },
   );
 
+  it('what a listener has ended, and the kernel has, is not reset when the time for it is over: what the client still sends is read', async () => {
+    const { server, port } = await serve();
+    const gone = deferred();
+    server.once('upgrade', (_request, socket) => {
+      socket.on('close', () => gone.resolve());
+      socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
+    });
+    attachTo(server, { timeouts: { opening: 300 } });
+    const client = connectTo({ port, host: '127.0.0.1', allowHalfOpen: true }).resume();
+    cleanups.push(() => client.destroy());
+    const failed: Error[] = [];
+    client.on('error', (error) => failed.push(error));
+    // More than is read of a socket that nobody reads.
+    client.write(requestFor());
+    client.end(Buffer.alloc(8 << 20));
+    await Promise.all([gone.promise, once(client, 'close')]);
+    expect(failed).toEqual([]);
+  });
+
   it('what nobody has taken yet may be reset', async () => {
     const { server, port } = await serve();
     attachTo(server, { policy: { path: '/chat' } });
