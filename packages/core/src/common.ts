@@ -3,6 +3,7 @@
  *
  * Nothing here does anything; `Protocol` is what a driver or an adapter programs against.
  */
+import type { CloseInfo } from './close.ts';
 
 /** Milliseconds on any monotonic scale. Only differences are used. */
 export type Millis = number;
@@ -50,6 +51,12 @@ export interface Protocol {
   outputStalled?(): void;
   /** Optional: the transport accepts output again. Restarts deadlines that stood still. */
   outputDrained?(): void;
+  /**
+   * Optional: what our close frame and the peer's say, null before. With both, a host keeps the peer's end to itself until all output is taken or
+   * cannot be any more: a peer that has ended its side may read on.
+   */
+  readonly closeSent?: CloseInfo | null;
+  readonly closeReceived?: CloseInfo | null;
   /**
    * When `handleTimeout` is next due, on the clock's scale; null when nothing is pending. Already due while a step budget (large
    * compressed messages) has stopped work that `handleTimeout` will go on with.

@@ -73,8 +73,6 @@ export interface DriverHooks {
   onDrained(): void;
   /** The transport is gone and the protocol knows. */
   onReleased(): void;
-  /** Both close frames are known. */
-  isAnswered(): boolean;
   /** The protocol to go on with, or null: not yet. Asked after every turn until it answers. */
   successor(): Protocol | null;
 }
@@ -450,7 +448,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
    * the protocol's closing deadline to say.
    */
   private answerWaits(): boolean {
-    return (this.#flags & LOST) === 0 && this.#protocol.bufferedAmount > 0 && this.#hooks?.isAnswered() === true;
+    const { closeSent = null, closeReceived = null } = this.#protocol;
+    return closeSent !== null && closeReceived !== null && (this.#flags & LOST) === 0 && this.#protocol.bufferedAmount > 0;
   }
   private lookAtEnd(): void {
     if ((this.#flags & END_WAITS) === 0 || this.answerWaits()) return;

@@ -345,10 +345,6 @@ export class Endpoint implements Peer, ServerSink, ClientSink, DriverHooks {
       this.threw(error);
     }
   }
-  isAnswered(): boolean {
-    const connection = this.#connection;
-    return connection !== null && connection.closeSent !== null && connection.closeReceived !== null;
-  }
   successor(): Protocol | null {
     const opening = this.#opening;
     const life = opening?.life ?? null;

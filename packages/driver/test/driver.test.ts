@@ -1,6 +1,8 @@
-import type { Millis } from '@ferrywire/core';
+import { Connection, type EndInfo, type Millis } from '@ferrywire/core';
+import { serializeFrame } from '@ferrywire/core/frame';
 import { drive, type Transport } from '@ferrywire/driver';
 import { fakeTransport, joinBytes, virtualClock } from '@ferrywire/driver/testing';
+import { ServerProtocol } from '@ferrywire/handshake';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { uncaughtDuring } from '../../../test/uncaught.ts';
@@ -934,4 +936,45 @@ describe('any split', () => {
     transport.feedEof();
     return { messages: protocol.messages, written: [...transport.written], ended: protocol.ended, closed: transport.isClosed };
   }
+});
+
+describe('a peer that closes and ends its side while it takes nothing', () => {
+  const request = [
+    'GET / HTTP/1.1',
+    'Host: localhost',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    '\r\n',
+  ].join('\r\n');
+  const ends: EndInfo[] = [];
+  const sink = { onEnd: (info: EndInfo) => void ends.push(info) };
+  const kinds = {
+    connection: (clock: () => Millis) => new Connection({ role: 'server', clock, sink }),
+    'whole life': (clock: () => Millis) => {
+      const life: ServerProtocol = new ServerProtocol({ clock, sink: { ...sink, onRequest: () => void life.accept() } });
+      return life;
+    },
+  };
+
+  it.each(['connection', 'whole life'] as const)('has all of it and a clean end when it reads on (%s)', (kind) => {
+    ends.length = 0;
+    const clock = virtualClock();
+    const protocol = kinds[kind](clock.now);
+    const transport = fakeTransport({ clock, room: 1000, highWaterMark: 100 });
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+    transport.attach(driver);
+    if (kind === 'whole life') transport.feed(new TextEncoder().encode(request));
+    protocol.send(new Uint8Array(5000));
+    driver.pump();
+    transport.feed(serializeFrame({ opcode: 8, payload: bytes(0x03, 0xe8), maskKey: 1 }));
+    transport.feedEof();
+    expect([ends, driver.stalled]).toEqual([[], true]);
+    transport.grant();
+    expect(ends).toMatchObject([{ clean: true, code: 1000, cause: null }]);
+    expect([[...transport.written.slice(-4)], transport.ended]).toEqual([[0x88, 2, 0x03, 0xe8], true]);
+    transport.close();
+    expect([driver.isClosed, clock.pending, ends.length]).toEqual([true, 0, 1]);
+  });
 });

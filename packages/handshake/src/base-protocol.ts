@@ -7,6 +7,7 @@
  */
 import {
   type Clock,
+  type CloseInfo,
   Connection,
   type ConnectionEvent,
   type ConnectionOptions,
@@ -248,6 +249,14 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
 
   get transport(): TransportDirective {
     return this.opened === null ? this.directive : this.opened.transport;
+  }
+
+  /** As those of the connection. */
+  get closeSent(): CloseInfo | null {
+    return this.opened === null ? null : this.opened.closeSent;
+  }
+  get closeReceived(): CloseInfo | null {
+    return this.opened === null ? null : this.opened.closeReceived;
   }
 
   get wantsRead(): boolean {
