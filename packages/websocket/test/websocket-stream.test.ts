@@ -134,7 +134,7 @@ describe('closing', () => {
     expect(await outcome(writable.getWriter().closed)).toBe(failure);
   });
   it('a close behind what the transport did not take is not clean when the transport breaks, though its code is known', async () => {
-    for (const ending of ['reset', 'feedEof'] as const) {
+    for (const ending of ['reset', 'close'] as const) {
       const { made, socket, writable } = await opened({}, { room: 0 });
       const writer = writable.getWriter();
       const write = outcome(writer.write('never taken'));
