@@ -52,8 +52,8 @@ export interface Protocol {
   /** Optional: the transport accepts output again. Restarts deadlines that stood still. */
   outputDrained?(): void;
   /**
-   * Optional: what our close frame and the peer's say, null before. With both, a host keeps the peer's end to itself until all output is taken or
-   * cannot be any more: a peer that has ended its side may read on.
+   * Optional: what our close frame and the peer's say, null before. A host keeps the end of a peer that has closed to itself until our close frame
+   * and all before it is taken, or cannot be any more: who has ended his side may read on.
    */
   readonly closeSent?: CloseInfo | null;
   readonly closeReceived?: CloseInfo | null;

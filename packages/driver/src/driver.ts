@@ -444,12 +444,13 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   }
 
   /**
-   * The peer has closed and ended its side, and may read on: what was sent before our close frame, and that itself, can still go. For how long is
-   * the protocol's closing deadline to say.
+   * The peer has closed and ended its side, and may read on: what was sent before our close frame, and that itself, can still go, be it that the
+   * application has yet to answer. For how long is the protocol's closing deadline to say.
    */
   private answerWaits(): boolean {
-    const { closeSent = null, closeReceived = null } = this.#protocol;
-    return closeSent !== null && closeReceived !== null && (this.#flags & LOST) === 0 && this.#protocol.bufferedAmount > 0;
+    const { closeSent = null, closeReceived = null, transport, bufferedAmount } = this.#protocol;
+    if (closeReceived === null || (this.#flags & LOST) !== 0) return false;
+    return closeSent === null ? transport === 'open' : bufferedAmount > 0;
   }
   private lookAtEnd(): void {
     if ((this.#flags & END_WAITS) === 0 || this.answerWaits()) return;

@@ -977,4 +977,36 @@ describe('a peer that closes and ends its side while it takes nothing', () => {
     transport.close();
     expect([driver.isClosed, clock.pending, ends.length]).toEqual([true, 0, 1]);
   });
+
+  it.each(['answers late', 'is gone', 'breaks', 'never answers', 'is dropped'])('leaves time to whoever closes by hand, who %s', (how) => {
+    ends.length = 0;
+    const clock = virtualClock();
+    const protocol = new Connection({ role: 'server', clock: clock.now, sink, autoClose: false });
+    const transport = fakeTransport({ clock });
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+    transport.attach(driver);
+    transport.feed(serializeFrame({ opcode: 8, payload: bytes(0x03, 0xe8), maskKey: 1 }));
+    transport.feedEof();
+    clock.advance(9999);
+    expect([ends, transport.calls]).toEqual([[], []]);
+    if (how === 'answers late') {
+      protocol.sendText('a');
+      protocol.close(1001);
+    } else if (how === 'is dropped') protocol.abort();
+    else if (how === 'is gone') transport.close();
+    else if (how === 'breaks') transport.reset();
+    else clock.advance(1);
+    driver.pump();
+    const causes: Readonly<Record<string, string>> = {
+      'is gone': 'WS_EOF',
+      breaks: 'WS_TRANSPORT',
+      'never answers': 'WS_TIMEOUT_CLOSING',
+      'is dropped': 'WS_ABORTED',
+    };
+    if (how === 'answers late') expect([...transport.written]).toEqual([0x81, 1, 97, 0x88, 2, 0x03, 0xe9]);
+    const cause = how === 'answers late' ? null : { code: causes[how] };
+    expect(ends).toMatchObject([{ clean: how === 'answers late', code: 1000, cause }]);
+    if (how === 'answers late') transport.close();
+    expect([driver.isClosed, clock.pending, ends.length]).toEqual([true, 0, 1]);
+  });
 });
