@@ -32,8 +32,8 @@ const values = readOptions({
 /** Type stripping and synchronous hooks. */
 const node = join(root, 'node_modules/node24/bin/node');
 if (!existsSync(node)) wrongUse('mutation testing needs Node 24, which has no build for this platform');
-/** Tests that measure memory or time, or start processes, say nothing about a mutant that the others do not say sooner. */
-const LEFT_OUT = /memory|security|state-tables/;
+/** Tests that measure memory or time, start processes, or load the core anew, say nothing about a mutant that the others do not say sooner. */
+const LEFT_OUT = /memory|security|state-tables|platform/;
 /** CPU time that the tests of one mutant take without it, at most; one that survived before gets more. */
 const TIME_MS = 2000;
 const MORE_TIME_MS = 4000;

@@ -39,7 +39,7 @@ export function documentOf(results, reasonFor, total) {
   return `# Mutation testing of the core
 
 Written by \`npm run mutation -- --document\`: of ${total} changes of the core's compiled sources ${results.length} were tried, and its tests notice
-${killed} of them (${((100 * killed) / results.length).toFixed(1)} %). The suites of memory, of time and of whole processes are not asked.
+${killed} of them (${((100 * killed) / results.length).toFixed(1)} %). The suites of memory, of time, of whole processes and of missing globals are not asked.
 A change has 2 s of the tests that reach it, 4 s when it is tried again: nearly all that take less than a millisecond, those that notice changes
 near it, and those that reach little else.
 
