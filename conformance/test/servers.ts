@@ -22,9 +22,10 @@ export function portOf(server: Server | WebSocketServer): number {
 }
 
 /** A ws server that echoes; returns its URL. */
-export async function echoServer(options: { deflate?: boolean } = {}): Promise<string> {
+export async function echoServer(options: { deflate?: boolean; onConnection?: () => void } = {}): Promise<string> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: options.deflate ?? false });
   server.on('connection', (socket) => {
+    options.onConnection?.();
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
     socket.on('error', () => {});
   });

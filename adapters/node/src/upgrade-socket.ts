@@ -21,7 +21,7 @@ const waiting = new WeakSet<Duplex>();
 const kept = new WeakMap<Duplex, () => void>();
 
 /** Whether one of us has it. */
-export function isOurs(socket: Duplex): boolean {
+function isOurs(socket: Duplex): boolean {
   return SocketTransport.of(socket) !== null || waiting.has(socket);
 }
 

@@ -200,7 +200,8 @@ class Listener {
       return;
     }
     const isOld = this.#keys.has(request.key);
-    if (this.#keys.size < mostKeys) this.#keys.add(request.key);
+    // A copy: the key is a slice of the head, and engines keep the whole of a string for its slices.
+    if (this.#keys.size < mostKeys) this.#keys.add(Buffer.from(request.key, 'latin1').toString('latin1'));
     this.#route(new SocketVisitor(socket, head.rest, request, this.#options.subprotocols ?? [], isOld));
   }
 

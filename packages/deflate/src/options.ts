@@ -18,8 +18,9 @@ export interface DeflateOptions {
   /** 8 to 15. On a client: demanded of the server. On a server: the most it uses, or what its codec can do at least. Default: no limit. */
   readonly serverMaxWindowBits?: number;
   /**
-   * 8 to 15. On a client: the most it uses, or what its codec can do at least, and it lets the server ask for less; `true` lets the server ask
-   * and sets no limit; absent, the server may not ask. On a server: demanded of the client, so offers that do not allow it are declined; `true` and absent demand nothing.
+   * 8 to 15. On a client: the most it uses, or what its codec can do at least, and it lets the server ask for less; `true` lets the server
+   * ask and sets no limit; absent, the server may not ask. On a server: demanded of the client, so offers that do not allow it are declined;
+   * `true` and absent demand nothing.
    */
   readonly clientMaxWindowBits?: number | true;
   /**

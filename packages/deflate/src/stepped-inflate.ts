@@ -19,7 +19,7 @@ const FULL_HISTORY = WINDOW + 16 * 1024;
 const OUTPUT_STEP = 16 * 1024;
 /** A restart costs about 2 microseconds, a block that causes one takes as little as two bytes: so restarts are bounded per step as well. */
 const RESTARTS_PER_STEP = 256;
-/** So does input that is given byte by byte, at a fifth of a microsecond for each. */
+/** Input that is given byte by byte costs about a fifth of a microsecond for each, and is bounded per step too. */
 const SINGLES_PER_STEP = 2048;
 const NOTHING = new Uint8Array(0);
 

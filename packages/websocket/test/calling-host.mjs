@@ -2,9 +2,7 @@
  * A program of its own, since classes take their base as they are loaded: a socket where `EventTarget` calls the property `on…` itself, as that of
  * Workers does. Prints what the handlers were called with.
  */
-import { Connection } from '@ferrywire/core';
-import { drive } from '@ferrywire/driver';
-import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
+import { joinedSocket } from './joined.mjs';
 
 class Calling extends EventTarget {
   /**
@@ -18,14 +16,8 @@ class Calling extends EventTarget {
   }
 }
 Object.defineProperty(globalThis, 'EventTarget', { value: Calling });
-const { WebSocket } = await import('@ferrywire/websocket');
 
-const clock = virtualClock();
-const transport = fakeTransport({ clock });
-const connection = new Connection({ role: 'client', clock: clock.now });
-const driver = drive(connection, transport, { clock: clock.now, timers: clock });
-transport.attach(driver);
-const socket = WebSocket.from(connection, driver);
+const { socket, transport } = await joinedSocket();
 /** @type {unknown[]} */
 const seen = [];
 socket.onmessage = () => seen.push('replaced');

@@ -2,9 +2,7 @@
  * A program of its own, since classes take their base as they are loaded: a socket closes where a program has its own class `CloseEvent`. Prints what
  * the event says, and whether it is of that class.
  */
-import { Connection } from '@ferrywire/core';
-import { drive } from '@ferrywire/driver';
-import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
+import { joinedSocket } from './joined.mjs';
 
 /** @type {Record<string, unknown>} */
 const classes = {
@@ -24,14 +22,8 @@ const classes = {
 };
 const Given = /** @type {new () => object} */ (classes[process.argv[2] ?? '']);
 Object.defineProperty(globalThis, 'CloseEvent', { value: Given });
-const { WebSocket } = await import('@ferrywire/websocket');
 
-const clock = virtualClock();
-const transport = fakeTransport({ clock });
-const connection = new Connection({ role: 'client', clock: clock.now });
-const driver = drive(connection, transport, { clock: clock.now, timers: clock });
-transport.attach(driver);
-const socket = WebSocket.from(connection, driver);
+const { socket, transport } = await joinedSocket();
 socket.onclose = (event) => process.stdout.write(JSON.stringify([event.code, event.reason, event.wasClean, event instanceof Given]));
 // A close frame with 4001 and 'why'.
 transport.feed(Uint8Array.of(0x88, 5, 0x0f, 0xa1, 0x77, 0x68, 0x79));
