@@ -21,15 +21,15 @@ import { encodeUtf8 } from './utf8.ts';
 
 const FIN = 0x80;
 const CLOSE = 0x88;
-/** Bytes in and out of transforms per turn, unless its time is up before; then other connections get theirs. */
+/** Bytes in and out of transforms per turn, unless its time is up before; then other connections get their turn. */
 const TURN = 1 << 18;
 const ROOM = 65536;
 const MOST_IDLE_STEPS = 64;
-/** A message that is transformed costs as much as so many bytes of a long one, however short it is. */
+/** The least that a transformed message counts for, in bytes: a short one costs about as much. */
 const LEAST_COST = 256;
-/** Of a longer queue `Array.prototype.shift` may move all that is left, for each job that is done. */
+/** In a longer queue `Array.prototype.shift` may move all jobs that are left, each time. */
 const FEW_JOBS = 256;
-/** Units of text or bytes: as UTF-8 they fit scratch. */
+/** Length of a payload that fits scratch for certain: text takes up to three bytes for each UTF-16 unit. */
 const MOST_AT_ONCE = Math.floor(SCRATCH_SIZE / 3);
 
 /** What the queue needs of the sender. */

@@ -45,15 +45,15 @@ export interface Protocol {
   /** Bytes accepted from the application and not yet taken, framing included. */
   readonly bufferedAmount: number;
   /**
-   * Optional: the transport has stopped accepting (`write()` returned false, or it is gone). A close frame that waits behind it starts its
-   * deadline here, since it cannot be taken: what `takeOutput` answers before `outputDrained()` is thrown away.
+   * Optional: the transport has stopped accepting (`write()` returned false, or it is gone). The closing deadline of a close frame that is still
+   * queued starts here. What `takeOutput` returns before `outputDrained()` counts as thrown away.
    */
   outputStalled?(): void;
   /** Optional: the transport accepts output again. Restarts deadlines that stood still. */
   outputDrained?(): void;
   /**
-   * Optional: what our close frame and the peer's say, null before. A host keeps the end of a peer that has closed to itself until our close frame
-   * and all before it is taken, or cannot be any more: who has ended his side may read on.
+   * Optional: our close frame and the peer's, null before. After a FIN behind the peer's close frame, a host reports the EOF only once our close
+   * frame and all before it is taken, or can't be any more: a peer that has ended its side may still read.
    */
   readonly closeSent?: CloseInfo | null;
   readonly closeReceived?: CloseInfo | null;
@@ -63,23 +63,23 @@ export interface Protocol {
    */
   nextTimeout(): Millis | null;
   /**
-   * Optional, asked at the end of a turn before `takeOutput`: true when nothing is left to do but that. Then `transport` is 'open', `wantsRead`
-   * true and `nextTimeout()` not before `due`, now and once the output was taken, so a host need not ask for them. False promises nothing.
+   * Optional, asked at the end of a turn before `takeOutput`: true when taking the output is all that is left to do. Then `transport` is 'open',
+   * `wantsRead` true and `nextTimeout()` not before `due`, now and after the output was taken, so a host need not ask. False promises nothing.
    */
   steadyUntil?(due: Millis): boolean;
   /** Optional: `host` is told when an asynchronous extension is ready, and then calls `wake`. Without a host the protocol goes on by itself. */
   workFor?(host: WorkHost): void;
-  /** Optional: an asynchronous extension has finished what it called 'pending'. An input like any other: a turn comes of it. Harmless in vain. */
+  /** Optional: an asynchronous extension has finished what it called 'pending'. An input like any other: a turn follows. Harmless when spurious. */
   wake?(): void;
   /**
-   * Optional: from true to false, input that a step budget has stopped is not gone on with, since nobody takes what is answered to it.
-   * `nextTimeout` says so.
+   * Optional: while held, input that a step budget has stopped stays stopped, since nobody takes the answers to it; `nextTimeout` does not
+   * count it as due.
    */
   holdWork?(isHeld: boolean): void;
 }
 
 /** What moves the bytes of a protocol, as the protocol sees it. */
 export interface WorkHost {
-  /** Call `wake()`, but not from inside this: it may come in the middle of a call. */
+  /** Call `wake()` soon, but not from inside this, which may run in the middle of a call. */
   onWork(): void;
 }

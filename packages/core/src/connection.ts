@@ -68,15 +68,15 @@ const CLIENT_CODE = 'code 1010 may be sent by clients only (RFC 6455 section 7.4
 const PAUSED = 1;
 /** Inside the receiver, so perhaps inside a callback. */
 const BUSY = 2;
-/** Memory and extensions were let go. */
+/** Memory and extensions were released. */
 const RELEASED = 4;
-/** The transport's end, which takes effect behind the input that is held; as an error, whatever else it was. */
+/** The transport's end, which takes effect after the input that is held. With ERROR it was no orderly one. */
 const EOF = 8;
 const ERROR = 16;
 const OVER = EOF | ERROR;
-/** By the host: nobody takes what is answered to more input. */
+/** Set by the host while output is not taken: answers to more input would pile up. */
 const WORK_HELD = 32;
-/** An extension was ready meanwhile. */
+/** An extension became ready while work was held. */
 const WOKEN = 64;
 const NO_EXTENSIONS: readonly Extension[] = [];
 
@@ -155,7 +155,7 @@ export class Connection implements Protocol {
     if ((this.#flags & BUSY) === 0) this.#settle();
   }
 
-  /** Meets what is due at `now` (default: the clock). Early and spurious calls are harmless. */
+  /** Acts on every deadline that has passed at `now` (default: the clock). Early and spurious calls are harmless. */
   handleTimeout(now: Millis = this.#settings.clock()): void {
     if (this.#life.terminal) return;
     if (this.#life.sender.waits) this.#life.goOn(true, now);
@@ -170,8 +170,8 @@ export class Connection implements Protocol {
   }
 
   /**
-   * From here on `host` is told when an asynchronous extension is ready, so that what comes of it is a turn of its own; before, it woke the
-   * connection by itself. `drive` does this.
+   * From here on `host` is told when an asynchronous extension is ready, so that the host can make a turn of it; without a host the connection
+   * wakes itself. `drive` calls this.
    */
   workFor(host: WorkHost): void {
     this.#life.sender.workFor(host);
@@ -194,13 +194,13 @@ export class Connection implements Protocol {
   }
 
   /**
-   * While held, what a step budget has stopped of the input waits, beyond its next turn: a kilobyte of it may be a megabyte to be answered. `drive`
-   * does this for a peer that is slow to take what there is. Without effect in pull mode, where the application asks for each event.
+   * While held, input that a step budget has stopped stays stopped: a compressed kilobyte may be a megabyte of messages to answer. `drive` holds
+   * it while the peer is slow to take our output. No effect in pull mode, where the application asks for each event.
    */
   holdWork(isHeld: boolean): void {
     this.#flags = isHeld ? this.#flags | WORK_HELD : this.#flags & ~WORK_HELD;
   }
-  /** Is received work left that nothing but the turn's end has stopped? */
+  /** Is there received work left that only the step budget has stopped? */
   get #hasWork(): boolean {
     if ((this.#flags & (PAUSED | WORK_HELD)) !== 0 || this.#lazy) return false;
     return this.#receiver.exhausted || (this.#flags & WOKEN) !== 0;
@@ -300,7 +300,7 @@ export class Connection implements Protocol {
 
   /* Output. */
 
-  /** Bytes to write, in order. Empties the queue. The memory stays ours until it was written. */
+  /** Bytes to write, in order. Empties the queue. The memory is the connection's or the application's: the host reads it and never writes to it. */
   takeOutput(): Uint8Array[] {
     const chunks = this.#life.sender.take();
     if (chunks === null) return this.#lost();
@@ -317,18 +317,18 @@ export class Connection implements Protocol {
     this.#life.sync();
     return chunks;
   }
-  /** A message of the application, or memory of ours that somebody transferred: no chunk was empty when it was queued. */
+  /** A chunk has become empty since it was queued: somebody transferred its memory, the application's or ours. */
   #lost(): Uint8Array[] {
     this.#life.lost();
     this.#after();
     return [];
   }
-  /** The transport refers to `chunk` no more: its memory may be written again; that of the application only if it was given back. Optional. */
+  /** Optional: the transport no longer refers to `chunk`, so its memory may be reused (the application's only if given back by `recycleInput`). */
   recycleOutput(chunk: Uint8Array): void {
     checkBytes(chunk, 'chunk');
     recycle(chunk);
   }
-  /** The transport has stopped accepting output. From here the closing deadline runs even for a close frame that nobody could take. */
+  /** The transport has stopped accepting output. From here the closing deadline runs, even for a close frame that is not taken yet. */
   outputStalled(): void {
     if (!this.#life.terminal) this.#life.onStalled();
   }
@@ -355,7 +355,7 @@ export class Connection implements Protocol {
     const timers = this.#life.timers;
     return this.#life.sender.waits || this.#hasWork ? timers.past : timers.next();
   }
-  /** True: `transport` is 'open', `wantsRead` true, nothing is due before `due`, and taking the output changes none of it. False inside a callback. */
+  /** True when `transport` is 'open', `wantsRead` is true, nothing is due before `due`, and taking the output changes none of it. False in a callback. */
   steadyUntil(due: Millis): boolean {
     return this.#flags === 0 && this.#life.steadyUntil(due);
   }
@@ -410,7 +410,7 @@ export class Connection implements Protocol {
     if (this.#pull === null) throw new TypeError(`${name} needs pull mode: events go to options.sink`);
     return this.#pull;
   }
-  /** Parses up to the next event. Who asks for it wants it now, so no step budget holds here. */
+  /** Parses up to the next event. The application asks for it and waits, so the step budget does not apply. */
   #advance(): void {
     const receiver = this.#receiver;
     do {
@@ -534,7 +534,7 @@ export class Connection implements Protocol {
    * what is not pulled meanwhile `maxMessageSize` bytes and 16 384 events are kept; then messages are discarded and counted, pings and pongs dropped.
    */
   close(code?: number, reason?: string): boolean {
-    // Whoever answers with what it was told (section 5.5.1) must not throw because of that.
+    // Giving back what the peer sent is the usual answer (section 5.5.1), so it may not throw, whatever the code.
     const told = this.closeReceived;
     const isEcho = told !== null && code === told.code;
     if (isEcho && !isSendableCloseCode(code) && (reason === undefined || reason === told.reason)) return this.close();
@@ -565,7 +565,7 @@ export class Connection implements Protocol {
   get role(): Role {
     return this.#settings.role;
   }
-  /** As the options say, 'message' where they say nothing: what is built upon a connection takes one of the three. */
+  /** Of the options, or the default 'message'. For layers on top, which support one delivery each. */
   get delivery(): Delivery {
     return this.#settings.delivery;
   }

@@ -28,8 +28,8 @@ export type ConnectionEvent =
 
 export interface EndInfo {
   /**
-   * Both close frames were exchanged without a failure, however the transport then ended (EOF, reset, our deadline). Ours was not while it waits
-   * behind a message that is being compressed, or for a transport that has stopped accepting output.
+   * Both close frames were exchanged without a failure, however the transport then ended (EOF, reset, our deadline). Ours counts from the moment
+   * it leaves: not while it waits behind a message that is being compressed, or for a transport that has stopped accepting output.
    */
   readonly clean: boolean;
   /** What the application should see: the peer's code, or 1005, or 1006 (RFC 6455 section 7.1.5). */

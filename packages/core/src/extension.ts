@@ -5,8 +5,8 @@
  * step-wise, like zlib's next_in and avail_out: the room they are given is the size limit and the pause in one number, so a
  * decompression bomb is stopped before memory is allocated for it.
  *
- * What an extension throws goes on to whoever called the connection, and ends it: close code 1011, cause `WS_FAILED_LOCALLY`. Nothing of the
- * message it had in hand is sent or told. A fault of the peer is a `Violation` instead, returned.
+ * What an extension throws leaves the call of the connection and ends it: close code 1011, cause `WS_FAILED_LOCALLY`. Nothing of the message it
+ * was working on is sent or delivered. A fault of the peer is not thrown but returned, as a `Violation`.
  */
 import type { MessageKind, Role } from './common.ts';
 import type { Violation } from './violations.ts';
@@ -41,12 +41,12 @@ export interface Extension {
   /** The RSV bits it owns (RSV1 = 4, RSV2 = 2, RSV3 = 1). Two extensions may not own the same bit. */
   readonly rsv: number;
   /**
-   * `ready` is called by an asynchronous transform when work it called 'pending' is done. Whoever has `Connection.workFor` (`drive` has) goes on
-   * later, in a turn of his own; else the connection goes on inside it.
+   * `ready` is called by an asynchronous transform when work it called 'pending' is done. With a host (`Connection.workFor`; `drive` is one) the
+   * connection goes on later, in a turn of its own; without, inside `ready`.
    */
   inbound(role: Role, ready: () => void): InboundTransform;
   outbound(role: Role, ready: () => void): OutboundTransform;
-  /** Frees native memory. Called once, at the connection's end, whatever others throw in theirs. */
+  /** Frees native memory. Called once, at the connection's end, even if another extension's throws. */
   dispose?(): void;
 }
 
@@ -79,7 +79,7 @@ export interface OutboundTransform {
   readonly cacheKey: string | null;
 }
 
-/** Each of them, whatever others throw; the first error goes on to the caller. */
+/** Disposes each, even if another one throws; then throws the first error. */
 export function disposeAll(extensions: readonly Extension[]): void {
   const errors: unknown[] = [];
   for (const extension of extensions) {

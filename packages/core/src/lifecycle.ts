@@ -21,7 +21,7 @@ import type { Timers } from './timers.ts';
 import type { Violation } from './violations.ts';
 import { violations, violationWith } from './violations.ts';
 
-/** How it came to an end: what `EndInfo` is made from. Not there while a connection is as it should be. */
+/** How the connection came to its end: what `EndInfo` is made from. Made at the first close frame or failure. */
 class Closing {
   sent: CloseInfo | null = null;
   received: CloseInfo | null = null;
@@ -32,7 +32,7 @@ class Closing {
 const BROKEN: Violation = violationWith('WS_FAILED_LOCALLY', { message: 'an extension failed' });
 /** Bytes in the payload of a keepalive ping: a counter, by which its pong is known. */
 const PING_SIZE = 4;
-/** Deadlines that one call may meet: each changes what is due, so more would be a defect. */
+/** Deadlines that one call may act on: each changes what is due, so more would be a defect. */
 const MOST_DEADLINES = 8;
 
 export class Lifecycle implements ReceiverHost, SenderHost {
@@ -82,7 +82,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     return directive === 'end' && this.sender.backlog ? 'open' : directive;
   }
 
-  /** `payload`: of the close frame that goes out with it. The state changes first, since what hears of that frame may want to send. */
+  /** `payload` is that of a close frame to queue. The state changes first: the trace of that frame may call back, and must find sending closed. */
   private move(input: LifecycleInput, payload: Uint8Array | null = null): void {
     const before = this.state;
     const after = advance(before, input);
@@ -151,7 +151,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     return this.sender.backlog || (this.#stalled && (this.sender.queued & CLOSE_QUEUED) !== 0);
   }
 
-  /** The transport's end. After both close frames nothing is wrong with it, however it came (section 7.1.4), but for one that never left. */
+  /** The transport's end. After both close frames it is in order, whatever its kind (section 7.1.4), unless our close frame never left. */
   onTransportOver(how: 'eof' | 'error'): void {
     if (how === 'error') {
       this.drop(violations.WS_TRANSPORT);
@@ -184,7 +184,7 @@ export class Lifecycle implements ReceiverHost, SenderHost {
   abort(): void {
     this.drop(violations.WS_ABORTED);
   }
-  /** What we announced cannot be sent any more, so neither can a close frame. */
+  /** A message that was queued can't be sent as announced, so no close frame can follow it either. */
   lost(): void {
     this.closing.initiator ??= 'local';
     this.drop(violationWith('WS_ABORTED', { message: 'the buffer of a message was transferred or resized before it was written' }));
@@ -240,11 +240,11 @@ export class Lifecycle implements ReceiverHost, SenderHost {
 
   /* Time. */
 
-  /** Our close frame was queued. Where it waits, for the transport or behind a transform, its deadline runs before it is taken. */
+  /** Our close frame was queued. If it has to wait, for the transport or behind a transform, its deadline starts now and not when it is taken. */
   private mayWait(): void {
     if (this.#stalled || this.sender.backlog) this.timers.closing(this.settings.clock());
   }
-  /** The next turn of transforms, or one of them may be ready. As long as they go on, what waits behind them is not late. */
+  /** A new turn of transforms, or one of them may be ready. As long as they make progress, the close frame behind them is not late. */
   goOn(isNewTurn: boolean, now: Millis): void {
     const went = isNewTurn ? this.sender.refill() : this.sender.wake();
     if (went && this.closeSent !== null && this.timers.closes) this.timers.closing(now);
@@ -272,18 +272,18 @@ export class Lifecycle implements ReceiverHost, SenderHost {
     this.sync();
   }
   /**
-   * Pong and idle count only while the peer could be heard and told. What was taken by a transport that has stalled may not have left, be it the ping,
-   * and hosts leave unread what comes meanwhile.
+   * Pong and idle count only while we read and our output leaves: what a stalled transport has taken may not have left, the ping for instance, and
+   * hosts do not read meanwhile.
    */
   sync(): void {
     if (this.timers.counts) this.timers.still(!this.reads || this.#stalled || this.sender.bufferedAmount > 0, this.settings.clock());
   }
 
-  /** The closing deadline is not looked at: it runs in no open connection. Nor is received work that is put off: nothing is read meanwhile. */
+  /** Need not ask for the closing deadline, which runs in no open connection, nor for received work that is put off: `reads` is false then. */
   steadyUntil(due: Millis): boolean {
     return this.reads && this.state === 'open' && this.sender.plain && this.timers.steadyUntil(due);
   }
-  /** Meets all deadlines that are due. */
+  /** Acts on all deadlines that are due. */
   onTime(now: Millis): void {
     for (let i = 0; i < MOST_DEADLINES && !this.terminal; i++) {
       const due = this.timers.due(now);

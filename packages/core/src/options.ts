@@ -55,11 +55,11 @@ export interface FrameScanner {
   /** Three numbers for each of them: where in `bytes` its payload begins, where it ends, and the sum of 1 if it is binary and 2 if it is not ASCII. */
   readonly frames: Int32Array;
   /**
-   * From so many bytes on, `bytes.slice()` is the cheapest way to the memory of a message, of one that comes alone too; null where it never
-   * is. On JavaScriptCore a view costs more than looking for a frame and copying it.
+   * From this many bytes on, `bytes.slice()` is the cheapest way to make a message's memory, even for one that comes alone; null where it never
+   * is. On JavaScriptCore a view costs more than finding a frame and copying it.
    */
   readonly slicesFrom: number | null;
-  /** Up to so many bytes it is the cheapest way even where the messages could be shown in the input. Of use only with `slicesFrom`. */
+  /** Up to this many bytes it is the cheapest way even where the messages could be shown in the input. Only with `slicesFrom`. */
   readonly slicesUpTo: number;
   /**
    * Copies `bytes[start, end)`, at most 16384 bytes, or all of `bytes` if it is no longer than `this.bytes`, and returns with how many frames
@@ -122,9 +122,9 @@ export interface ConnectionOptions extends Partial<Negotiated> {
   /**
    * - `shared` (default): may be kept by reference until parsed, never written; do not change it afterwards
    * - `reused`: you will overwrite the buffer after the call: what must be kept is copied
-   * - `transferred`: yours no more: may be unmasked in place and shown in events without a copy (a message whose frame is smaller than half its
-   *   chunk, or with unread input behind it, is copied: a kept message pins no large chunk, a transferred one takes nothing unread with it; with
-   *   a kernel whose `slicesFrom` is set, short messages may show a chunk of up to 32 KiB that has nothing else in it)
+   * - `transferred`: no longer yours: may be unmasked in place and shown in events without a copy. A message whose frame is smaller than half its
+   *   chunk, or has unread input behind it, is copied, so that keeping one message pins no large chunk and transferring one takes no unread input
+   *   along. With a kernel whose `slicesFrom` is set, short messages may show a chunk of up to 32 KiB that has nothing else in it
    */
   readonly input?: 'shared' | 'reused' | 'transferred';
   /** Present = push mode: events go here during `receiveData`. Absent = pull mode: use `events()`. */
@@ -133,7 +133,7 @@ export interface ConnectionOptions extends Partial<Negotiated> {
   readonly autoPong?: boolean;
   /** Default true. False: you answer the peer's close with `close()`; sends still work until then; the closing deadline runs. */
   readonly autoClose?: boolean;
-  /** What it throws stops nothing: it goes on to the caller when the call has done its work, and from `takeOutput` to that of the next one. */
+  /** If it throws, the call still does its work and then throws that; `takeOutput` leaves it to the next call. */
   readonly onTrace?: (entry: TraceEntry) => void;
   readonly kernels?: Kernels;
 }

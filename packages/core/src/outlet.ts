@@ -100,7 +100,7 @@ export interface Filled {
   readonly endOfMessage: boolean;
 }
 
-/** A piece of a message that nobody could read into memory of their own: what `readInto` finds after `close()`. */
+/** A piece of a message that arrived while no `readInto` was under way, as after `close()`. */
 export interface KeptPiece {
   readonly type: 'piece';
   readonly kind: MessageKind;
@@ -114,7 +114,7 @@ export type QueuedEvent = ConnectionEvent | KeptPiece;
  * brings no more, unless its frames are nearly empty.
  */
 const MOST_EVENTS = 16_384;
-/** Of a longer queue `Array.prototype.shift` may move all that is left, for each event that is pulled. */
+/** In a longer queue `Array.prototype.shift` may move all events that are left, each time. */
 const FEW_EVENTS = 256;
 
 export class PullOutlet implements Outlet {
@@ -122,7 +122,7 @@ export class PullOutlet implements Outlet {
   lazy = true;
   readonly #span: boolean;
   #queue: (QueuedEvent | undefined)[] = [];
-  /** Of a long queue: so many were pulled. */
+  /** Events at the front of a long queue that were pulled already. */
   #read = 0;
   target: Uint8Array | null = null;
   filled: Filled | null = null;

@@ -33,7 +33,7 @@ export interface ReceiverHost {
   onClose(info: CloseInfo): void;
 }
 
-/** The next byte is one of a header, of a data frame's payload, of a control frame's; or the message's end is to be told. */
+/** What the next byte belongs to: a header, a data frame's payload or a control frame's. `FINISH`: none, the message's end is to be told. */
 const HEADER = 0;
 const PAYLOAD = 1;
 const CONTROL = 2;
@@ -48,7 +48,7 @@ const EMPTY = new Uint8Array(0);
 export class Receiver extends PayloadReader {
   /** Index in the bytes given to `run` up to which they have been used. */
   position = 0;
-  /** A copy of the bytes behind it, where they stand in memory that the application may transfer. */
+  /** A copy of the bytes behind it, if they lie in memory that the application may transfer. */
   unread: Uint8Array | null = null;
   /** Set from outside, or after an event in pull mode: `run` returns as soon as it sees it. */
   stop = false;

@@ -43,7 +43,7 @@ interface Fragmented {
   half: string;
 }
 
-/** Automatic pongs: they go out with the next bytes that are taken, and none is made into a frame before. */
+/** Automatic pongs. They become frames when output is taken, so that none waits behind data. */
 interface PendingPongs {
   readonly payloads: Uint8Array[];
   /** As frames. */
@@ -82,7 +82,7 @@ export class Sender {
   get backlog(): boolean {
     return this.#backlog !== null && !this.#backlog.empty;
   }
-  /** Is nothing to go out but frames of the application, in memory of ours? Taking those changes nothing else, and nobody hears of it. */
+  /** Does output consist of the application's frames alone, in memory of ours? Then taking it has no other effect. */
   get plain(): boolean {
     return this.#pongs === null && this.queued === 0 && !this.#writer.borrows && !this.backlog;
   }
@@ -209,7 +209,7 @@ export class Sender {
   ): void {
     if (fin) this.messages++;
     const message = this.#fragmented;
-    // Before anything is told: what hears of the frame may send.
+    // Before the frame is traced: the trace may call back and send.
     if (fin) this.#fragmented = null;
     const content = kind === 'text' && message !== null ? join(message, data, fin) : data;
     const first = (fin ? FIN : 0) | opcode;
@@ -280,7 +280,7 @@ export class Sender {
     this.#writer.clear();
   }
 
-  /** Null: memory of the application that waits is not what it was. */
+  /** Null: a queued payload of the application was transferred or resized. */
   take(): Uint8Array[] | null {
     this.#backlog?.turned();
     const writer = this.#writer;
@@ -295,7 +295,7 @@ export class Sender {
   }
 }
 
-/** A fragment behind the half pair that the one before left (the two halves make one code point of four bytes). */
+/** Text of a fragment, behind the half surrogate pair that the one before left; a half at its own end is held back. */
 function join(message: Fragmented, data: string | Uint8Array, fin: boolean): string | Uint8Array {
   const { half } = message;
   message.half = '';

@@ -42,27 +42,27 @@ const DEFERRED = 4096;
 const WORK = 8192;
 /** Output was taken before the turn's end: `Rare.relieved`. */
 const RELIEVED = 16_384;
-/** The transport has taken what reading was paused for: one read before it is paused for that again. */
+/** There is room again: at least one read takes place before reading is paused for output anew. */
 const OWES_READ = 32_768;
-/** What was sent waits in the protocol for its next turn, as large messages that are compressed do. */
+/** Output waits in the protocol for a later turn, as large messages that are compressed do. */
 const BEHIND = 65_536;
-/** The protocol holds the work that is left of its input. */
+/** `holdWork(true)` was called. */
 const HOLDS = 131_072;
-/** The peer has ended its side, and what answers its close frame is still here: the protocol is not told yet. */
+/** The peer has ended its side after its close frame, and our answer is still to leave: the protocol is not told yet. */
 const END_WAITS = 262_144;
-/** No input comes that would tell of what came before. At its end the transport is not paused any more, though the protocol may be. */
+/** No event of the transport follows by which the layers on top would look for events. After EOF only the protocol can be paused. */
 const QUIET = PAUSED | INPUT_OVER;
-/** There is no room for more. */
+/** There is no room for more output. */
 const FULL = STALLED | BEHIND;
 /** Nothing can be written any more. */
 const LOST = BROKEN | ABORT_CALLED | GONE;
 /** The flags of a turn in which nothing is out of the ordinary. */
 const ORDINARY = BUSY | ARMED;
 
-/** Turns of queued work in one event; the rest goes through a timer of 0, so that other connections get theirs. */
+/** Turns of queued work in one event; the rest waits for a timer of 0, so that other connections get their share. */
 const ROUNDS = 64;
 const CLOSING = 10_000;
-/** Who asks whether there is room has no more than this waiting, for the end of the turn or for the protocol's next one. */
+/** Bytes that a sender who asks `hasRoom` may have queued ahead of the turn's end, or of the protocol's next step. */
 const AHEAD = 65_536;
 
 /** What the endpoints of this package want to know, without closures. */
@@ -92,7 +92,7 @@ type TimeHost = Pick<DriveOptions, 'clock' | 'timers' | 'closing'>;
 /** The events as detached callbacks, made when they are first asked for. */
 type Bound = TransportEvents & { readonly pump: () => void };
 
-/** What few drivers need, and so what none holds that does not. */
+/** What few drivers need, apart, so that an idle connection does not pay for it. */
 interface Rare {
   bound: Bound | null;
   readonly deferred: Deferred[];
@@ -177,15 +177,15 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     return (this.#flags & FULL) !== 0;
   }
   /**
-   * Whether a sender may go on. What it has sent in this turn goes out first where it is much: until then the transport cannot be full, and a
-   * loop that asks after each message would go on until the memory is used up.
+   * Whether a sender may go on. If it has queued much in this turn, that is written first: a loop that asks after each message would never see a
+   * full transport otherwise, and fill the memory.
    */
   get hasRoom(): boolean {
     if ((this.#flags & (FULL | LOST | END_CALLED)) === 0 && this.#protocol.bufferedAmount > AHEAD) this.relieve();
     return (this.#flags & (FULL | LOST)) === 0;
   }
   get holdsInput(): boolean {
-    // What was answered in this turn goes out first, as for who asks whether there is room.
+    // By `hasRoom`, which writes the answers of this turn first.
     return this.#hooks !== null && !this.hasRoom && (this.#flags & LOST) === 0 && this.isTooMuch();
   }
   get isClosed(): boolean {
@@ -224,7 +224,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if ((this.#flags & (BROKEN | ABORT_CALLED | GONE)) !== 0) return;
     const known = (this.#flags & (INPUT_OVER | END_WAITS)) === INPUT_OVER;
     this.#flags = (this.#flags & ~END_WAITS) | BROKEN | INPUT_OVER;
-    // For what is still to be read: a close frame that answers it never goes.
+    // Input that is still to be read may hold a close frame, and our answer to it will not leave: that end is not clean.
     this.#protocol.outputStalled?.();
     // After EOF the protocol has its end; the transport is still to be let go.
     if (known) this.flush();
@@ -278,8 +278,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   }
 
   /**
-   * `pump`, unbound and called by the application. Reading that is paused may be so no more: nobody else tells of what was received before, and the
-   * transport waits until that is read.
+   * `pump()` of the application, unbound. It may have called `resume()`: the layers on top are told here, since the transport delivers nothing
+   * before they have read what was received earlier.
    */
   lookAgain(): void {
     if ((this.#flags & BUSY) !== 0 || (this.#flags & QUIET) === 0) {
@@ -295,7 +295,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     }
   }
 
-  /** Drops the transport, whatever the protocol says: it has no more to say once the peer has ended. Once. */
+  /** Drops the transport, even if the protocol is done and would not ask for it. Once. */
   drop(): void {
     this.flush();
     if ((this.#flags & (ABORT_CALLED | GONE)) === 0) this.abort();
@@ -350,7 +350,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       return;
     }
     if (event.kind === 'work') {
-      // Whatever became of the transport: what was received before may wait for it.
+      // Even after the transport's end: input that was received earlier may wait for it.
       this.#protocol.wake?.();
       this.onEvents?.();
       return;
@@ -367,10 +367,10 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       // Some hosts say so without having said "slow down" before.
       if (stalled) {
         this.takenLate();
-        // Who takes what waits has as long again, as for the protocol's own deadline.
+        // A peer that takes output gets the whole time anew, as with the protocol's own closing deadline.
         if (this.#rare !== null) this.#rare.goneBy = null;
         this.#protocol.outputDrained?.();
-        // What the protocol is behind with tells when it is done.
+        // Else `lookBehind` tells, once the protocol has caught up.
         if ((this.#flags & BEHIND) === 0) this.tellRoom();
       } else {
         this.onDrain?.();
@@ -389,13 +389,13 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   }
 
   private tellRoom(): void {
-    // A handler that sends a lot whenever it is told of room would leave no moment to read in: no ping, no close frame.
+    // A handler that fills the transport whenever it is told of room would leave no time to read: no ping, no close frame.
     if ((this.#flags & (PAUSED | HOLDS)) !== 0) this.#flags |= OWES_READ;
     this.#hooks?.onDrained();
     this.onDrain?.();
     this.lookForEvents();
   }
-  /** Reading that is paused may be so no more, by what was just called: then events can be pulled, of which nobody else tells. */
+  /** What was just called may have resumed a paused connection: then there are events to pull, and no input that would tell of them. */
   private lookForEvents(): void {
     if ((this.#flags & QUIET) !== 0) this.onEvents?.();
   }
@@ -416,8 +416,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   }
 
   /**
-   * The end of an ordinary turn, with one question to the protocol instead of four (bench: `echo --runtime bun`, 16 B unbatched). False: the turn
-   * goes on as any other, be it that the write has made it one.
+   * The end of an ordinary turn, with one question to the protocol instead of four (bench: `echo --runtime bun`, 16 B unbatched). False: `moveAll`
+   * is to finish the turn, also if the write came first and stalled.
    */
   private onlyWrote(): boolean {
     if ((this.#flags & ~AGAIN) !== ORDINARY || this.#protocol.steadyUntil?.(this.#timerDue) !== true) return false;
@@ -444,8 +444,8 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   }
 
   /**
-   * The peer has closed and ended its side, and may read on: what was sent before our close frame, and that itself, can still go, be it that the
-   * application has yet to answer. For how long is the protocol's closing deadline to say.
+   * The peer has closed and ended its side, and may still read: our close frame and all before it can still leave, also when the application has
+   * yet to answer. The protocol's closing deadline bounds it.
    */
   private answerWaits(): boolean {
     const { closeSent = null, closeReceived = null, transport, bufferedAmount } = this.#protocol;
@@ -463,7 +463,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if (next === null) return;
     this.#flags &= ~CHANGES;
     this.#protocol = next;
-    // Not for the next one to take back.
+    // Memory of the old protocol, which the next one may not reuse.
     if (this.#rare !== null) this.#rare.waiting = null;
   }
 
@@ -495,7 +495,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     }
     const { taken } = transport;
     if (taken !== true) {
-      // A transport that never says so has nothing to hand back later either.
+      // With `taken` undefined the transport will not tell at the drain either.
       if (taken === false && (this.#flags & STALLED) !== 0) this.rare().waiting = chunks.slice();
       return;
     }
@@ -504,7 +504,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       if (chunk !== undefined) protocol.recycleOutput(chunk);
     }
   }
-  /** Hands over what waits, inside a turn or outside. From some number of times on the next turn goes on, since a peer may take all as fast. */
+  /** Writes what waits, inside a turn or outside. After ROUNDS times the sender waits for the next turn: a fast peer would keep it here for good. */
   private relieve(): void {
     if (this.#protocol.transport === 'abort') return;
     const outside = (this.#flags & BUSY) === 0;
@@ -522,7 +522,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     this.#protocol.outputStalled?.();
     this.defer({ kind: 'drain' });
   }
-  /** All that could be taken was. A sender that is told of room meanwhile would be ahead of the protocol by any amount. */
+  /** Output was just taken. What is left is held by the protocol, and a sender that still had room could get any amount ahead of it. */
   private lookBehind(): void {
     if ((this.#flags & STALLED) !== 0) return;
     if (this.#protocol.bufferedAmount > AHEAD) this.#flags |= BEHIND;
@@ -531,7 +531,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       this.defer({ kind: 'room' });
     }
   }
-  /** Of a stalled transport nothing was written since, so what waited is all there was. */
+  /** Nothing is written to a stalled transport, so the chunks of the stalling write are the last ones. */
   private takenLate(): void {
     const rare = this.#rare;
     if (rare === null || rare.waiting === null) return;
@@ -540,7 +540,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     if (this.#transport.taken === true) for (const chunk of chunks) this.#protocol.recycleOutput(chunk);
   }
 
-  /** What nobody will take must not pile up while the protocol cannot know: the end waits behind input that the application does not read. */
+  /** Output for a lost transport. The protocol may learn of the loss much later, behind input that the application does not read. */
   private discard(): void {
     const protocol = this.#protocol;
     for (const chunk of protocol.takeOutput()) protocol.recycleOutput(chunk);
@@ -567,7 +567,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   private reading(): void {
     const isFull = (this.#flags & FULL) !== 0 && (this.#flags & (OWES_READ | LOST)) === 0;
     const full = isFull && this.isTooMuch();
-    // Behind the peer's end as well: some hosts tell of it while reading is paused.
+    // After the peer's end as well, which some hosts report while reading is paused.
     this.hold(full);
     if ((this.#flags & (INPUT_OVER | ABORT_CALLED)) !== 0) return;
     const paused = !this.#protocol.wantsRead || full;
@@ -598,7 +598,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
     return due;
   }
 
-  /** The protocol is at its end, and the transport may still have bytes that the peer does not take: no deadline of the protocol ends that. */
+  /** The deadline of a transport whose protocol is done, and so has no deadline, while the peer does not take the last bytes. */
   private goneBy(): Millis | null {
     const isEnding = (this.#flags & (END_CALLED | STALLED)) !== 0 && (this.#flags & (ABORT_CALLED | GONE)) === 0;
     if (!isEnding || this.#protocol.transport !== 'done') return null;
@@ -654,7 +654,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
       if (due !== null) {
         if (due <= now) {
           this.#protocol.handleTimeout(now);
-          // What was read is as good as what is to be read.
+          // Work that went on counts as the read that is owed.
           if (!this.#protocol.wantsRead) this.#flags &= ~OWES_READ;
           this.onEvents?.();
         }

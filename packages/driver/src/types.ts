@@ -67,12 +67,12 @@ export interface Driver extends TransportEvents {
   /** What the protocol and the transport hold together, in bytes. */
   readonly bufferedAmount: number;
   /**
-   * Set by who builds on top (the WHATWG class, streams): called after input was given to the protocol, before its output is taken, and when the
-   * transport is gone. Also by `pump()` and behind `onDrain` while reading is paused or over: what was received before may be pulled again after
-   * a `resume()`.
+   * For layers on top (the WHATWG class, streams): called after input was given to the protocol and before its output is taken, and when the
+   * transport is gone. While reading is paused or over also by `pump()` and after `onDrain`, since a `resume()` may have made earlier input
+   * available again.
    */
   onEvents: (() => void) | null;
-  /** Set by who builds on top: called when the transport has drained, or what was sent has been compressed: there is room again. */
+  /** For layers on top: there is room again, since the transport has drained or what was sent has been compressed. */
   onDrain: (() => void) | null;
   /**
    * After any call on the protocol made outside an event: moves output, directive, timer and reading. No `takeOutput` between
@@ -102,8 +102,8 @@ export interface DriverHandle extends Driver {
   /** True between a `write()` that returned false and the next `drain()`, and while more than 64 KiB wait to be compressed. */
   readonly stalled: boolean;
   /**
-   * True while `highWaterMark` keeps input from being read: the transport or the protocol is that far behind with what was sent. Who pulls events
-   * had better ask for none, since what was received before may be much more than it was on the wire; `onDrain` follows. Always false of `drive`.
+   * True while `highWaterMark` keeps input from being read: the transport or the protocol is that far behind with output. A layer that pulls events
+   * should wait for `onDrain`, since input that was already received may decompress to much more. Always false of `drive`.
    */
   readonly holdsInput: boolean;
   /** True once the transport has reported `closed()`. */
@@ -113,12 +113,12 @@ export interface DriverHandle extends Driver {
 }
 
 export interface DriveOptions {
-  /** The protocol's clock, or one that runs alike. */
+  /** The protocol's clock, or one on the same scale. */
   readonly clock: Clock;
   readonly timers: TimerHost;
   /**
-   * Milliseconds that the transport may take to be gone once the peer has ended its side and we ours, or to drain; then it is aborted. 0: as
-   * long as it likes. Default 10 000, as `timeouts.closing` of the protocol, which counts up to there.
+   * Milliseconds for the transport to drain and be gone, once the protocol is done and both sides have ended; then it is aborted. 0: no limit.
+   * Default 10 000. Up to that point the protocol's own `timeouts.closing` counts.
    */
   readonly closing?: Millis;
   /** The first value of `Driver.onEvents`. */
