@@ -57,14 +57,16 @@ export class SteppedInflate implements RawInflate {
     let produced = 0;
     let restarts = 0;
     let singles = 0;
+    // Whether the engine may have output ready, for which there was no room.
+    let mayOwe = true;
     for (;;) {
       this.#makeSpace();
       const room = out.room;
       // A call that fails does not say how much it wrote. The last byte of the room may be the one too many, so the call before leaves it, and
-      // the input for it comes byte by byte: what is too large and what is bad is then the same in any split. Beyond the room one byte is held
-      // back; it tells whether output remains.
+      // the input for it comes byte by byte, behind none for what is ready by then: what is too large and what is bad is then the same in any
+      // split. Beyond the room one byte is held back; it tells whether output remains.
       const wanted = room > OUTPUT_STEP ? OUTPUT_STEP : room > 1 ? room - 1 : 1;
-      const pieceEnd = room === 1 && at < stepEnd ? at + 1 : stepEnd;
+      const pieceEnd = room === 1 && at < stepEnd ? (mayOwe ? at : at + 1) : stepEnd;
       const space = this.#history.length - this.#end;
       const length = space < wanted ? space : wanted;
       if (!engine.run(FLUSH_SYNC, input, at, pieceEnd - at, this.#history, this.#end, length)) {
@@ -75,6 +77,7 @@ export class SteppedInflate implements RawInflate {
       const free = engine.availOut;
       const from = this.#end;
       at = pieceEnd - left;
+      mayOwe = free === 0;
       if (free < length) {
         produced += length - free;
         this.#end = from + length - free;

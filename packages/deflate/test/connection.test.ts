@@ -268,6 +268,24 @@ describe.each([
     }
   });
 
+  // Fixed codes: what comes out last was ready before there was room for it, and the next byte of the input is bad.
+  it.each([
+    ['a literal', '7a0dd07e2828041c', 9],
+    ['a match', '0248236b01400830e5d233209815f36b32401b010acc5e731f0a800070', 37],
+  ] as const)(
+    'data that goes bad right behind %s above the limit fails with 1009, whole or cut anywhere',
+    (_title, payload, maxMessageSize) => {
+      const bytes = frame(BINARY, hex(payload), 4);
+      for (const delivery of ['message', 'chunk'] as const) {
+        for (let at = 0; at < bytes.length; at++) {
+          const server = new Server({ codec }, { delivery, limits: { maxMessageSize } });
+          expect([at, server.feed(bytes.subarray(0, at)).feed(bytes.subarray(at)).closeCode]).toEqual([at, 1009]);
+          server.end();
+        }
+      }
+    },
+  );
+
   it('a pause holds in the middle of one frame that decompresses to 64 MiB', () => {
     let received = 0;
     let pauses = 0;
