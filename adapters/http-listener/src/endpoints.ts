@@ -59,11 +59,13 @@ class EndPoint {
       const hosts = countOf('host', request.rawHeaders);
       const { host = '' } = request.headers;
       if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1') || (host !== '' && !isAuthority(host))) return 400;
-      const { authority = host, path } = splitTarget(request.url ?? '');
+      const { authority, path } = splitTarget(request.url ?? '');
+      // RFC 9110 sections 4.2.1 and 4.2.4: an empty host, and a user's name, are errors too.
+      if (authority !== undefined && !isAuthority(authority)) return 400;
       // A connection may outlive its server: HTTP.sys gives its requests to who listens now.
       const found = matchPrefix((endPoints.get(this.#key) ?? this).registrations, {
         secure,
-        host: authority.replace(/:[0-9]*$/, ''),
+        host: (authority ?? host).replace(/:[0-9]*$/, ''),
         port: request.socket.localPort ?? 0,
         path,
       });

@@ -487,11 +487,25 @@ describe('request', () => {
     }
     expect(urls).toEqual(['/public/x']);
     expect(answers).toEqual([...Array(5).fill('400'), '404']);
-    urls.length = 0;
-    for (const target of ['http:///public/x?q', 'http://@/public/x?q', 'http://x@127.0.0.1/public/x?q']) {
-      await raw(wild.port, `GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+  });
+
+  it('refuses a target in absolute form that names no host (RFC 9110 section 4.2)', async () => {
+    const urls: string[] = [];
+    await using wild = await serving(['http://+:0/'], ({ request, response }) => {
+      urls.push(request.url.href);
+      response.close();
+    });
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+    for (const authority of ['', '@', ':80', 'x@127.0.0.1', 'a:b', 'a:80:80', '::1', '[::1', '[x]']) {
+      for (const fields of ['Connection: close\r\n', upgrade]) {
+        const reply = await raw(wild.port, `GET http://${authority}/public/x?q HTTP/1.1\r\nHost: h\r\n${fields}\r\n`);
+        expect(reply, authority).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+      }
     }
-    expect(urls).toEqual(Array(3).fill('/public/x'));
+    expect(urls).toEqual([]);
+    for (const authority of ['a', 'a:80', '[::1]:80'])
+      await raw(wild.port, `GET http://${authority}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+    expect(urls).toEqual(['http://a/x', 'http://a/x', 'http://[::1]/x']);
   });
 
   it('has the path that it was routed by, whatever the scheme of its target', async () => {
