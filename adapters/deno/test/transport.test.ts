@@ -10,16 +10,19 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 function connection(reads: readonly number[], takes: () => number = () => Number.POSITIVE_INFINITY) {
   const log: string[] = [];
   const sizes: number[] = [];
+  const buffers = new Set<unknown>();
   const written: Uint8Array[] = [];
   let next = 0;
   return {
     log,
     sizes,
+    buffers,
     written,
     conn: {
       remoteAddr: { hostname: '127.0.0.1', port: 1 },
       async read(into: Uint8Array) {
         sizes.push(into.length);
+        buffers.add(into.buffer);
         const wanted = reads[next++];
         if (wanted === undefined) return null;
         const count = wanted === -1 ? into.length : wanted;
@@ -53,11 +56,11 @@ function driver() {
   return { ...seen, handle: handle as unknown as DriverHandle };
 }
 async function read(reads: readonly number[]) {
-  const { conn, sizes } = connection(reads);
+  const { conn, sizes, buffers } = connection(reads);
   const seen = driver();
   new ConnTransport(conn, false).join(seen.handle);
   for (let turns = 0; turns < 10 && !seen.events.includes('eof'); turns++) await turn();
-  return { sizes, ...seen };
+  return { sizes, buffers, ...seen };
 }
 
 describe('read buffers', () => {
@@ -75,6 +78,24 @@ describe('read buffers', () => {
     expect(sizes.slice(50)).toEqual([4096, 4096]);
   });
 
+  it('of the largest size shrink only after small reads in a row as well', async () => {
+    const small = Array.from({ length: 15 }, () => 10);
+    const { sizes } = await read([-1, -1, -1, ...small, -1, ...small, 10, 10]);
+    expect(sizes.slice(3, 35)).toEqual(Array(32).fill(262_144));
+    expect(sizes.slice(35)).toEqual([65_536, 65_536]);
+  });
+
+  it('are kept for the next connection, four of the largest at most', async () => {
+    const small = Array.from({ length: 16 }, () => 10);
+    const six = async (): Promise<unknown[]> => {
+      const all = await Promise.all(Array.from({ length: 6 }, () => read([-1, -1, -1, ...small, 10])));
+      return all.flatMap(({ buffers }) => [...buffers]).filter((buffer) => (buffer as ArrayBuffer).byteLength === 262_144);
+    };
+    const before = new Set(await six());
+    const after = await six();
+    expect([before.size, after.length, after.filter((buffer) => before.has(buffer)).length]).toEqual([6, 6, 4]);
+  });
+
   it('are not shared by two connections, whatever they read', async () => {
     const sizes = fc.array(fc.oneof(fc.constant(-1), fc.integer({ min: 1, max: 4096 })), { maxLength: 60 });
     await fc.assert(
@@ -89,6 +110,12 @@ describe('read buffers', () => {
 });
 
 describe('writing', () => {
+  it('waits for no answer to what was written before (Nagle)', () => {
+    const set: boolean[] = [];
+    new ConnTransport({ ...connection([]).conn, setNoDelay: (on = true) => void set.push(on) }, false);
+    expect(set).toEqual([true]);
+  });
+
   // Some are copied, several into one buffer, and some are more than a buffer holds.
   const size = fc.oneof(
     fc.integer({ min: 1, max: 300 }),

@@ -4,6 +4,7 @@
  */
 import type { ClientExtension, Limits, Timeouts } from '@ferrywire/core';
 import type { Capabilities, Listening, Peer, PeerHandlers } from '@ferrywire/driver';
+import type { SocketInfo } from '@ferrywire/driver/adapter';
 import type { ServerPolicy } from '@ferrywire/handshake';
 
 export interface ContractListen {
@@ -43,4 +44,6 @@ export interface AdapterUnderTest {
   listen(options: ContractListen): Promise<Listening>;
   /** Resolves when the connection is open; rejects with an `EndpointError`. */
   connect(url: string, options: ContractConnect): Promise<Peer>;
+  /** Where connections are sockets. */
+  transportOf?(peer: Peer): Pick<SocketInfo, 'remoteAddress' | 'remotePort' | 'encrypted'>;
 }

@@ -8,6 +8,7 @@ import { Opcode } from '@ferrywire/core/frame';
 import type { Capabilities, EndpointErrorCode, Listening, Peer, PeerHandlers } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith, ok } from './case.ts';
+import { certificate } from './certificate.ts';
 import { type HostName, here, hostNamed } from './hosts.ts';
 import { digest, pattern, type Scope } from './support.ts';
 import { Queue, until, within } from './wait.ts';
@@ -26,6 +27,44 @@ async function unixSocket(scope: Scope): Promise<void> {
   const listen = (path: string): Promise<unknown> => scope.adapter.listen({ host: '127.0.0.1', port: 0, handlers: {}, socketPath: path });
   await failsWith(listen(socketPath), 'WS_LISTEN_IN_USE');
   await failsWith(listen(join(folder, 'missing', 'socket')), 'WS_LISTEN_HOST');
+}
+
+/** What `transportOf` knows of each side, and of whom it knows nothing. */
+async function socketInfo(scope: Scope): Promise<void> {
+  const { transportOf = () => null } = scope.adapter;
+  const known = (peer: Peer): unknown[] => {
+    const { remoteAddress, remotePort, encrypted } = transportOf(peer) ?? {};
+    return [remoteAddress, remotePort, encrypted];
+  };
+  const plain = await scope.serve();
+  const client = await scope.connect(plain.url);
+  equal(known(client.peer), ['127.0.0.1', plain.port, false], 'what a client knows');
+  await plain.opened.next('open');
+  const raw = await scope.raw(plain.port);
+  equal(known(await plain.opened.next('open')), ['127.0.0.1', raw.socket.localPort, false], 'what a server knows');
+
+  const { key, cert } = await certificate();
+  const secure = await scope.serve({ tls: { key, cert } });
+  const sealed = await scope.connect(secure.url, { servername: 'localhost', tls: { ca: cert } });
+  equal(known(sealed.peer), ['127.0.0.1', secure.port, true], 'what a client knows over TLS');
+  const [remoteAddress, , encrypted] = known(await secure.opened.next('open'));
+  equal([remoteAddress, encrypted], ['127.0.0.1', true], 'what a server knows over TLS');
+
+  const folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
+  scope.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const socketPath = join(folder, 'socket');
+  const local = await scope.serve({ socketPath });
+  const near = await scope.connect('ws://localhost/', { socketPath });
+  const far = await local.opened.next('open');
+  for (const peer of [near.peer, far]) equal(known(peer), [null, null, false], 'what is known on a unix socket');
+
+  try {
+    known({ transport: {} } as Peer);
+  } catch (error) {
+    ok(error instanceof TypeError, `a TypeError for a stranger, not ${String(error)}`);
+    return;
+  }
+  throw new Error('transportOf took a stranger');
 }
 
 /** What `write()` leaves behind: nothing where the host takes bytes at once. */
@@ -195,6 +234,7 @@ export function capabilityCases(adapter: AdapterUnderTest, host: HostName): Cont
   return [
     named('capabilities: each is said', async () => says(adapter, host)),
     ...(unixSockets ? [named('capabilities: unix sockets', unixSocket)] : []),
+    ...(adapter.transportOf === undefined ? [] : [named('capabilities: what is known of a connection', socketInfo)]),
     named('capabilities: synchronous write', synchronousWrite),
     named('capabilities: reset sent', resetSent),
     ...(refUnref ? [named('capabilities: ref and unref', () => refAndUnref(host))] : []),

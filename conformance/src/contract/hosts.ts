@@ -15,8 +15,11 @@ const loaders: Readonly<Record<HostName, () => Promise<AdapterUnderTest>>> = {
   'node-http2': async () => (await import('./http2-host.ts')).nodeOverHttp2,
 };
 
-function named(name: string, { capabilities, listen, connect }: Omit<AdapterUnderTest, 'name'>): AdapterUnderTest {
-  return { name, capabilities, listen, connect };
+function named(
+  name: string,
+  { capabilities, listen, connect, transportOf }: Required<Omit<AdapterUnderTest, 'name' | 'http2'>>,
+): AdapterUnderTest {
+  return { name, capabilities, listen, connect, transportOf };
 }
 
 /** `node`, `bun` or `deno`. */

@@ -2,7 +2,7 @@
  * `@ferrywire/node` over HTTP/2, as a host of its own. Listeners speak both versions on one port, since the contract's clients made of bytes
  * speak HTTP/1.1; connections to them, and to a harness that says so, are streams.
  */
-import { capabilities, connect, listen, type NodeListening } from '@ferrywire/node';
+import { capabilities, connect, listen, type NodeListening, transportOf } from '@ferrywire/node';
 import type { AdapterUnderTest } from './adapter.ts';
 
 /** Other servers of the contract are made of bytes too, and may get a port that one of these has given back. */
@@ -20,6 +20,7 @@ export const nodeOverHttp2: AdapterUnderTest = {
   // A stream's bytes pass through the session, so that they are never gone when write() returns.
   capabilities: { ...capabilities, synchronousWrite: false },
   http2: true,
+  transportOf,
   listen: async (options) => {
     const listening = await listen({ ...options, http2: true });
     listeners.add(listening);

@@ -1,5 +1,5 @@
 /** TLS: contents and closing as without it, and one clear error where it fails. */
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import type { EndpointErrorCode } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith } from './case.ts';
@@ -117,6 +117,32 @@ async function torn(scope: Scope): Promise<void> {
   equal((await client.ends.next("the client's end")).code, 1006, 'the code');
 }
 
+/** TCP ends in order and TLS does not, as servers that leave do it: an end as any other, and nothing that broke. */
+async function unsaid(scope: Scope): Promise<void> {
+  const { ca, port, opened } = await serve(scope);
+  const leaving = new Queue<() => void>();
+  const relay = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ port, host: '127.0.0.1' });
+    for (const socket of [near, far]) socket.on('error', () => {});
+    scope.defer(() => {
+      near.destroy();
+      far.destroy();
+    });
+    near.pipe(far).pipe(near, { end: false });
+    leaving.push(() => {
+      far.unpipe(near);
+      near.end();
+    });
+  });
+  scope.defer(() => relay.close());
+  await within(new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve)), 'a TCP listener');
+  const { port: relayed } = relay.address() as AddressInfo;
+  const client = await scope.connect(`wss://localhost:${relayed}/`, { tls: { ca } });
+  await opened.next('open');
+  (await leaving.next('the connection'))();
+  equal((await client.ends.next("the client's end")).cause?.code, 'WS_EOF', 'why it ended');
+}
+
 /** Clients that do not finish TLS, and do not go away either: the listener lets them go at the opening deadline. */
 async function unfinished(scope: Scope): Promise<void> {
   const { key, cert } = await certificate();
@@ -201,5 +227,6 @@ export function tlsCases(adapter: AdapterUnderTest, host: HostName): ContractCas
     // Deno closes no connection that is busy with TLS; over streams, listening is somebody else's.
     ...(adapter.capabilities.tls && host !== 'deno' ? [named('clients that do not finish it', unfinished)] : []),
     named('an abrupt end', torn),
+    named('an end that only TCP tells of', unsaid),
   ];
 }
