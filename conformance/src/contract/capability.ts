@@ -184,6 +184,10 @@ function child(script: string, args: readonly string[], denoFlags: readonly stri
 
 async function refAndUnref(host: HostName): Promise<void> {
   equal(await child('./unref.js', [host], ['--allow-all']), '2 open\n', 'what a program prints whose connections are unref');
+  for (const kept of ['listener', 'connection']) {
+    const output = await child('./unref.js', [host, kept], ['--allow-all']);
+    equal(output, `2 open\nkept by the ${kept}\n`, `what a program prints whose ${kept} is ref again`);
+  }
 }
 
 /** Deno without --allow-net. */
