@@ -5,8 +5,9 @@ import { Socket } from 'node:net';
 import { decideUpgrade, type HandshakeErrorCode } from '@ferrywire/handshake';
 import { type Incoming, unwatch } from './endpoints.ts';
 import { InvalidOperationException, type WebSocketErrorCode, WebSocketException } from './errors.ts';
+import { versionOf } from './incoming-message.ts';
 import { connectionOver } from './over-stream.ts';
-import { HttpListenerRequest, versionOf } from './request.ts';
+import { HttpListenerRequest } from './request.ts';
 import { HttpListenerResponse } from './response.ts';
 import { openWebSocket, WebSocket } from './websocket.ts';
 import {

@@ -13,6 +13,7 @@ import type { SecureContextOptions, TLSSocket, TlsOptions } from 'node:tls';
 import { afterEarlierResponses, checkListen } from '@ferrywire/node';
 import { Connections } from './connections.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException } from './errors.ts';
+import { isUpgrade, ListenerMessage } from './incoming-message.ts';
 import { endAnswer } from './last-answer.ts';
 import { isAuthority, matchPrefix, prefixKey, splitTarget, type UrlPrefix } from './prefixes.ts';
 
@@ -50,7 +51,9 @@ class EndPoint {
   constructor(key: string, host: string | undefined, port: number, tls: TlsSettings | null) {
     this.#key = key;
     const secure = tls !== null;
-    this.server = secure ? createSecureServer(tls) : createServer();
+    this.server = secure
+      ? createSecureServer({ ...tls, IncomingMessage: ListenerMessage })
+      : createServer({ IncomingMessage: ListenerMessage });
     // Deno lets in without a certificate who resumes a session of another listener in the process, which asks for none.
     if (tls?.requestCert === true && tls.rejectUnauthorized !== false) this.server.prependListener('secureConnection', dropUnknown);
     this.#connections = new Connections(this.server, secure);
@@ -77,7 +80,9 @@ class EndPoint {
       else registration.receive({ request, response });
     });
     this.server.on('upgrade', (request, socket, head) => {
-      watch(socket);
+      // Bun gives one that is for another protocol here too. With it comes its body, on the message, from which reading the socket takes it away.
+      if (request.complete || isUpgrade(request)) watch(socket);
+      else socket.on('error', () => socket.destroy());
       const letGo = (): void => {
         unwatch(socket);
         this.#connections.letGo(socket);

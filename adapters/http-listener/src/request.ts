@@ -4,8 +4,8 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { isWebSocketRequest } from '@ferrywire/handshake';
 import type { Incoming, ListenEndPoint } from './endpoints.ts';
+import { isUpgrade } from './incoming-message.ts';
 import { isAuthority, splitTarget } from './prefixes.ts';
 import { RequestBody } from './request-body.ts';
 
@@ -27,7 +27,6 @@ export class HttpListenerRequest {
   readonly remoteEndPoint: ListenEndPoint;
   readonly localEndPoint: ListenEndPoint;
   readonly #message: IncomingMessage;
-  readonly #upgraded: boolean;
   #body: Readable | null = null;
 
   /** @internal */
@@ -35,7 +34,6 @@ export class HttpListenerRequest {
     const message = incoming.request;
     const { method = '', url = '', httpVersion, rawHeaders, socket } = message;
     this.#message = message;
-    this.#upgraded = 'socket' in incoming;
     this.httpMethod = method;
     this.rawUrl = url;
     this.protocolVersion = httpVersion;
@@ -46,8 +44,7 @@ export class HttpListenerRequest {
         this.headers.append(rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '');
       } catch {}
     }
-    const head = { method, target: url, httpVersion: versionOf(httpVersion), headers: rawHeaders };
-    this.isWebSocketRequest = this.#upgraded && isWebSocketRequest(head);
+    this.isWebSocketRequest = 'socket' in incoming && isUpgrade(message);
     // Bun's is no `TLSSocket`, but says so as well.
     this.isSecureConnection = (socket as Partial<TLSSocket>).encrypted === true;
     this.remoteEndPoint = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
@@ -81,15 +78,15 @@ export class HttpListenerRequest {
     return length !== null && /^[0-9]+$/.test(length) ? Number(length) : 0;
   }
   get hasEntityBody(): boolean {
-    return !this.#upgraded && (this.contentLength64 > 0 || this.headers.has('transfer-encoding'));
+    return !this.isWebSocketRequest && (this.contentLength64 > 0 || this.headers.has('transfer-encoding'));
   }
   /**
-   * The body. Empty for a request that asks for an upgrade. It need not be read to its end: what is left is read over, and the request can be
+   * The body. Empty for a request that asks for a WebSocket. It need not be read to its end: what is left is read over, and the request can be
    * answered all the same. When the client leaves before the end, it is destroyed with an HttpListenerException 995; without a listener of
    * 'error' nothing is thrown.
    */
   get inputStream(): Readable {
-    this.#body ??= this.#upgraded ? Readable.from([]) : new RequestBody(this.#message);
+    this.#body ??= this.isWebSocketRequest ? Readable.from([]) : new RequestBody(this.#message);
     return this.#body;
   }
   get keepAlive(): boolean {
@@ -116,11 +113,6 @@ export class HttpListenerRequest {
     }
     return cookies;
   }
-}
-
-/** Node's parser takes 0.9 and 2.0 in a request line as well, in which there is no Upgrade either (RFC 9110 sections 2.5 and 7.8). */
-export function versionOf(httpVersion: string): '1.0' | '1.1' {
-  return httpVersion === '1.1' ? '1.1' : '1.0';
 }
 
 function parse(target: string, base: string): URL | null {

@@ -121,7 +121,7 @@ describe('acceptWebSocket', () => {
     expect((await get(server.port, '/')).status).toBe(400);
     expect(error).toBeInstanceOf(WebSocketException);
     expect(error).toMatchObject({ webSocketErrorCode: 'NotAWebSocket' });
-    expect(await raw(server.port, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')).toMatch(
+    expect(await raw(server.port, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n')).toMatch(
       /^HTTP\/1\.1 400 /,
     );
     expect(error).toMatchObject({ webSocketErrorCode: 'NotAWebSocket' });

@@ -427,7 +427,7 @@ listener('refuses an upgrade with an answer, and whatever is no WebSocket', asyn
     context.response.close('not you');
   });
   const head = (/** @type {string} */ protocol) =>
-    `GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n` +
+    `GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade, close\r\nUpgrade: ${protocol}\r\n` +
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
   for (const protocol of ['websocket', 'h2c']) {
     const reply = await raw(port, head(protocol));
@@ -437,6 +437,39 @@ listener('refuses an upgrade with an answer, and whatever is no WebSocket', asyn
   }
   const client = new ClientWebSocket();
   await assert.rejects(client.connect(`ws://127.0.0.1:${port}/ws/`), { name: 'WebSocketException' });
+});
+
+listener('gives out the body of a request that would like another protocol, as clients of HTTP/2 ask for h2c with a form', async () => {
+  let arrived = () => {};
+  const { port } = await serving(async ({ request: asked, response }) => {
+    arrived();
+    let body = '';
+    if (asked.url.search !== '?unread') for await (const piece of asked.inputStream) body += piece;
+    response.close(`${asked.isWebSocketRequest} ${asked.hasEntityBody} ${body}`);
+  });
+  const head = (/** @type {string} */ field, path = '', protocol = 'h2c') =>
+    `POST /ws/${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade, close\r\nUpgrade: ${protocol}\r\n${field}\r\n\r\n`;
+  const behind = async () => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(head('Content-Length: 6')));
+    arrived = () => void socket.write('behind');
+    let text = '';
+    for await (const chunk of socket) text += chunk;
+    return text;
+  };
+  const large = 'x'.repeat(300_000);
+  const answers = [
+    await raw(port, `${head('Content-Length: 6')}a body`),
+    await raw(port, `${head('Content-Length: 6', '', 'websocket')}a POST`),
+    await raw(port, `${head('Transfer-Encoding: chunked')}3\r\nin \r\n6\r\nchunks\r\n0\r\n\r\n`),
+    await raw(port, `${head(`Content-Length: ${large.length}`)}${large}`),
+    await raw(port, `${head(`Content-Length: ${large.length}`, '?unread')}${large}`),
+    await behind(),
+  ];
+  const bodies = answers.map((answer) => answer.slice(answer.indexOf('\r\n\r\n') + 4));
+  assert.deepEqual(
+    bodies,
+    ['a body', 'a POST', 'in chunks', large, '', 'behind'].map((body) => `false true ${body}`),
+  );
 });
 
 // Bun raises 'request' for an upgrade that comes behind an unanswered request, and so it is none.

@@ -461,7 +461,7 @@ describe('request', () => {
     });
     const replies = [
       await raw(server.port, upgradeHead()),
-      await raw(server.port, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'),
+      await raw(server.port, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n'),
       await raw(server.port, 'GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nUpgrade: websocket\r\n\r\n'),
       await raw(
         server.port,
