@@ -156,7 +156,10 @@ export interface Case {
   readonly maxMessageSize: number | null;
   /** It calls the subject's methods, or sets its limits. */
   readonly inProcessOnly: boolean;
-  /** What the document asks of senders only, or as a SHOULD: a subject that does otherwise is NON-STRICT and has not FAILED. */
+  /**
+   * The document asks it of senders only, or as a SHOULD. Who takes it, with the events of an expectation that is graded NON-STRICT, need not fail
+   * the connection; who refuses it with another code is NON-STRICT too. Whatever else a subject does has FAILED.
+   */
   readonly recommended: boolean;
   /** Two frames in a row with the same mask are a breach. */
   readonly freshMasks?: true;

@@ -120,8 +120,13 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
   if (found.grade === 'OK' || test.schedulingOnly) return { verdict: 'OK', reason: null };
   return {
     verdict: found.grade,
-    reason: `allowed, but ${found.sparesPongs === true ? 'not every ping was answered' : 'late'}: ${list(record.events.map(describeSeen))}`,
+    reason: `allowed, but ${shortcoming(test, found)}: ${list(record.events.map(describeSeen))}`,
   };
+}
+
+function shortcoming(test: Case, { sparesPongs }: Expectation): string {
+  if (sparesPongs === true) return 'not every ping was answered';
+  return test.recommended ? 'not refused' : 'late';
 }
 
 /** How it came to that, where it is known. */
@@ -134,11 +139,13 @@ function ending(record: Record): string {
   return record.gotClose || record.transportError === null ? '' : `; ${record.transportError}`;
 }
 
-function judgeClose(test: Case, record: Record, role: Role): Graded<CloseVerdict> {
+/** @param taken what the subject could have refused, so that the end is the harness's to start */
+function judgeClose(test: Case, record: Record, role: Role, taken: boolean): Graded<CloseVerdict> {
   if (test.expect === 'informational') return { verdict: 'INFORMATIONAL', reason: 'graded for information only' };
   if (record.unimplemented) return { verdict: 'OK', reason: null };
   const { startedBy, clean, codes } = test.close;
   if (record.breach !== null) return { verdict: 'FAILED', reason: record.breach.message };
+  if (taken && record.closedByHarness) return { verdict: 'OK', reason: null };
   if (record.closedByHarness !== (startedBy === 'harness')) {
     const what = record.closedByHarness ? 'the subject did not fail the connection' : `the subject ended the connection${ending(record)}`;
     return { verdict: 'FAILED', reason: what };
@@ -164,7 +171,7 @@ const dropped = 'the transport was dropped without a close frame (RFC 6455 7.1.7
 /** @param role the subject's */
 export function judge(test: Case, record: Record, role: Role): CaseResult {
   let behaviour = judgeBehaviour(test, record);
-  const end = judgeClose(test, record, role);
+  const end = judgeClose(test, record, role, test.recommended && behaviour.verdict === 'NON-STRICT');
   const sideCounts = test.close.strictSide && end.verdict === 'FAILED';
   const codeCounts = test.close.strictCode && end.verdict === 'WRONG CODE';
   if ((sideCounts || codeCounts) && behaviour.verdict !== 'INFORMATIONAL')
@@ -184,7 +191,7 @@ export function judge(test: Case, record: Record, role: Role): CaseResult {
     verdict = 'NON-STRICT';
     reason = dropped;
   }
-  if (verdict === 'FAILED' && test.recommended) verdict = 'NON-STRICT';
+  if (test.recommended && behaviour.verdict === 'OK' && end.verdict === 'WRONG CODE') verdict = 'NON-STRICT';
   return {
     id: test.id,
     title: test.title,

@@ -552,9 +552,30 @@ describe('grades', () => {
     }
   });
 
-  it('what is recommended only does not fail', async () => {
-    const result = await run({ steps: [frame(1, 'a')], expect: ok(), close: failsWith(1002), recommended: true });
-    expect(result).toMatchObject({ verdict: 'NON-STRICT', behavior: 'FAILED' });
+  it('who takes what need not be refused has not failed, and who does neither has', async () => {
+    const test = {
+      steps: [frame(1, 'a')],
+      expect: [...ok(), { grade: 'NON-STRICT', events: [echoOf('text', 'a')] }],
+      close: failsWith(1002),
+      recommended: true,
+    } as const;
+    const reason = "allowed, but not refused: text 'a' [1 bytes]";
+    expect(await run(test)).toMatchObject({ verdict: 'NON-STRICT', behavior: 'NON-STRICT', behaviorClose: 'OK', reason });
+    for (const fault of ['silent', 'echoes-nothing', 'echoes-twice', 'wrong-bytes', 'bad-text', 'late'] as const)
+      expect(await run(test, fault), fault).toMatchObject({ verdict: 'FAILED' });
+    const refused = { ...test, steps: [frame(3, 'a')] };
+    expect(await run(refused)).toMatchObject({ verdict: 'OK', reason: null });
+    expect(await run({ ...refused, close: failsWith(1007) })).toMatchObject({ verdict: 'NON-STRICT', behaviorClose: 'WRONG CODE' });
+  });
+
+  it('a length that is not minimal may be refused, or taken for what it says (F.2.1 to F.2.7)', async () => {
+    const tests = extraCases.filter(({ recommended }) => recommended);
+    expect(tests.map(({ id }) => id).join(' ')).toBe('F.2.1 F.2.2 F.2.3 F.2.4 F.2.5 F.2.6 F.2.7');
+    for (const test of tests) {
+      expect(await runOne(test, ferrywire()), test.id).toMatchObject({ verdict: 'OK' });
+      expect(await runOne(test, toyTarget('accepts-everything')), test.id).toMatchObject({ verdict: 'NON-STRICT' });
+      expect(await runOne(test, toyTarget('silent')), test.id).toMatchObject({ verdict: 'FAILED' });
+    }
   });
 
   it('events are compared whole and in order', async () => {
