@@ -1,7 +1,7 @@
 /**
  * A case in words, made from its data: what the harness does, what has to come back, how the connection has to end.
  */
-import type { Case, CaseEvent, CloseExpectation, DeflatePolicy, Step } from './case.ts';
+import type { Case, CaseEvent, DeflatePolicy, Opening, Step } from './case.ts';
 import { escaped } from './escape.ts';
 import { describePayload } from './payload.ts';
 
@@ -84,10 +84,30 @@ function describePolicy({ clientNoContextTakeover, clientMaxWindowBits }: Deflat
   return parts.join('; ');
 }
 
-function describeClose(close: CloseExpectation): string {
+function describeClose({ close, recommended }: Case): string {
   const codes = close.codes.length === 1 ? `code ${close.codes[0]}` : `one of the codes ${close.codes.join(', ')}`;
   const who = close.startedBy === 'harness' ? 'the harness starts the end' : 'the subject has to fail the connection';
-  return `${who}; right in the subject's close frame: ${codes}, or no code${close.clean ? '; both close frames are needed, and the server ends the transport' : ''}`;
+  return `${who}; right in the subject's close frame: ${codes}, or no code${close.clean ? '; both close frames are needed, and the server ends the transport' : ''}${recommended ? '; another code is NON-STRICT, and who takes what was sent has to answer the close frame of the harness, or end the transport' : ''}`;
+}
+
+/** What is right where no connection may come of it: then no frame is sent, and no close awaited. */
+function describeRefusal({ onlyFor, opening }: Case & { readonly opening: Opening }): string[] {
+  const { statuses, ordinary, namesVersion } = opening;
+  const lines: string[] = [];
+  if (onlyFor !== 'client') {
+    const which = statuses.length === 0 ? 'a status of 400 or more' : `status ${statuses.join(' or ')}`;
+    const version = namesVersion === true ? ', with Sec-WebSocket-Version: 13' : '';
+    const page = ordinary === true ? '; a page, or a redirect, as for any request of HTTP, will do as well' : '';
+    lines.push(`OK: the server answers with ${which}${version}${page}`);
+    const less = [
+      ...(statuses.length === 0 ? [] : ['another status of 400 or more']),
+      ...(namesVersion === true ? ['a refusal that does not name the version'] : []),
+      'the end of the transport without an answer',
+    ];
+    lines.push(`NON-STRICT: ${less.join(', or ')}`);
+  }
+  if (onlyFor !== 'server') lines.push('OK: the client ends the connection, and sends nothing more');
+  return lines.map((line) => `  - ${line}`);
 }
 
 /** Lines for people. */
@@ -98,8 +118,7 @@ export function explainCase(test: Case): string[] {
       `  - open with a handshake of its own${test.opening.pipelined ? ', the first frames with it' : ''}; it ${test.opening.expect === 'either' ? 'may be accepted or refused' : `has to be ${test.opening.expect}`}`,
     );
     lines.push(...test.opening.lines.map((line) => `      ${escaped(line)}`));
-    if (test.opening.ordinary === true) lines.push('  - a page, or a redirect, as for any request of HTTP, will do as well');
-    if (test.opening.namesVersion === true) lines.push('  - the refusal has to name Sec-WebSocket-Version 13');
+    if (test.opening.expect === 'refused') return [...lines, '', 'Expected', ...describeRefusal({ ...test, opening: test.opening })];
     if (test.opening.noBody === true) lines.push('  - the response has neither Content-Length nor Transfer-Encoding');
     if (test.opening.freshKey === true) lines.push('  - the key is not that of an earlier connection');
   }
@@ -124,6 +143,6 @@ export function explainCase(test: Case): string[] {
     }
   }
   if (test.freshMasks === true) lines.push('  - a new mask for each frame of the subject');
-  lines.push('', 'Close', `  - ${describeClose(test.close)}`);
+  lines.push('', 'Close', `  - ${describeClose(test)}`);
   return lines;
 }

@@ -1,6 +1,7 @@
 /**
  * The cases as data: their ids, their shape, and what is made from them.
  */
+import assert from 'node:assert/strict';
 import { type Case, cases, explainCase, extraCases, parsePatterns, selectCases, unmatchedPatterns } from '@ferrywire/conformance';
 import { describe, expect, it } from 'vitest';
 
@@ -95,6 +96,21 @@ describe('the extra cases', () => {
       expect(test.sections[0], test.id).toMatch(/^RFC (6455|7692) \d/);
       expect(explainCase(test).join('\n')).not.toMatch(/undefined|\[object|NaN/);
     }
+  });
+
+  it('say what a refusal is where a handshake has to be refused, and of no echo and no close frame', () => {
+    const explained = (id: string): string => explainCase(extraCases.find((test) => test.id === id) ?? assert.fail(id)).join('\n');
+    for (const { id } of extraCases.filter(({ opening }) => opening?.expect === 'refused')) {
+      expect(explained(id), id).toContain('has to be refused');
+      expect(explained(id), id).not.toMatch(/text message|close frame/);
+    }
+    expect(explained('F.9.10')).toMatch(
+      /OK: the server answers with status 400\n.*NON-STRICT: another status of 400 or more, or the end of/,
+    );
+    expect(explained('F.9.11')).toMatch(/OK: the server answers with a status of 400 or more; a page, or a redirect/);
+    expect(explained('F.9.18')).toMatch(/status 400 or 426, with Sec-WebSocket-Version: 13\n.*or a refusal that does not name the version/);
+    expect(explained('F.10.9')).toContain('OK: the client ends the connection, and sends nothing more');
+    expect(explained('F.9.7')).toContain("OK: text message: 'otter'");
   });
 });
 
