@@ -98,6 +98,11 @@ describe('the extra cases', () => {
     }
   });
 
+  it('name the registry for the close codes that RFC 6455 itself does not list', () => {
+    const registered = extraCases.filter(({ title }) => /^valid close code 101[234]$/.test(title));
+    expect(registered.map(({ sections }) => sections[0])).toEqual(['RFC 6455 11.7', 'RFC 6455 11.7', 'RFC 6455 11.7']);
+  });
+
   it('say what a refusal is where a handshake has to be refused, and of no echo and no close frame', () => {
     const explained = (id: string): string => explainCase(extraCases.find((test) => test.id === id) ?? assert.fail(id)).join('\n');
     for (const { id } of extraCases.filter(({ opening }) => opening?.expect === 'refused')) {
