@@ -90,21 +90,22 @@ function describeClose({ close, recommended }: Case): string {
   return `${who}; right in the subject's close frame: ${codes}, or no code${close.clean ? '; both close frames are needed, and the server ends the transport' : ''}${recommended ? '; another code is NON-STRICT, and who takes what was sent has to answer the close frame of the harness, or end the transport' : ''}`;
 }
 
-/** What is right where no connection may come of it: then no frame is sent, and no close awaited. */
+/** What is right where no connection comes of it: then no frame is sent, and no close awaited. */
 function describeRefusal({ onlyFor, opening }: Case & { readonly opening: Opening }): string[] {
-  const { statuses, ordinary, namesVersion } = opening;
+  const { statuses, ordinary, namesVersion, preferred, pipelined } = opening;
   const lines: string[] = [];
   if (onlyFor !== 'client') {
     const which = statuses.length === 0 ? 'a status of 400 or more' : `status ${statuses.join(' or ')}`;
     const version = namesVersion === true ? ', with Sec-WebSocket-Version: 13' : '';
     const page = ordinary === true ? '; a page, or a redirect, as for any request of HTTP, will do as well' : '';
-    lines.push(`OK: the server answers with ${which}${version}${page}`);
+    const ending = pipelined ? ', or ends the transport' : '';
+    lines.push(`${preferred === undefined ? 'OK' : 'NON-STRICT'}: the server answers with ${which}${version}${ending}${page}`);
     const less = [
       ...(statuses.length === 0 ? [] : ['another status of 400 or more']),
       ...(namesVersion === true ? ['a refusal that does not name the version'] : []),
-      'the end of the transport without an answer',
+      ...(pipelined ? [] : ['the end of the transport without an answer']),
     ];
-    lines.push(`NON-STRICT: ${less.join(', or ')}`);
+    if (less.length > 0) lines.push(`NON-STRICT: ${less.join(', or ')}`);
   }
   if (onlyFor !== 'server') lines.push('OK: the client ends the connection, and sends nothing more');
   return lines.map((line) => `  - ${line}`);
@@ -142,6 +143,7 @@ export function explainCase(test: Case): string[] {
       lines.push(`  - ${test.schedulingOnly ? 'OK, either' : grade}: ${what}`);
     }
   }
+  if (test.opening?.expect === 'either') lines.push(...describeRefusal({ ...test, opening: test.opening }));
   if (test.freshMasks === true) lines.push('  - a new mask for each frame of the subject');
   lines.push('', 'Close', `  - ${describeClose(test)}`);
   return lines;

@@ -37,6 +37,23 @@ describe('a frame behind the request (F.9.7)', () => {
   });
 });
 
+it('an Upgrade that names more than websocket may be ignored, but not left without an answer (F.9.4)', async () => {
+  const answering = (head: string): Promise<string> =>
+    tcpServer((socket) => socket.once('data', () => socket.end(head === '' ? '' : `HTTP/1.1 ${head}\r\nContent-Length: 0\r\n\r\n`)));
+  for (const status of ['400 Bad Request', '426 Upgrade Required', '200 OK', '302 Found']) {
+    const reason = `allowed, but refused with ${status.slice(0, 3)}`;
+    expect(await ofServer(await answering(status), 'F.9.4'), status).toMatchObject({ verdict: 'NON-STRICT', reason });
+  }
+  const ended = { verdict: 'NON-STRICT', reason: 'the transport ended without a response' };
+  expect(await ofServer(await answering(''), 'F.9.4')).toMatchObject(ended);
+  expect(await ofServer(await answering('101 Switching Protocols'), 'F.9.4')).toMatchObject({ verdict: 'FAILED' });
+  expect(await ofServer(await tcpServer((socket) => socket.resume()), 'F.9.4')).toMatchObject({ verdict: 'FAILED' });
+  const explained = (await command('explain', 'F.9.4')).out.join('\n');
+  expect(explained).toMatch(
+    /it may be accepted or refused.*OK: text message.*NON-STRICT: the server answers with a status of 400 or more; a page/s,
+  );
+});
+
 it('a version that the server does not speak is answered with the one that it does (F.9.18)', async () => {
   const answering = (fields: string): Promise<string> =>
     tcpServer((socket) => socket.once('data', () => socket.end(`HTTP/1.1 426 Upgrade Required\r\n${fields}Content-Length: 0\r\n\r\n`)));

@@ -211,7 +211,15 @@ function handshakes(): Case[] {
         ),
       ),
       toServer('several tokens in Connection', '4.2.1', open(change(request, 'Connection', 'Connection: keep-alive, Upgrade'), 'accepted')),
-      toServer('several tokens in Upgrade', '4.2.1', open(change(request, 'Upgrade', 'Upgrade: h2c, websocket'), 'accepted')),
+      {
+        // A request as it should be, whose Upgrade a server may ignore all the same.
+        ...toServer('several tokens in Upgrade', '4.1', {
+          ...open(change(request, 'Upgrade', 'Upgrade: h2c, websocket'), 'either'),
+          preferred: 'accepted',
+          ordinary: true,
+        }),
+        sections: ['RFC 6455 4.1', 'RFC 9110 7.8'],
+      },
       toServer(
         'white space around values',
         '4.2.1',

@@ -56,8 +56,11 @@ export function judgeRefusal(test: Case, status: number | null, duration: number
   const right = test.opening?.statuses ?? [];
   if (status === null) {
     // With bytes behind the request there may be no response to give: nobody reads on.
-    if (test.opening?.expect === 'either') return verdict(test, 'server', 'OK', null, duration);
+    if (test.opening?.expect === 'either' && test.opening.pipelined) return verdict(test, 'server', 'OK', null, duration);
     return verdict(test, 'server', 'NON-STRICT', 'the transport ended without a response', duration);
+  }
+  if (test.opening?.preferred === 'accepted' && (status >= 400 || (status >= 200 && test.opening.ordinary === true))) {
+    return verdict(test, 'server', 'NON-STRICT', `allowed, but refused with ${status}`, duration);
   }
   if (status >= 200 && status < 400 && test.opening?.ordinary === true) return verdict(test, 'server', 'OK', null, duration);
   if (status < 400) return verdict(test, 'server', 'FAILED', `answered with ${status} where the request has to be refused`, duration);
