@@ -117,6 +117,31 @@ listener('talks to a client: pieces, fragments, both types, an orderly close', a
   assert.deepEqual([client.state, client.closeStatus, client.closeStatusDescription], ['Closed', 4000, 'enough']);
 });
 
+listener('leaves time to answer a client that closes and ends its side in one go', async () => {
+  const { port } = await serving(async (context) => {
+    const { webSocket } = await context.acceptWebSocket();
+    const buffer = new Uint8Array(16);
+    const { count } = await webSocket.receive(buffer);
+    // Until the client's end is known.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal((await webSocket.receive(buffer)).messageType, WebSocketMessageType.Close);
+    await webSocket.send(buffer.subarray(0, count), WebSocketMessageType.Text);
+    await webSocket.close(1000, '');
+  });
+  /** @type {Buffer} */
+  const answer = await new Promise((resolve, reject) => {
+    /** @type {Buffer[]} */
+    const chunks = [];
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.write('GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n');
+    socket.write('Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+    socket.once('data', () => socket.end(Uint8Array.of(0x81, 0x81, 0, 0, 0, 0, 0x61, 0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8)));
+    socket.on('data', (/** @type {Buffer} */ chunk) => chunks.push(chunk));
+    socket.on('error', reject).on('close', () => resolve(Buffer.concat(chunks)));
+  });
+  assert.deepEqual([...answer.subarray(-7)], [0x81, 1, 0x61, 0x88, 2, 0x03, 0xe8]);
+});
+
 listener('keeps nothing and loses nothing of what comes behind closeOutput', async () => {
   const size = 1 << 20;
   const count = 24;

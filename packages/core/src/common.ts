@@ -53,10 +53,13 @@ export interface Protocol {
   outputDrained?(): void;
   /**
    * Optional: our close frame and the peer's, null before. After a FIN behind the peer's close frame, a host reports the EOF only once our close
-   * frame and all before it is taken, or can't be any more: a peer that has ended its side may still read.
+   * frame and all before it is taken, or can't be any more: a peer that has ended its side may still read. While input is `unread`, the close frame
+   * may be in it.
    */
   readonly closeSent?: CloseInfo | null;
   readonly closeReceived?: CloseInfo | null;
+  /** Optional: is input held, or work left of it? The end of the transport takes effect behind that. */
+  readonly unread?: boolean;
   /**
    * When `handleTimeout` is next due, on the clock's scale; null when nothing is pending. Already due while a step budget (large
    * compressed messages) has stopped work that `handleTimeout` will go on with.

@@ -48,7 +48,7 @@ const OWES_READ = 32_768;
 const BEHIND = 65_536;
 /** `holdWork(true)` was called. */
 const HOLDS = 131_072;
-/** The peer has ended its side after its close frame, and our answer is still to leave: the protocol is not told yet. */
+/** The peer has ended its side after its close frame, perhaps unread, and our answer is still to leave: the protocol is not told yet. */
 const END_WAITS = 262_144;
 /** No event of the transport follows by which the layers on top would look for events. After EOF only the protocol can be paused. */
 const QUIET = PAUSED | INPUT_OVER;
@@ -445,11 +445,12 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
 
   /**
    * The peer has closed and ended its side, and may still read: our close frame and all before it can still leave, also when the application has
-   * yet to answer. The protocol's closing deadline bounds it.
+   * yet to answer. The protocol's closing deadline bounds it. The close frame may be in unread input: hosts report an EOF while reading is paused.
    */
   private answerWaits(): boolean {
-    const { closeSent = null, closeReceived = null, transport, bufferedAmount } = this.#protocol;
-    if (closeReceived === null || (this.#flags & LOST) !== 0) return false;
+    const { closeSent = null, closeReceived = null, unread, transport, bufferedAmount } = this.#protocol;
+    if ((this.#flags & LOST) !== 0) return false;
+    if (closeReceived === null) return unread === true && transport === 'open';
     return closeSent === null ? transport === 'open' : bufferedAmount > 0;
   }
   private lookAtEnd(): void {

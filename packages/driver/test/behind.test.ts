@@ -133,6 +133,18 @@ describe('what waits to be compressed behind the close frame of a peer that has 
     expect(ends).toMatchObject([{ clean: true, code: 1000 }]);
     expect([transport.written.length, transport.ended]).toEqual([8 * 3 + 4, true]);
   });
+
+  it('still goes when the close frame is pulled behind that end', () => {
+    const { transport, turns, peer } = served({}, {}, { pull: true });
+    peer.driver.data(serializeFrame({ opcode: 8, payload: Uint8Array.of(0x03, 0xe8), maskKey: 1 }));
+    peer.driver.eof();
+    for (let message = 0; message < 8; message++) peer.send(new Uint8Array(MESSAGE));
+    expect(peer.connection.nextEvent()?.type).toBe('close');
+    peer.driver.pump();
+    turns();
+    expect([...peer.connection.events()]).toMatchObject([{ type: 'end', clean: true, code: 1000 }]);
+    expect([transport.written.length, transport.ended]).toEqual([8 * 3 + 4, true]);
+  });
 });
 
 describe('work that is left of the input', () => {

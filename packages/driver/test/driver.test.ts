@@ -1009,4 +1009,93 @@ describe('a peer that closes and ends its side while it takes nothing', () => {
     if (how === 'answers late') transport.close();
     expect([driver.isClosed, clock.pending, ends.length]).toEqual([true, 0, 1]);
   });
+
+  /** Unread until it is pulled or resumed, as much as the host gave at a time: it tells of the end all the same. */
+  function unread(isPulled: boolean, chunk: Uint8Array) {
+    ends.length = 0;
+    const seen: string[] = [];
+    const clock = virtualClock();
+    const role = { role: 'server', clock: clock.now, autoClose: false } as const;
+    const onText = (text: string): void => {
+      seen.push(text);
+      protocol.pause();
+    };
+    const onClose = (code: number): void => void seen.push(`close ${code}`);
+    const protocol = new Connection(isPulled ? role : { ...role, sink: { ...sink, onText, onClose } });
+    const transport = fakeTransport({ clock });
+    const driver = drive(protocol, transport, { clock: clock.now, timers: clock });
+    transport.attach(driver);
+    driver.data(chunk);
+    driver.eof();
+    clock.advance(30_000);
+    const read = (): void => {
+      if (isPulled) {
+        for (const event of protocol.events()) {
+          if (event.type === 'message') seen.push(String(event.data));
+          else if (event.type === 'close') seen.push(`close ${event.code}`);
+          else if (event.type === 'end') ends.push(event);
+        }
+      } else protocol.resume();
+      driver.pump();
+    };
+    return { clock, driver, protocol, transport, seen, read };
+  }
+  const text = serializeFrame({ opcode: 1, payload: bytes(0x61), maskKey: 1 });
+  const close = serializeFrame({ opcode: 8, payload: bytes(0x03, 0xe8), maskKey: 1 });
+
+  it.each([true, false])('leaves that time where the close frame is read behind the end (pulled: %s)', (isPulled) => {
+    const { clock, driver, protocol, transport, seen, read } = unread(isPulled, joinBytes([text, close]));
+    read();
+    expect([seen, ends]).toEqual([['a', 'close 1000'], []]);
+    clock.advance(9999);
+    expect([protocol.sendText('b'), protocol.close(1000)]).toEqual([true, true]);
+    driver.pump();
+    read();
+    expect([...transport.written.slice(-7)]).toEqual([0x81, 1, 98, 0x88, 2, 0x03, 0xe8]);
+    expect(ends).toMatchObject([{ clean: true, code: 1000, cause: null }]);
+    expect(transport.ended).toBe(true);
+    transport.close();
+    expect([driver.isClosed, clock.pending, ends.length]).toEqual([true, 0, 1]);
+  });
+
+  it.each([true, false])('and none where what was unread brings no close frame, or the transport is gone (pulled: %s)', (isPulled) => {
+    for (const what of ['nothing', 'gone', 'broken'] as const) {
+      const { clock, driver, transport, seen, read } = unread(
+        isPulled,
+        what === 'nothing' ? joinBytes([text, text]) : joinBytes([text, close]),
+      );
+      if (what === 'gone') transport.close();
+      else if (what === 'broken') transport.reset();
+      expect(ends).toEqual([]);
+      for (let round = 0; round < 3; round++) read();
+      const isClosed = what !== 'nothing';
+      expect(seen).toEqual(['a', isClosed ? 'close 1000' : 'a']);
+      expect(ends).toMatchObject([
+        { clean: false, code: isClosed ? 1000 : 1006, cause: { code: what === 'broken' ? 'WS_TRANSPORT' : 'WS_EOF' } },
+      ]);
+      transport.close();
+      expect([driver.isClosed, clock.pending, ends.length]).toEqual([true, 0, 1]);
+    }
+  });
+
+  it('leaves that time where all of it came before the request was accepted', () => {
+    ends.length = 0;
+    const clock = virtualClock();
+    const life: ServerProtocol = new ServerProtocol({ clock: clock.now, autoClose: false });
+    const transport = fakeTransport({ clock });
+    const driver = drive(life, transport, { clock: clock.now, timers: clock });
+    transport.attach(driver);
+    driver.data(joinBytes([new TextEncoder().encode(request), text, close]));
+    driver.eof();
+    expect(life.nextEvent()?.type).toBe('request');
+    clock.advance(5000);
+    life.accept();
+    driver.pump();
+    expect([...life.events()].map(({ type }) => type)).toEqual(['open', 'message', 'close']);
+    driver.pump();
+    expect(life.close(1000)).toBe(true);
+    driver.pump();
+    expect([...life.events()]).toMatchObject([{ type: 'end', clean: true, code: 1000 }]);
+    expect([[...transport.written.slice(-4)], transport.ended]).toEqual([[0x88, 2, 0x03, 0xe8], true]);
+  });
 });

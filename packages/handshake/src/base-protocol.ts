@@ -258,6 +258,10 @@ export abstract class BaseProtocol<Event extends { readonly type: string }> impl
   get closeReceived(): CloseInfo | null {
     return this.opened === null ? null : this.opened.closeReceived;
   }
+  /** As that of the connection; before, whether something is held for it. */
+  get unread(): boolean {
+    return this.live === null ? this.held.length > 0 : this.live.unread;
+  }
 
   get wantsRead(): boolean {
     if (this.live !== null) return this.live.wantsRead;
