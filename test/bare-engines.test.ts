@@ -48,6 +48,14 @@ describe('what only the classes of WebSockets need', () => {
     expect(await printed([missing], making)).toBe(`${refusal}\n${stream ?? refusal}\n`);
   });
 
+  it('is an Event of the host too, as that of jsdom is not', async () => {
+    const loading = `
+      globalThis.Event = class {};
+      const { attach } = await import('@ferrywire/streams');
+      console.log(typeof attach);`;
+    expect(await printed([], loading)).toBe('function\n');
+  });
+
   it('is not asked of who uses none, though the adapter has them', async () => {
     const echo = `
       const { attach, connect } = await import('@ferrywire/streams');

@@ -83,10 +83,14 @@ export const CloseEvent: CloseEventConstructor = class CloseEvent extends EventB
   }
 };
 
+let calledByHost: boolean | null = null;
 /**
  * Workers call the property `on…` of any target themselves, before its listeners: with a listener besides, each handler would be called twice.
+ * Found out for the first handler, not as this is loaded: the adapters bring it to who makes no socket, and a program may have set an `Event` that
+ * the host does not dispatch.
  */
-const isCalledByHost = ((): boolean => {
+function isCalledByHost(): boolean {
+  if (calledByHost !== null) return calledByHost;
   let called = false;
   class Probe extends EventTarget {
     onprobe(): void {
@@ -94,8 +98,9 @@ const isCalledByHost = ((): boolean => {
     }
   }
   new Probe().dispatchEvent(new Event('probe'));
+  calledByHost = called;
   return called;
-})();
+}
 
 /** The `on…` attributes of one target. */
 export class HandlerAttributes {
@@ -128,7 +133,7 @@ export class HandlerAttributes {
         },
       };
       this.#slots.set(type, created);
-      if (!isCalledByHost) this.#target.addEventListener(type, created.listener);
+      if (!isCalledByHost()) this.#target.addEventListener(type, created.listener);
     }
   }
 }
