@@ -229,6 +229,8 @@ export class WebSocket extends EventTargetBase {
       outgoing = bytesOf(data, 0, data.byteLength);
       size = data.byteLength;
     } else if (isBlob(data)) {
+      // As jsdom's for many years. All that is sent behind it would wait for ever.
+      if (typeof data.arrayBuffer !== 'function') throw new TypeError('send(data): this Blob has no arrayBuffer(), so nobody can read it');
       outgoing = data;
       size = data.size;
     } else {

@@ -74,6 +74,22 @@ describe('data', () => {
     await tasks.run();
     expect(sent().map(({ opcode, payload }) => [opcode, hex(payload)])).toEqual([[2, '0908']]);
   });
+  it('a Blob that cannot be read, as jsdom’s was, is refused, and holds up nothing', async () => {
+    const { ws, tasks, sent } = await opened();
+    class Unread {
+      readonly size = 2;
+    }
+    vi.stubGlobal('Blob', Unread);
+    try {
+      expect(() => ws.send(new Unread() as unknown as Blob)).toThrow(/^send\(data\): this Blob has no arrayBuffer/);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    expect(ws.bufferedAmount).toBe(0);
+    ws.send('behind');
+    await tasks.run();
+    expect(sent().map(({ text }) => text)).toEqual(['behind']);
+  });
   it('refuses shared memory', async () => {
     const { ws } = await opened();
     expect(() => ws.send(new Uint8Array(new SharedArrayBuffer(4)))).toThrow(TypeError);
