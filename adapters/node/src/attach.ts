@@ -22,7 +22,7 @@ import { Http2Requests } from './http2-request.ts';
 import { checkObject, hostOptions, type ServerOptions, serverSettings, withInput } from './options.ts';
 import { shareBuffer } from './shared-buffer.ts';
 import { ownsChunks, UpgradedTransport } from './transport.ts';
-import { isHeard, isTaken, keepForOthers, takeInTurn } from './upgrade-socket.ts';
+import { isBegun, isHeard, isTaken, keepForOthers, listenersOf, takeInTurn, watchUpgrades } from './upgrade-socket.ts';
 
 const OPENING = 10_000;
 
@@ -47,6 +47,10 @@ export interface Attached {
 /** How many of our listeners have declined a socket. */
 const declines = new WeakMap<Duplex, number>();
 
+/** Our listeners of 'upgrade'. */
+const listeners = new WeakSet<object>();
+const isListenerOfOurs = (listener: unknown): boolean => listeners.has(listener as object);
+
 class Attachment implements Attached, HubMember {
   readonly #server: AttachableServer;
   readonly #endpoints: EndpointHost;
@@ -68,6 +72,8 @@ class Attachment implements Attached, HubMember {
     this.#requests = new Http2Requests(this.#endpoints, this.#settings);
     // An HTTP/2 server raises it for HTTP/1.1 on the same port.
     (server as HttpServer).on('upgrade', this.#listener);
+    listeners.add(this.#listener);
+    watchUpgrades(server as HttpServer, isListenerOfOurs);
     this.#leaveHub = isHttp2Server(server) ? joinHub(server, this) : () => {};
   }
 
@@ -76,6 +82,7 @@ class Attachment implements Attached, HubMember {
   }
   detach(): void {
     (this.#server as HttpServer).removeListener('upgrade', this.#listener);
+    watchUpgrades(this.#server as HttpServer, isListenerOfOurs);
     this.#leaveHub();
   }
   close(options?: CloseAllOptions): Promise<void> {
@@ -103,9 +110,14 @@ class Attachment implements Attached, HubMember {
   #upgrade(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
     // Alone or not: who listened once is not counted any more.
     if (isTaken(socket)) return;
-    const others = this.#server.listenerCount('upgrade') > 1;
-    if (!socket.writable || (others && !this.#isOurs(requestHead(incoming)))) this.#decline(incoming, socket, head);
+    const others = this.#listeners > 1;
+    if (!socket.writable || isBegun(socket) || (others && !this.#isOurs(requestHead(incoming)))) this.#decline(incoming, socket, head);
     else this.#take(incoming, socket, head);
+  }
+
+  /** Those that may answer, ours among them. */
+  get #listeners(): number {
+    return listenersOf(this.#server as HttpServer);
   }
 
   /** Asked only where there is somebody else to leave it to. What else is wrong with a request that is ours is ours to say. */
@@ -127,8 +139,9 @@ class Attachment implements Attached, HubMember {
   #decline(incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
     const count = (declines.get(socket) ?? 0) + 1;
     declines.set(socket, count);
-    // Whoever has ended it before us has answered, with a refusal say, be it that he listens no more: who was refused must not be opened behind his back.
-    if (socket.writable && count >= this.#server.listenerCount('upgrade')) {
+    // Whoever has ended it before us, or written to it, answers, with a refusal say, be it that he listens no more: who was refused must not be
+    // opened behind his back.
+    if (socket.writable && !isBegun(socket) && count >= this.#listeners) {
       this.#take(incoming, socket, head);
       return;
     }

@@ -5,7 +5,7 @@
  * Beware: Node shows it at once, even when requests that came before (pipelined) are not answered yet. Responses go out in the order of the
  * requests (RFC 9112 section 9.3.2), so nothing may be written until those are; else a page ends up between frames.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { timers } from './timers.ts';
@@ -19,6 +19,37 @@ const waiting = new WeakSet<Duplex>();
 
 /** Sockets that one of us has declined, and how to let go of one that another takes: what waits for somebody keeps the request, too. */
 const kept = new WeakMap<Duplex, () => void>();
+
+/** The socket that is being shown around, and what was written to it before anybody had seen it. */
+let shown: Duplex | null = null;
+let writtenBefore = 0;
+const forget = (): void => {
+  shown = null;
+};
+const onShown = (incoming: IncomingMessage, socket: Duplex): void => {
+  // What is written while another request is being answered tells nothing.
+  if (earlierResponse(incoming) !== null) return;
+  shown = socket;
+  writtenBefore = writtenTo(socket);
+  // All are shown it in one turn.
+  queueMicrotask(forget);
+};
+
+/** Has us told of every upgrade before anybody else is: one listener more, for as long as one of `own` is there. */
+export function watchUpgrades(server: Server, own: (listener: unknown) => boolean): void {
+  server.removeListener('upgrade', onShown);
+  if (server.listeners('upgrade').some(own)) server.prependListener('upgrade', onShown);
+}
+
+/** How many listen to upgrades but for that. */
+export function listenersOf(server: Server): number {
+  return server.listeners('upgrade').filter((listener) => listener !== onShown).length;
+}
+
+/** Whether somebody who was shown it before us has begun to answer. He may never read from it. */
+export function isBegun(socket: Duplex): boolean {
+  return socket === shown && writtenTo(socket) !== writtenBefore;
+}
 
 /** Whether one of us has it. */
 function isOurs(socket: Duplex): boolean {
@@ -44,8 +75,7 @@ export function isTaken(socket: Duplex): boolean {
  * is read over from then on, unless somebody reads from it, and destroyed `delay` after that, or after all was sent.
  */
 export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: number, abandoned: () => void): void {
-  // What is written while another request is being answered tells nothing.
-  const written = earlierResponse(incoming) === null ? writtenTo(socket) : null;
+  const written = earlierResponse(incoming) !== null ? null : socket === shown ? writtenBefore : writtenTo(socket);
   const ignore = (): void => {};
   const leave = (): void => {
     socket.off('error', ignore).off('newListener', listened);

@@ -187,33 +187,51 @@ for (const listens of /** @type {const} */ (['on', 'once'])) {
   });
 }
 
-attached('leaves an upgrade that another listener has answered, though it does not read', async () => {
-  /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
-  const answered = deferred();
-  const port = await serving({
-    attach: { policy: { path: '/live' }, timeouts: { opening: 50 } },
-    // Asked behind us.
-    before: (server) =>
-      server.once('listening', () =>
-        server.on('upgrade', (request, socket) => {
-          if (request.url !== '/other') return;
-          socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\nother');
-          answered.resolve(socket);
-        }),
-      ),
-  });
-  const client = new Client(port);
-  client.write(upgradeFor('/other'));
-  const socket = await answered.promise;
-  // When one that came later has been refused, the time of this one is over.
-  const next = new Client(port);
-  next.write(upgradeFor('/nobody'));
-  await next.has(' 404 ');
-  socket.write(' and more');
-  await client.has('and more');
-  assert.equal(client.text, 'HTTP/1.1 101 Switching Protocols\r\n\r\nother and more');
-  socket.destroy();
-});
+for (const [order, listens] of /** @type {const} */ ([
+  ['behind us', 'on'],
+  ['before us', 'on'],
+  ['before us', 'once'],
+])) {
+  for (const path of order === 'behind us' ? ['/other'] : ['/other', '/live']) {
+    attached(
+      `leaves an upgrade of ${path} that another listener (${listens}, ${order}) has begun to answer, though it does not read`,
+      async () => {
+        /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
+        const answered = deferred();
+        let isFirst = true;
+        const port = await serving({
+          attach: { policy: { path: '/live' }, timeouts: { opening: 50 } },
+          before(server) {
+            const listen = () =>
+              server[listens]('upgrade', (_request, socket) => {
+                if (!isFirst) return;
+                isFirst = false;
+                socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\nother');
+                answered.resolve(socket);
+              });
+            if (order === 'before us') listen();
+            else server.once('listening', listen);
+          },
+        });
+        const client = new Client(port);
+        // The bytes of an answer to something else tell nothing.
+        client.write(PAGE);
+        await client.has('a page');
+        client.text = '';
+        client.write(upgradeFor(path));
+        const socket = await answered.promise;
+        // When one that came later has been refused, the time of this one is over.
+        const next = new Client(port);
+        next.write(upgradeFor('/nobody'));
+        await next.has(' 404 ');
+        socket.write(' and more');
+        await client.has('and more');
+        assert.equal(client.text, 'HTTP/1.1 101 Switching Protocols\r\n\r\nother and more');
+        socket.destroy();
+      },
+    );
+  }
+}
 
 attached('takes an upgrade on a connection that has had answers', async () => {
   const client = new Client(await serving({}));
