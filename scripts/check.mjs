@@ -7,8 +7,11 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { outliveReader } from './output.mjs';
 import { inParallel, run } from './process.mjs';
 import { root } from './runtimes.mjs';
+
+outliveReader();
 
 const modules = join(root, 'node_modules');
 // npm's own script where there is one: `npm` on the path may belong to another Node.

@@ -7,8 +7,11 @@ import { SourceMap } from 'node:module';
 import { join, resolve } from 'node:path';
 import { readOptions } from './arguments.mjs';
 import { countBranches } from './instrument/branches.mjs';
+import { outliveReader } from './output.mjs';
 import { run } from './process.mjs';
 import { root } from './runtimes.mjs';
+
+outliveReader();
 
 const PACKAGES = ['core', 'handshake'];
 const MARK = /not covered:/;

@@ -16,8 +16,11 @@ import { readOptions, wrongUse } from './arguments.mjs';
 import { documentOf, groupBy } from './mutation/document.mjs';
 import { mutate } from './mutation/mutants.mjs';
 import { reasonFor } from './mutation/reasons.mjs';
+import { outliveReader } from './output.mjs';
 import { root } from './runtimes.mjs';
 import { randomFrom } from './soak/random.mjs';
+
+outliveReader();
 
 const values = readOptions({
   sample: { type: 'string' },

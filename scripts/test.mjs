@@ -9,9 +9,12 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseCounts, vitestCounts } from './counts.mjs';
+import { outliveReader } from './output.mjs';
 import { inParallel, run } from './process.mjs';
 import { faultOf } from './runtime-faults.mjs';
 import { probe, root, runtimes } from './runtimes.mjs';
+
+outliveReader();
 
 // Another list, for the tests of this script.
 const list = process.env.FERRYWIRE_SUITES;

@@ -97,13 +97,27 @@ describe('an option that a script does not take', () => {
 });
 
 describe('a reader who leaves', () => {
+  let folder = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
+    const file = join(folder, 'suite.mjs');
+    writeFileSync(file, 'console.log("3 passed, 0 failed")');
+    const list = `export const suites = [{ name: 'planted', file: ${JSON.stringify(file)}, runtimes: ['node'] }];`;
+    writeFileSync(join(folder, 'suites.mjs'), list);
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
   it.each([
     ['soak', ['--minutes', '0.0001', '--connections', '1', '--seed', '2']],
     ['fuzz', ['--minutes', '0.001', '--target', 'frames', '--seed', '1']],
+    ['test', ['planted']],
   ])(
     'changes nothing for %s: it runs to its end and exits with what it found',
     async (name, args) => {
-      const child = spawn(process.execPath, [join(root, `scripts/${name}.mjs`), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(process.execPath, [join(root, `scripts/${name}.mjs`), ...args], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, FERRYWIRE_SUITES: join(folder, 'suites.mjs') },
+      });
       child.stdout.destroy();
       let errors = '';
       child.stderr.setEncoding('utf8').on('data', (text) => {
