@@ -111,6 +111,38 @@ describe('a request that asks for no upgrade as HTTP sees it (F.9.8, F.9.9, F.9.
   });
 });
 
+it('interim responses are passed over (RFC 9110 section 15.2)', async () => {
+  const hints = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n';
+  const before = (interim: string, answer: Promise<string>): Promise<string> =>
+    answer.then((url) =>
+      tcpServer((socket) => {
+        const { hostname, port } = new URL(url);
+        const answering = connect(Number(port), hostname);
+        cleanUps.push(() => answering.destroy());
+        answering
+          .on('error', () => {})
+          .once('data', (bytes) => {
+            // In two pieces, the second with the beginning of what is behind it.
+            socket.write(interim.slice(0, 20));
+            socket.write(Buffer.concat([Buffer.from(interim.slice(20)), bytes]));
+            answering.pipe(socket);
+          });
+        socket.pipe(answering);
+      }),
+    );
+  for (const interim of [hints, `HTTP/1.1 100\r\n\r\n${hints.repeat(3)}`]) {
+    for (const id of ['F.9.1', 'F.9.7', 'F.9.14']) {
+      expect(await ofServer(await before(interim, echoServer()), id)).toMatchObject({ verdict: 'OK', reason: null });
+    }
+    const page = tcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')));
+    expect(await ofServer(await before(interim, page), 'F.9.8')).toMatchObject({ verdict: 'OK', reason: null });
+  }
+  const endless = tcpServer((socket) => socket.once('data', () => socket.write(hints.repeat(2000))));
+  expect((await ofServer(await endless, 'F.9.1'))?.reason).toContain('the HTTP head is too large');
+  const cut = tcpServer((socket) => socket.once('data', () => socket.end(hints)));
+  expect((await ofServer(await cut, 'F.9.1'))?.reason).toContain('the connection ended before the handshake was complete');
+});
+
 it('a refusal may come as a reset (F.9.14)', async () => {
   const url = await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
   expect(await ofServer(url, 'F.9.14')).toMatchObject({ verdict: 'NON-STRICT', reason: 'the transport ended without a response' });

@@ -1,7 +1,7 @@
 /**
  * A socket as a channel, and the heads of the opening handshake read from it. What came behind the head belongs to the case.
  */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Channel, ChannelEvents } from '../channel.ts';
 import { largestHead } from '../handshake.ts';
@@ -21,13 +21,17 @@ export class HeadCut extends Error {
   }
 }
 
+/** A response that is not the last to its request: a client has to understand it, though it did not ask for it (RFC 9110 section 15.2). */
+const interim = /^HTTP\/1\.1 1(?!01)\d\d[ \r]/;
+
 /**
  * The head's text without its last empty line, and the bytes behind it. Rejects when it does not come: with HeadCut when the transport ends, with
- * NoAnswer when it has not come in time, and at once when it does not begin with `start`.
+ * NoAnswer when it has not come in time, and at once when it does not begin with `start`: that of responses, whose interim ones are passed over.
  */
 export function readHead(socket: Socket, timeoutMs: number, start = ''): Promise<{ text: string; rest: Uint8Array }> {
   return new Promise((resolve, reject) => {
-    let bytes = new Uint8Array(0);
+    let bytes: Uint8Array = new Uint8Array(0);
+    let passed = 0;
     const failWith = (error: Error): void => {
       cleanUp();
       socket.destroy();
@@ -40,28 +44,40 @@ export function readHead(socket: Socket, timeoutMs: number, start = ''): Promise
       joined.set(bytes);
       joined.set(chunk, bytes.length);
       bytes = joined;
-      const first = Buffer.from(bytes.subarray(0, start.length)).toString('latin1');
-      if (!start.startsWith(first)) {
-        fail(`no HTTP response: ${previewOf(bytes, 40)}`);
-        return;
+      for (;;) {
+        const first = latin1(bytes.subarray(0, start.length));
+        if (!start.startsWith(first)) {
+          fail(`no HTTP response: ${previewOf(bytes, 40)}`);
+          return;
+        }
+        const end = endOfHead(bytes);
+        if (end === -1) {
+          if (passed + bytes.length > largestHead) fail('the HTTP head is too large');
+          return;
+        }
+        const rest = bytes.subarray(end + 4);
+        if (start === '' || !interim.test(latin1(bytes.subarray(0, Math.min(end + 1, 16))))) {
+          cleanUp();
+          socket.pause();
+          resolve({ text: latin1(bytes.subarray(0, end)), rest });
+          return;
+        }
+        passed += end + 4;
+        bytes = rest;
       }
-      const end = endOfHead(bytes);
-      if (end === -1) {
-        if (bytes.length > largestHead) fail('the HTTP head is too large');
-        return;
-      }
-      cleanUp();
-      socket.pause();
-      resolve({ text: Array.from(bytes.subarray(0, end), (byte) => String.fromCharCode(byte)).join(''), rest: bytes.subarray(end + 4) });
     };
-    const onEnd = (): void => failWith(new HeadCut('the connection ended before the handshake was complete', bytes.length === 0));
-    const onError = (error: Error): void => failWith(new HeadCut(error.message, bytes.length === 0));
+    const onEnd = (): void => failWith(new HeadCut('the connection ended before the handshake was complete', passed + bytes.length === 0));
+    const onError = (error: Error): void => failWith(new HeadCut(error.message, passed + bytes.length === 0));
     const cleanUp = (): void => {
       clearTimeout(timer);
       socket.off('data', onData).off('end', onEnd).off('error', onError).off('close', onEnd);
     };
     socket.on('data', onData).on('end', onEnd).on('error', onError).on('close', onEnd);
   });
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
 }
 
 function endOfHead(bytes: Uint8Array): number {
