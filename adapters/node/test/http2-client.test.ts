@@ -312,6 +312,8 @@ describe('a session of its own', () => {
     // A stream that is not ended by anything but the reset, and one that is reset for a reason.
     expect(await causeOf(h2Frame(0, 0, 1, last), noError)).toBe('WS_TRANSPORT');
     expect(await causeOf(h2Frame(0, 1, 1, last), h2Frame(3, 0, 1, [0, 0, 0, 8]))).toBe('WS_TRANSPORT');
+    // A server that breaks the rules, with DATA of no stream: what its session says is nobody's exception either.
+    expect(await causeOf(h2Frame(0, 0, 1, last), h2Frame(0, 0, 0, [1]))).toBe('WS_TRANSPORT');
   });
 
   it('tells a connection that broke', async () => {
@@ -567,7 +569,8 @@ describe('refusals', () => {
         stream.resume().once('close', () => reset.resolve(stream.rstCode));
       });
       const session = sessionOf(port);
-      const error = await refusalOf(connect('ws://example.com/', { http2: session, subprotocols: ['chat'] }));
+      // At once: no body is waited for, which would be an answer that is none.
+      const error = await refusalOf(connect('ws://example.com/', { http2: session, subprotocols: ['chat'], timeouts: { opening: 0 } }));
       expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake });
       expect(await reset.promise).toBe(8);
       expect(session.destroyed).toBe(false);
