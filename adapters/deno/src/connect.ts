@@ -57,16 +57,17 @@ async function dial(target: kit.DialTarget, { tls = {}, servername, socketPath }
   if (secure && tls.cert !== undefined) conn = await step(deno.connectTls({ hostname, port, ...keysOf(tls), ...trustOf(tls) }), false);
   else conn = await step(deno.connect(place), false);
   if (secure) {
-    if (tls.cert === undefined) conn = await step(deno.startTls(conn, { hostname: servername ?? hostname, ...trustOf(tls) }), true);
-    const agreeing = conn;
-    const agreed = async (): Promise<DenoConn> => {
-      await agreeing.handshake?.();
-      return agreeing;
-    };
     try {
+      if (tls.cert === undefined) conn = await step(deno.startTls(conn, { hostname: servername ?? hostname, ...trustOf(tls) }), true);
+      const agreeing = conn;
+      const agreed = async (): Promise<DenoConn> => {
+        await agreeing.handshake?.();
+        return agreeing;
+      };
       conn = await step(agreed(), true);
     } catch (error) {
-      drop(agreeing);
+      // Of a name that can be none, `startTls` leaves the connection open.
+      drop(conn);
       throw error;
     }
   }
