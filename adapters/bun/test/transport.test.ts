@@ -118,6 +118,15 @@ describe('BunTransport', () => {
     }
   });
 
+  it('keeps nothing for a socket that turns out to have closed', () => {
+    const { socket, written } = socketThat(() => -1);
+    const transport = new BunTransport(socket, false);
+    transport.join(driver().handle);
+    for (const chunks of [[Uint8Array.of(1)], [Uint8Array.of(1), Uint8Array.of(2)]]) {
+      expect([transport.write(chunks), transport.bufferedAmount, written.length]).toEqual([true, 0, 0]);
+    }
+  });
+
   it('hears of a socket that closed before it had a driver', () => {
     const { socket } = socketThat(() => 0);
     const transport = new BunTransport({ ...socket, readyState: 0 }, false);

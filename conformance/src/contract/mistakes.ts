@@ -90,10 +90,17 @@ async function checked(wrong: Wrong, attempt: (options: object) => Promise<unkno
   }
 }
 
+/** The options as a whole. Other hosts take them apart themselves. */
+async function noOptions(attempt: (options: object) => Promise<unknown>, { http2, transportOf }: AdapterUnderTest): Promise<void> {
+  if (http2 === true || transportOf === undefined) return;
+  await checked([['options', objects]], (options) => attempt((options as { options: object }).options));
+}
+
 async function ofListen({ adapter }: Scope): Promise<void> {
   const base: ContractListen = { host: '127.0.0.1', port: 0, handlers: {} };
   const wrong = [...ofServers, ...(adapter.capabilities.server ? places : [])];
   await checked(wrong, (options) => adapter.listen({ ...base, ...options }));
+  await noOptions((options) => adapter.listen(options as ContractListen), adapter);
 }
 
 async function ofConnect(scope: Scope): Promise<void> {
@@ -106,6 +113,7 @@ async function ofConnect(scope: Scope): Promise<void> {
     ...(adapter.capabilities.client ? targets : []),
   ];
   await checked(wrong, (options) => adapter.connect(url, { ...base, ...options }));
+  await noOptions((options) => adapter.connect(url, options as ContractConnect), adapter);
 }
 
 export function mistakeCases(adapter: AdapterUnderTest): ContractCase[] {
