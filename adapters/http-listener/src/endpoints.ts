@@ -57,7 +57,9 @@ class EndPoint {
     // Deno lets in without a certificate who resumes a session of another listener in the process, which asks for none.
     if (tls?.requestCert === true && tls.rejectUnauthorized !== false) this.server.prependListener('secureConnection', dropUnknown);
     this.#connections = new Connections(this.server, secure);
-    const route = (request: IncomingMessage): Registration | 400 | 404 => {
+    const route = (request: IncomingMessage): Registration | 400 | 404 | 501 => {
+      const refusal = judgeCoding(request.headers['transfer-encoding']);
+      if (refusal !== null) return refusal;
       // RFC 9112 section 3.2. Node takes the first of two; a proxy may have taken the other. That there is one Node asks of no upgrade.
       const hosts = countOf('host', request.rawHeaders);
       const { host = '' } = request.headers;
@@ -74,10 +76,19 @@ class EndPoint {
       });
       return found ?? 404;
     };
+    const malformed = new WeakSet<Duplex>();
     this.server.on('request', (request, response) => {
+      // What comes behind a malformed request may be its body. Node gives it out although that answer was the last.
+      if (malformed.has(request.socket)) return;
       const registration = route(request);
-      if (typeof registration === 'number') endAnswer(request, response.writeHead(registration, { 'Content-Length': '0' }));
-      else registration.receive({ request, response });
+      if (typeof registration !== 'number') {
+        registration.receive({ request, response });
+        return;
+      }
+      const connection = registration === 404 ? null : 'close';
+      if (connection !== null) malformed.add(request.socket);
+      const fields = { 'Content-Length': '0', ...(connection === null ? null : { Connection: connection }) };
+      endAnswer(request, response.writeHead(registration, fields), undefined, connection);
     });
     this.server.on('upgrade', (request, socket, head) => {
       // Bun gives one that is for another protocol here too. With it comes its body, on the message, from which reading the socket takes it away.
@@ -143,6 +154,17 @@ class EndPoint {
   #forget(): void {
     if (endPoints.get(this.#key) === this) endPoints.delete(this.#key);
   }
+}
+
+/**
+ * RFC 9112 sections 6.1 and 6.3: a body that does not end with chunks has no end, and one in another coding would be taken for what it is not. Node
+ * gives out the first, and then answers in our place; Bun takes its bytes for the next request.
+ */
+function judgeCoding(field: string | undefined): 400 | 501 | null {
+  if (field === undefined) return null;
+  const codings = field.toLowerCase().split(',');
+  if (codings.at(-1)?.trim() !== 'chunked') return 400;
+  return codings.length === 1 ? null : 501;
 }
 
 function dropUnknown(socket: TLSSocket): void {

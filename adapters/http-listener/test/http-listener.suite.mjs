@@ -445,6 +445,41 @@ listener('refuses two hosts, none, and what is no host (RFC 9112 section 3.2)', 
   }
 });
 
+listener(
+  'refuses a transfer coding that is not chunked, and gives out nothing of what comes behind (RFC 9112 sections 6.1 and 6.3)',
+  async () => {
+    /** @type {string[]} */
+    const given = [];
+    const { port } = await serving(({ request: asked, response }) => {
+      given.push(asked.rawUrl);
+      response.close();
+    });
+    const behind = 'GET /ws/behind HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
+    for (const [method, upgrade] of [
+      ['GET', ''],
+      ['POST', ''],
+      ['GET', 'Connection: Upgrade\r\nUpgrade: websocket\r\n'],
+    ]) {
+      for (const [coding, status] of [
+        ['gzip', 400],
+        ['identity', 400],
+        ['xchunked', 400],
+        ['chunked, gzip', 400],
+        ['', 400],
+        ['gzip, chunked', 501],
+      ]) {
+        for (const body of ['', '0\r\n\r\n']) {
+          const head = `${method} /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\n${upgrade}Transfer-Encoding: ${coding}\r\n\r\n`;
+          const reply = await raw(port, `${head}${body}${behind}`);
+          assert.deepEqual(reply.match(/HTTP\/1\.1 \d+/g), [`HTTP/1.1 ${status}`], `${method} ${upgrade} ${coding}`);
+          assert.match(reply, /\r\nconnection: close\r\n/i);
+        }
+      }
+    }
+    assert.deepEqual(given, []);
+  },
+);
+
 listener('refuses an upgrade with an answer, and whatever is no WebSocket', async () => {
   const { port } = await serving(async (context) => {
     if (!context.request.isWebSocketRequest) await assert.rejects(context.acceptWebSocket(), { webSocketErrorCode: 'NotAWebSocket' });
