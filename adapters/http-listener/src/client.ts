@@ -2,6 +2,7 @@
  * .NET's `ClientWebSocket`: options, then one `connect(uri)` (RFC 6455 section 4.1).
  */
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { createUpgrade } from '@ferrywire/handshake';
 import { connect, transportOf } from '@ferrywire/node';
 import {
   ArgumentException,
@@ -37,11 +38,16 @@ export class ClientWebSocketOptions {
     }
     this.#subProtocols.push(checked);
   }
-  /** Replaces one of the same name. Throws ArgumentException for what must not be in a header. */
+  /**
+   * Replaces one of the same name. Throws ArgumentException for what must not be in a header, and for what the handshake sets itself: Host is
+   * the URI's.
+   */
   setRequestHeader(headerName: string, headerValue: string): void {
     this.#change();
     if (!fieldName.test(String(headerName))) throw new ArgumentException('is not a header name', 'headerName');
     if (!fieldValue.test(String(headerValue))) throw new ArgumentException('has a character that a header must not have', 'headerValue');
+    // Found out by `connect` it would look like a server that is not there.
+    if (isReserved(String(headerName))) throw new ArgumentException(`'${headerName}' is set by the handshake`, 'headerName');
     this.#headers.set(String(headerName).toLowerCase(), [String(headerName), String(headerValue)]);
   }
   /** Hints in .NET; checked here and of no effect, since pieces are received into the caller's buffer. */
@@ -99,7 +105,8 @@ export class ClientWebSocket extends WebSocket {
   /**
    * Connects. Rejects with ArgumentNullException or ArgumentException for what is no absolute `ws:` or `wss:` URI, with
    * InvalidOperationException when called a second time, with WebSocketException when there was no connection or no WebSocket; with the
-   * signal's reason when that fires, which aborts the socket; with ObjectDisposedException after `abort()` or `dispose()`.
+   * signal's reason when that fires, which aborts the socket; with ObjectDisposedException after `abort()` or `dispose()`. A socket that
+   * could not be connected is disposed, as in .NET: it takes another one to try again.
    */
   async connect(uri: string | URL, signal?: AbortSignal): Promise<void> {
     if (this.#gone) throw new ObjectDisposedException('ClientWebSocket');
@@ -135,9 +142,10 @@ export class ClientWebSocket extends WebSocket {
     } catch (cause) {
       if (!controller.signal.aborted) {
         setConnecting(this, 'Closed');
+        this.dispose();
         throw new WebSocketException('Faulted', 'unable to connect to the remote server', { cause });
       }
-      super.abort();
+      this.dispose();
       throw signal?.aborted === true ? signal.reason : new OperationCanceledException('the WebSocket was aborted');
     } finally {
       signal?.removeEventListener('abort', onAbort);
@@ -155,6 +163,15 @@ export class ClientWebSocket extends WebSocket {
     this.#gone = true;
     this.#abandoned?.abort();
     super.dispose();
+  }
+}
+
+function isReserved(name: string): boolean {
+  try {
+    createUpgrade({ url: 'ws://h/', headers: [[name, '']] });
+    return false;
+  } catch {
+    return true;
   }
 }
 

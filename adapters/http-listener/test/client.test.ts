@@ -93,6 +93,10 @@ describe('ClientWebSocket', () => {
     expect(() => options.addSubProtocol('a b')).toThrow(ArgumentException);
     expect(() => options.setRequestHeader('a b', 'x')).toThrow(ArgumentException);
     expect(() => options.setRequestHeader('A', 'x\r\nB: y')).toThrow(ArgumentException);
+    for (const name of ['Host', 'upgrade', 'Connection', 'Content-Length', 'Sec-WebSocket-Protocol']) {
+      expect(() => options.setRequestHeader(name, 'x')).toThrow(ArgumentException);
+    }
+    for (const name of ['Origin', 'Cookie', 'Authorization']) options.setRequestHeader(name, 'x');
     expect(() => options.setBuffer(15, 16)).toThrow(ArgumentOutOfRangeException);
     expect(() => options.setBuffer(16, 15)).toThrow(ArgumentOutOfRangeException);
     expect(() => {
@@ -117,6 +121,16 @@ describe('ClientWebSocket', () => {
     expect(refused.state).toBe('Closed');
     const nobody = new ClientWebSocket();
     expect(await rejection(nobody.connect('ws://127.0.0.1:1/'))).toBeInstanceOf(WebSocketException);
+    for (const again of [
+      () => nobody.connect('ws://127.0.0.1:1/'),
+      () => nobody.receive(new Uint8Array(1)),
+      () => nobody.send('x', 'Text'),
+      () => nobody.close(1000),
+      () => nobody.closeOutput(1000),
+    ]) {
+      expect(await rejection(again())).toBeInstanceOf(ObjectDisposedException);
+    }
+    expect(nobody.state).toBe('Closed');
   });
   it('a signal or abort() gives up connecting', async () => {
     const { createServer } = await import('node:net');
@@ -129,6 +143,7 @@ describe('ClientWebSocket', () => {
     controller.abort(new Error('enough'));
     expect(await connecting).toEqual(new Error('enough'));
     expect(socket.state).toBe('Aborted');
+    expect(await rejection(socket.connect(url))).toBeInstanceOf(ObjectDisposedException);
     const other = new ClientWebSocket();
     const waiting = rejection(other.connect(url));
     other.abort();
