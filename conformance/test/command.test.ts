@@ -49,6 +49,16 @@ describe('the command', () => {
     );
   });
 
+  it('refuses two reports in one file, before the run', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'conform-'));
+    cleanUps.push(() => rmSync(folder, { recursive: true }));
+    const [file, same] = [join(folder, 'report'), `${folder}/./report`];
+    const { code, out, err } = await command('server', await echoServer(), '--cases', '1.1.1', '--json', file, '--html', same);
+    expect([code, out, err]).toEqual([2, [], ['--json and --html name the same file']]);
+    const both = ['--json', '-', '--html', file];
+    expect((await command('server', await echoServer(), '--cases', '1.1.1', ...both)).code).toBe(0);
+  });
+
   it('writes the other reports when one can no longer be written', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'conform-'));
     cleanUps.push(() => rmSync(folder, { recursive: true }));

@@ -2,6 +2,7 @@
  * The files of the command: reports that are written, and those of earlier runs.
  */
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { type Report, readReports, reportJson } from '../report.ts';
 import { reportHtml } from '../report-html.ts';
 import { type JudgedReport, junitXml } from '../report-junit.ts';
@@ -14,6 +15,14 @@ const kinds = ['json', 'junit', 'html'] as const;
 
 /** Now, and not after the run. Throws UsageError. */
 export function checkWritable(files: Files): void {
+  const taken = new Map<string, string>();
+  for (const kind of kinds) {
+    const file = fileOf(files, kind);
+    if (file === undefined) continue;
+    const other = taken.get(resolve(file));
+    if (other !== undefined) throw new UsageError(`--${other} and --${kind} name the same file`);
+    taken.set(resolve(file), kind);
+  }
   for (const kind of kinds) {
     const file = fileOf(files, kind);
     if (file !== undefined) orUsage(`--${kind}`, () => closeSync(openSync(file, 'a')));
