@@ -59,6 +59,12 @@ describe('the command', () => {
     expect((await command('server', await echoServer(), '--cases', '1.1.1', ...both)).code).toBe(0);
   });
 
+  it('says that no shell reads a command whose program there is not', async () => {
+    const { code, err } = await command('server', '--command', 'PORT={port} node server.js', '--cases', '1.1.1');
+    expect(code).toBe(2);
+    expect(err).toEqual([expect.stringMatching(/^PORT=\d+: no such program \(no shell reads the command/)]);
+  });
+
   it('writes the other reports when one can no longer be written', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'conform-'));
     cleanUps.push(() => rmSync(folder, { recursive: true }));

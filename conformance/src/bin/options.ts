@@ -13,7 +13,7 @@ export const usage = `usage: ferrywire-conformance COMMAND [options]
 
   self [--runtime node|bun|deno]       ferrywire itself: in process, over TCP and over HTTP/2
   server URL                           a server at a ws: or wss: URL
-  server --command 'CMD {port}'        a server that is started for the run
+  server --command 'CMD {port}'        a server that is started for the run, without a shell
   client --listen PORT                 clients that connect to PORT, as to an Autobahn fuzzing server
   client --command 'CMD {url}'         a client that is started for the run
   report FILE...                       what runs have written (--json), side by side: --html, --junit or --json

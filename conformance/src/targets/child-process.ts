@@ -172,6 +172,12 @@ class ChildEnded extends TargetUnavailable {
   }
 }
 
+/** Most who write what only a shell reads begin with it: `PORT=1 node`, `cd there &&`, `~/server`. */
+function unstartable(command: string, error: Error): string {
+  const missing = 'code' in error && error.code === 'ENOENT';
+  return `${command}: ${missing ? "no such program (no shell reads the command, unless it is sh -c '…')" : error.message}`;
+}
+
 class Child {
   readonly #process: ChildProcess;
   /** Rejects when the process can't start or ends before it is asked to; never resolves. */
@@ -195,7 +201,7 @@ class Child {
     });
     process.once('exit', this.#kill);
     this.failed = new Promise((_, reject) => {
-      this.#process.once('error', (error) => reject(new TargetUnavailable(`${command}: ${error.message}`)));
+      this.#process.once('error', (error) => reject(new TargetUnavailable(unstartable(command, error))));
       this.#process.once('exit', (code, signal) => {
         if (!this.#stopping) reject(new ChildEnded(command, code, signal));
       });
