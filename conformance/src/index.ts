@@ -15,6 +15,7 @@ export type {
   CloseExpectation,
   CloseVerdict,
   DeflateParameters,
+  DeflatePolicy,
   Expectation,
   Opening,
   Step,
@@ -23,7 +24,7 @@ export type {
 export { cases, extraCases } from './cases/index.ts';
 export type { Channel, ChannelEvents, Scheduler } from './channel.ts';
 export { realTime } from './channel.ts';
-export type { DeflateAgreement } from './deflate.ts';
+export type { DeflateAgreement, SenderParameters } from './deflate.ts';
 export { explainCase } from './describe.ts';
 export { escaped } from './escape.ts';
 export type { InProcessTarget, Subject } from './harness.ts';

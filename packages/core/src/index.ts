@@ -21,6 +21,8 @@ export type {
   TransformStatus,
 } from './extension.ts';
 export type { LenientFlags } from './frame.ts';
+export type { MisuseCode } from './misuse.ts';
 export type { ConnectionOptions, Delivery, FrameScanner, Kernels, Limits, Negotiated, Timeouts } from './options.ts';
-export type { TraceEntry } from './trace.ts';
+export type { Filled } from './outlet.ts';
+export type { TraceEntry, TraceFrame } from './trace.ts';
 export type { Violation, ViolationCode } from './violations.ts';

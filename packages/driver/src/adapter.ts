@@ -42,6 +42,7 @@ export {
   serverSettings,
 } from './adapter/options.ts';
 export {
+  type ClockModule,
   type ContextModule,
   markSharedKernel,
   outsideContexts,
@@ -58,3 +59,4 @@ export { type CloseAll, type Closing, closeOnce } from './closing.ts';
 export { apart, deliver, tell, throwOutside } from './outside.ts';
 export { checkObject } from './parts.ts';
 export { decide } from './pending-request.ts';
+export type { Timed } from './types.ts';

@@ -10,4 +10,4 @@ export { EndpointError } from './errors.ts';
 export type { ClientSettings, ConnectionSettings, ServerSettings } from './host.ts';
 export { EndpointHost } from './host.ts';
 export type { Capabilities, CloseAllOptions, Listening, Opening, Peer, PeerHandlers, PendingRequest, ServerRequest } from './peer.ts';
-export type { DriveOptions, Driver, DriverHandle, TimerHost, Transport, TransportEvents } from './types.ts';
+export type { DriveOptions, Driver, DriverHandle, Timed, TimerHost, Transport, TransportEvents } from './types.ts';

@@ -11,3 +11,4 @@ export type { JoinedTransports, Pair, PairOptions, PairSide } from './testing/pa
 export { joinedTransports, pair } from './testing/pair.ts';
 export type { Split } from './testing/split.ts';
 export { joinBytes, splitBytes } from './testing/split.ts';
+export type { Timed } from './types.ts';

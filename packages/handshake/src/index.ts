@@ -19,6 +19,7 @@ export type { HeadFault } from './http-head.ts';
 export { HeadParser } from './http-head.ts';
 export type { HttpLimits } from './limits.ts';
 export { resolveLimits } from './limits.ts';
+export type { SubprotocolPolicy } from './negotiate.ts';
 export type { ServerPolicy } from './policy.ts';
 export type { BodyFraming, BodyPlan, RejectionWriter } from './rejection.ts';
 export { bytesOfBody, checkPiece, rejectionHead } from './rejection.ts';
