@@ -8,8 +8,9 @@ import type { Clock, Millis } from '@ferrywire/core';
 /** What an adapter supplies: about six methods over a byte stream (TCP, TLS, an HTTP/2 stream, a pipe). None of them may throw. */
 export interface Transport {
   /**
-   * Takes all of it, whatever it returns. False when the peer is slow: nothing more is written before `drain()`. The chunks belong to the
-   * transport until their bytes are sent; the array is valid during the call only.
+   * Takes all of it, whatever it returns. False when the peer is slow: nothing more is written before `drain()`. The chunks stay as they are until
+   * their bytes are sent, to be read only: their memory may be the application's, or go to other connections too, so that a transport copies what
+   * it would write to or transfer (`postMessage`). The array is valid during the call only.
    */
   write(chunks: readonly Uint8Array[]): boolean;
   /** Write side only, after what was written. Where the host cannot half-close, close after the flush. Called at most once. */
