@@ -6,7 +6,7 @@
  * `dist`, so a consumer would see an unknown type.
  */
 interface TextDecoderLike {
-  decode(input?: Uint8Array, options?: { stream?: boolean }): string;
+  decode(input: Uint8Array): string;
 }
 interface TextEncoderLike {
   encode(input: string): Uint8Array;
@@ -30,30 +30,32 @@ export function createTextDecoder(): TextDecoderLike {
   return new platform.TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 }
 
-/** Whether the decoder is what was asked for. Some that are put in where an engine has none pass over options they do not know, or throw. */
+/**
+ * Whether the decoder is what was asked for. Some that are put in where an engine has none pass over options they do not know, or throw. Of pieces
+ * of a text it need know nothing: it is given whole ones.
+ */
 function decodesStrictly(): boolean {
-  let decoder: TextDecoderLike;
   try {
-    decoder = createTextDecoder();
-    // U+FEFF at the start, and a character cut in two.
-    if (decoder.decode(Uint8Array.of(0xef, 0xbb, 0xbf, 0xc3), { stream: true }) !== '\ufeff') return false;
-    if (decoder.decode(Uint8Array.of(0xa9)) !== '\u00e9') return false;
+    const decoder = createTextDecoder();
+    // A byte that is none, and a character that is cut off. Of neither may anything be left for the next text.
+    if (decodes(decoder, 0xff) !== null || decodes(decoder, 0x61, 0xc3) !== null) return false;
+    return decodes(decoder, 0xef, 0xbb, 0xbf, 0xc3, 0xa9) === '\ufeff\u00e9';
   } catch {
     return false;
   }
+}
+/** Null where it throws. */
+function decodes(decoder: TextDecoderLike, ...bytes: number[]): string | null {
   try {
-    decoder.decode(Uint8Array.of(0xff));
-    return false;
+    return decoder.decode(Uint8Array.from(bytes));
   } catch {
-    return true;
+    return null;
   }
 }
 
 // Else bytes that are not UTF-8 would be handed out as text (RFC 6455 section 8.1).
 if (!decodesStrictly()) {
-  throw new TypeError(
-    '@ferrywire/core needs a globalThis.TextDecoder that heeds fatal, ignoreBOM and stream, and that of this runtime does not',
-  );
+  throw new TypeError('@ferrywire/core needs a globalThis.TextDecoder that heeds fatal and ignoreBOM, and that of this runtime does not');
 }
 
 export const textEncoder: TextEncoderLike = new platform.TextEncoder();

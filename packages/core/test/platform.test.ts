@@ -29,26 +29,50 @@ it.each(['TextDecoder', 'TextEncoder'])('an engine without %s is told so as the 
   await expect(importedWithout(name)).rejects.toThrow(`@ferrywire/core needs globalThis.${name}, which this runtime does not have`);
 });
 
-/** A decoder that passes over one of the options, or throws where it is asked for. */
-function heedless(option: 'fatal' | 'ignoreBOM' | 'stream', does: 'ignores' | 'throws'): typeof TextDecoder {
+/** A decoder that passes over one of the options, or throws where it is asked for; or that waits for the rest of a character. */
+function heedless(option: 'fatal' | 'ignoreBOM' | 'stream' | 'the end', does: 'ignores' | 'throws'): typeof TextDecoder {
   return class extends TextDecoder {
     constructor(label?: string, options?: TextDecoderOptions) {
-      if (does === 'throws' && option !== 'stream' && options?.[option] === true) throw new RangeError(`no ${option}`);
-      super(label, { ...options, ...(option === 'stream' ? {} : { [option]: false }) });
+      const isOption = option === 'fatal' || option === 'ignoreBOM';
+      if (does === 'throws' && isOption && options?.[option] === true) throw new RangeError(`no ${option}`);
+      super(label, { ...options, ...(isOption ? { [option]: false } : {}) });
     }
     override decode(input?: AllowSharedBufferSource, options?: TextDecodeOptions): string {
       if (does === 'throws' && option === 'stream' && options?.stream === true) throw new RangeError('no stream');
-      return super.decode(input, option === 'stream' ? {} : options);
+      return super.decode(input, option === 'the end' ? { stream: true } : option === 'stream' ? {} : options);
     }
   };
 }
-
-it.each(
-  (['fatal', 'ignoreBOM', 'stream'] as const).flatMap((option) => (['ignores', 'throws'] as const).map((does) => [does, option] as const)),
-)('a TextDecoder that %s %s is refused as the core is imported', async (does, option) => {
-  vi.stubGlobal('TextDecoder', heedless(option, does));
+function importedWithDecoder(decoder: typeof TextDecoder): Promise<typeof Core> {
+  vi.stubGlobal('TextDecoder', decoder);
   vi.resetModules();
-  await expect(import('@ferrywire/core')).rejects.toThrow(
-    '@ferrywire/core needs a globalThis.TextDecoder that heeds fatal, ignoreBOM and stream, and that of this runtime does not',
+  return import('@ferrywire/core');
+}
+
+it.each([
+  ['ignores', 'fatal'],
+  ['throws', 'fatal'],
+  ['ignores', 'ignoreBOM'],
+  ['throws', 'ignoreBOM'],
+  ['ignores', 'the end'],
+] as const)('a TextDecoder that %s %s is refused as the core is imported', async (does, option) => {
+  await expect(importedWithDecoder(heedless(option, does))).rejects.toThrow(
+    '@ferrywire/core needs a globalThis.TextDecoder that heeds fatal and ignoreBOM, and that of this runtime does not',
   );
+});
+
+it.each(['ignores', 'throws'] as const)('a TextDecoder that %s stream will do, since nothing is decoded piece by piece', async (does) => {
+  const { Connection } = await importedWithDecoder(heedless('stream', does));
+  for (const delivery of ['message', 'chunk'] as const) {
+    const client = new Connection({ role: 'client', clock: () => 0, delivery });
+    // U+FEFF and U+00E9, in two frames that cut the second.
+    for (const bytes of [
+      [0x01, 4, 0xef, 0xbb, 0xbf, 0xc3],
+      [0x80, 1, 0xa9],
+      [0x81, 1, 0xff],
+    ])
+      client.receiveData(Uint8Array.from(bytes));
+    const text = [...client.events()].map((event) => ('data' in event ? event.data : '')).join('');
+    expect([text, client.closeSent?.code]).toEqual(['\ufeff\u00e9', 1007]);
+  }
 });
