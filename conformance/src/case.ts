@@ -89,6 +89,8 @@ export interface CloseExpectation {
   readonly strictCode: boolean;
   /** The transport has ended before, so that no close frame is missed. */
   readonly frameless: boolean;
+  /** RFC 6455 does not know the harness's code, and leaves open what to make of it (section 7.4.2): who refuses it with 1002 is NON-STRICT. */
+  readonly mayRefuse?: true;
 }
 
 /** What the harness does when the time is up: fails the connection with 1001, or starts a normal closing handshake. */

@@ -154,7 +154,7 @@ function judgeClose(test: Case, record: Record, role: Role, taken: boolean): Gra
     const what = record.gotClose ? 'the subject did not end the transport in time' : 'no close frame came back';
     return { verdict: 'UNCLEAN', reason: what };
   }
-  if (record.remoteCode !== null && !codes.includes(record.remoteCode)) {
+  if (record.remoteCode !== null && !codes.includes(record.remoteCode) && !refuses(test, record)) {
     return {
       verdict: 'WRONG CODE',
       reason: `close code ${record.remoteCode}, right ${codes.length > 1 ? 'are' : 'is'} ${codes.join(', ')}`,
@@ -166,6 +166,11 @@ function judgeClose(test: Case, record: Record, role: Role, taken: boolean): Gra
   return { verdict: 'OK', reason: null };
 }
 
+function refuses({ close: { mayRefuse } }: Case, { remoteCode }: Record): boolean {
+  return mayRefuse === true && remoteCode === protocolError;
+}
+
+const protocolError = 1002;
 const dropped = 'the transport was dropped without a close frame (RFC 6455 7.1.7)';
 
 /** @param role the subject's */
@@ -190,6 +195,10 @@ export function judge(test: Case, record: Record, role: Role): CaseResult {
   if (verdict === 'OK' && test.close.startedBy === 'subject' && !test.close.frameless && !record.gotClose) {
     verdict = 'NON-STRICT';
     reason = dropped;
+  }
+  if (verdict === 'OK' && refuses(test, record)) {
+    verdict = 'NON-STRICT';
+    reason = 'the code was refused with 1002 (RFC 6455 7.4.2)';
   }
   if (test.recommended && behaviour.verdict === 'OK' && end.verdict === 'WRONG CODE') verdict = 'NON-STRICT';
   return {

@@ -6,6 +6,7 @@ import {
   type CaseResult,
   CaseRun,
   collect,
+  explainCase,
   extraCases,
   type InProcessTarget,
   inProcess,
@@ -589,6 +590,23 @@ describe('grades', () => {
     expect((await run({ steps: [frame(9, 'a')], expect: ok(echoOf('text', 'a')) })).verdict).toBe('FAILED');
     expect((await run({ steps: [pause(1, 'w')], expect: ok(stillOpen('w')) })).verdict).toBe('OK');
     expect((await run({ steps: [pause(1, 'w')], expect: ok(stillOpen('v')) })).verdict).toBe('FAILED');
+  });
+
+  it('a code that was registered after the RFC may be refused (F.5.1 to F.5.3)', async () => {
+    const tests = extraCases.filter(({ id }) => ['F.5.1', 'F.5.2', 'F.5.3'].includes(id));
+    expect(tests).toHaveLength(3);
+    for (const test of tests) {
+      expect(await runOne(test, toyTarget(null))).toMatchObject({ verdict: 'OK', reason: null });
+      expect(await runOne(test, toyTarget('knows-codes-of-the-rfc'))).toMatchObject({
+        verdict: 'NON-STRICT',
+        behaviorClose: 'OK',
+        reason: 'the code was refused with 1002 (RFC 6455 7.4.2)',
+      });
+      expect(await runOne(test, toyTarget('drops-instead-of-closing'))).toMatchObject({ verdict: 'FAILED' });
+      const other = { ...test, close: { ...test.close, codes: [1000] } };
+      expect(await runOne(other, toyTarget(null))).toMatchObject({ verdict: 'FAILED', behaviorClose: 'WRONG CODE' });
+      expect(explainCase(test).join('\n')).toContain('1002, which refuses ours, is NON-STRICT');
+    }
   });
 
   it('who has several pings to answer may answer the newest alone, and that one has to be answered (F.3.12)', async () => {

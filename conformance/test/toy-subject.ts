@@ -23,6 +23,7 @@ export type Fault =
   | 'wrong-kind'
   | 'echoes-nothing'
   | 'echoes-twice'
+  | 'knows-codes-of-the-rfc'
   | 'closes-with-1001'
   | 'closes-with-1006'
   | 'throws'
@@ -187,7 +188,12 @@ class Toy implements Protocol {
 
   #onClose(payload: Uint8Array): void {
     const code = payload.length < 2 ? null : ((payload[0] as number) << 8) | (payload[1] as number);
-    const bad = payload.length === 1 || (code !== null && !sendable(code)) || firstInvalidUtf8(payload.subarray(2)) !== -1;
+    const isLater = code !== null && code > 1011 && code < 1015;
+    const bad =
+      payload.length === 1 ||
+      (code !== null && !sendable(code)) ||
+      (isLater && this.#fault === 'knows-codes-of-the-rfc') ||
+      firstInvalidUtf8(payload.subarray(2)) !== -1;
     if (this.#fault === 'drops-transport' || this.#fault === 'drops-instead-of-closing') {
       this.transport = 'abort';
       return;
