@@ -5,7 +5,8 @@ import { listen } from '../dist/index.js';
 
 afterEach(() => vi.unstubAllGlobals());
 
-it('accepts again after a failure, though onListenerError throws', async () => {
+/** A listener whose first accept fails, and whose second waits for its end. */
+function failing() {
   let accepts = 0;
   let again = (): void => {};
   const acceptedAgain = new Promise<void>((resolve) => {
@@ -27,6 +28,11 @@ it('accepts again after a failure, though onListenerError throws', async () => {
     unref: () => {},
   };
   vi.stubGlobal('Deno', { version: { deno: '2.9.0' }, listen: () => listener });
+  return { acceptedAgain };
+}
+
+it('accepts again after a failure, though onListenerError throws', async () => {
+  const { acceptedAgain } = failing();
   const told: string[] = [];
   const thrown = await uncaughtDuring(async () => {
     const server = await listen({
@@ -40,4 +46,14 @@ it('accepts again after a failure, though onListenerError throws', async () => {
   });
   expect(told).toEqual(['too many open files']);
   expect(thrown).toEqual(['Error: from the handler']);
+});
+
+it('warns of a failure where nobody asked to hear of it', async () => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  const { acceptedAgain } = failing();
+  const server = await listen();
+  await acceptedAgain;
+  await server.close();
+  expect(warn.mock.calls).toEqual([[expect.objectContaining({ message: 'too many open files' })]]);
+  warn.mockRestore();
 });

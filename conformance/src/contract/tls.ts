@@ -1,5 +1,8 @@
 /** TLS: contents and closing as without it, and one clear error where it fails. */
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { EndpointErrorCode } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith } from './case.ts';
@@ -72,6 +75,44 @@ async function refused(scope: Scope): Promise<void> {
   client.peer.send('still here');
   equal(await client.messages.next('the echo'), 'still here', 'the echo');
   equal(opened.count, 1, 'connections opened');
+}
+
+/** Over a unix socket: the name is the URL's, and it is checked. */
+async function unixSocket(scope: Scope): Promise<void> {
+  const { key, cert } = await certificate();
+  const folder = mkdtempSync(join(tmpdir(), 'ferrywire-'));
+  scope.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const socketPath = join(folder, 'socket');
+  await scope.serve({ socketPath, tls: { key, cert } });
+  const tls = { ca: cert };
+  for (const [url, options] of [
+    ['wss://localhost/', {}],
+    ['wss://127.0.0.1/', { servername: 'localhost' }],
+  ] as const) {
+    const client = await scope.connect(url, { socketPath, tls, ...options });
+    client.peer.send('sealed');
+    equal(await client.messages.next('the echo'), 'sealed', 'the echo');
+  }
+  for (const [url, options] of [
+    ['wss://127.0.0.1/', {}],
+    ['wss://other.example/', {}],
+    ['wss://localhost/', { servername: 'other.example' }],
+  ] as const) {
+    const connecting = scope.adapter.connect(url, { handlers: {}, socketPath, tls, ...options });
+    await failsWith(within(connecting, 'connect to fail'), 'WS_CONNECT_TLS');
+  }
+}
+
+/** A server that goes before TLS is agreed on, however it does so: found then, and not at the deadline. */
+async function leftEarly(scope: Scope): Promise<void> {
+  for (const how of ['end', 'destroy', 'resetAndDestroy'] as const) {
+    const server = createServer((socket) => void socket.on('error', () => {}).once('data', () => socket[how]()));
+    scope.defer(() => server.close());
+    await within(new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)), 'a TCP listener');
+    const { port } = server.address() as AddressInfo;
+    const connecting = scope.adapter.connect(`wss://localhost:${port}/`, { handlers: {}, timeouts: { opening: 0 } });
+    await failsWith(within(connecting, `connect to fail (${how})`), 'WS_CONNECT_TLS');
+  }
 }
 
 /** The opening deadline covers TLS: a server that does not answer its hello. */
@@ -223,6 +264,9 @@ export function tlsCases(adapter: AdapterUnderTest, host: HostName): ContractCas
     ...(adapter.capabilities.tls ? [named('a server that says nothing', silence)] : []),
     ...(adapter.capabilities.tls && host !== 'deno' ? [named('certificates that are not to be checked', unchecked)] : []),
     ...(adapter.capabilities.tls ? [named('the name it asks for', names)] : []),
+    ...(adapter.capabilities.tls ? [named('a server that leaves before it is agreed on', leftEarly)] : []),
+    // Deno has none there.
+    ...(adapter.capabilities.unixSockets && host !== 'deno' ? [named('over a unix socket', unixSocket)] : []),
     ...(adapter.capabilities.tls ? [named('mistakes in its options', mistakes)] : []),
     // Deno closes no connection that is busy with TLS; over streams, listening is somebody else's.
     ...(adapter.capabilities.tls && host !== 'deno' ? [named('clients that do not finish it', unfinished)] : []),
