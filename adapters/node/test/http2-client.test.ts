@@ -435,16 +435,19 @@ describe('an existing session', () => {
 
   it('is left as it was found: no listener stays', async () => {
     const { port } = await echoing();
-    const session = sessionOf(port);
-    await once(session, 'remoteSettings');
-    const count = (): number[] => ['error', 'close', 'remoteSettings', 'goaway'].map((name) => session.listenerCount(name));
-    const before = count();
-    const { handlers, ended } = receiver();
-    const peer = await connect('ws://example.com/', { http2: session, handlers });
-    expect(count()).toEqual(before);
-    peer.close();
-    await ended;
-    expect(count()).toEqual(before);
+    for (const isKnown of [true, false]) {
+      const session = sessionOf(port);
+      // Else its settings are waited for.
+      if (isKnown) await once(session, 'remoteSettings');
+      const count = (): number[] => ['error', 'close', 'remoteSettings', 'goaway'].map((name) => session.listenerCount(name));
+      const before = count();
+      const { handlers, ended } = receiver();
+      const peer = await connect('ws://example.com/', { http2: session, handlers });
+      expect(count()).toEqual(before);
+      peer.close();
+      await ended;
+      expect(count()).toEqual(before);
+    }
   });
 });
 
@@ -452,9 +455,14 @@ describe('refusals', () => {
   it('a server that does not allow extended CONNECT', async () => {
     for (const settings of [{}, { enableConnectProtocol: false }]) {
       const { port } = await scripted((stream) => stream.respond({ ':status': 200 }), { settings });
-      const error = await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2: true }));
-      expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_UPGRADE', response: null });
-      expect(error.message).toContain('RFC 8441');
+      // Of one that has its settings already no more come.
+      const session = sessionOf(port);
+      await once(session, 'remoteSettings');
+      for (const http2 of [true, session]) {
+        const error = await refusalOf(connect(`ws://127.0.0.1:${port}/`, { http2, timeouts: { opening: 0 } }));
+        expect(error).toMatchObject({ code: 'WS_CONNECT_HANDSHAKE', handshake: 'WS_HS_UPGRADE', response: null });
+        expect(error.message).toContain('RFC 8441');
+      }
     }
   });
 
