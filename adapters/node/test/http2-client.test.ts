@@ -312,8 +312,12 @@ describe('a session of its own', () => {
     // A stream that is not ended by anything but the reset, and one that is reset for a reason.
     expect(await causeOf(h2Frame(0, 0, 1, last), noError)).toBe('WS_TRANSPORT');
     expect(await causeOf(h2Frame(0, 1, 1, last), h2Frame(3, 0, 1, [0, 0, 0, 8]))).toBe('WS_TRANSPORT');
-    // A server that breaks the rules, with DATA of no stream: what its session says is nobody's exception either.
-    expect(await causeOf(h2Frame(0, 0, 1, last), h2Frame(0, 0, 0, [1]))).toBe('WS_TRANSPORT');
+    // A server that breaks the rules, with a WINDOW_UPDATE of nothing: what its session says is nobody's exception either.
+    const { handlers, ended } = receiver();
+    const peer = await connect(`ws://127.0.0.1:${port}/`, { http2: true, handlers });
+    answers.push(h2Frame(8, 0, 0, [0, 0, 0, 0]));
+    peer.send('now');
+    expect((await ended).cause?.code).toBe('WS_TRANSPORT');
   });
 
   it('tells a connection that broke', async () => {
