@@ -6,6 +6,7 @@
 
 import type { RandomSource } from '@ferrywire/core';
 import { sha1 } from '@noble/hashes/legacy.js';
+import { checkString } from './kinds.ts';
 import { encodeUtf8, toBase64 } from './platform.ts';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -24,8 +25,12 @@ export function createKey(random: RandomSource): string {
 
 /**
  * Whether two strings are equal, in time that depends on their lengths only. For tokens and passwords in an authorisation hook.
+ *
+ * @throws {TypeError} for what is no string: a number has no length, so that a token from a configuration would be equal to an absent field.
  */
 export function constantTimeEqual(a: string, b: string): boolean {
+  checkString(a, 'a');
+  checkString(b, 'b');
   const length = Math.max(a.length, b.length);
   let difference = a.length ^ b.length;
   for (let i = 0; i < length; i++) {

@@ -8,6 +8,11 @@ export function kindOf(value: unknown): string {
 }
 
 /** @throws {TypeError} naming the argument. */
+export function checkString(value: unknown, name: string): asserts value is string {
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a string, not ${kindOf(value)}`);
+}
+
+/** @throws {TypeError} naming the argument. */
 export function checkBytes(value: unknown, name: string, expected = 'a Uint8Array'): asserts value is Uint8Array {
   if (value instanceof Uint8Array || (ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === 'Uint8Array')) return;
   throw new TypeError(`${name} must be ${expected}, not ${kindOf(value)}`);

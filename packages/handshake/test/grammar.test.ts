@@ -148,6 +148,13 @@ test('S10 prototype names are names like any other', () => {
   expect(({} as Record<string, unknown>).v).toBeUndefined();
 });
 
+test('S19 the helper for comparing secrets takes nothing but strings: a number was equal to a field that is absent', () => {
+  for (const wrong of [12_345_678, true, {}, [], null, undefined, new Uint8Array(0)] as unknown as string[]) {
+    expect(() => constantTimeEqual('', wrong)).toThrow(/^b must be a string, not /);
+    expect(() => constantTimeEqual(wrong, '')).toThrow(/^a must be a string, not /);
+  }
+});
+
 test('S19 the helper for comparing secrets reads both strings to their ends', () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (a, b) => {
