@@ -8,7 +8,8 @@ import type { Negotiated } from '@ferrywire/core';
 import { acceptKey } from './accept-key.ts';
 import { type HandshakeErrorCode, handshakeErrors } from './errors.ts';
 import { type FieldIndex, fieldValues, type HeaderList, hasConnectionFields, indexFields } from './headers.ts';
-import { isModern, type RequestHead } from './heads.ts';
+import { checkVersion, isModern, type RequestHead } from './heads.ts';
+import { checkString } from './kinds.ts';
 import { acceptExtensions, chooseSubprotocol, parseExtensionFields, parseSubprotocols } from './negotiate.ts';
 import { checkPolicy, isHostAllowed, isOriginAllowed, isPathServed, type ServerPolicy } from './policy.ts';
 import { isDigits, isKey, isTarget, parseAuthority, parseProtocolList, parseTokenList } from './tokens.ts';
@@ -39,7 +40,7 @@ const noPolicy: ServerPolicy = Object.freeze({});
  * may still be refused by `decideUpgrade`.
  */
 export function isWebSocketRequest(request: RequestHead): boolean {
-  if (isModern(request.httpVersion)) return request.method === 'CONNECT' && request.protocol?.toLowerCase() === 'websocket';
+  if (checkVersion(request)) return request.method === 'CONNECT' && request.protocol?.toLowerCase() === 'websocket';
   return request.httpVersion === '1.1' && request.method === 'GET' && namesWebSocket(indexFields(request.headers));
 }
 
@@ -47,12 +48,14 @@ export function isWebSocketRequest(request: RequestHead): boolean {
  * Judges a request by the RFCs and by `policy`. Never throws for anything the peer sent.
  *
  * @returns The whole response: over HTTP/1.1 a refusal carries Content-Length and `Connection: close`.
- * @throws {TypeError} for a mistake in `policy`: a field that would split the response, a subprotocol that was not offered.
+ * @throws {TypeError} for a mistake in `policy`: a field that would split the response, a subprotocol that was not offered. And naming what is
+ *   missing of `request`.
  */
 export function decideUpgrade(request: RequestHead, policy: ServerPolicy = noPolicy): UpgradeDecision {
   checkPolicy(policy);
+  const modern = checkVersion(request);
   const fields = indexFields(request.headers);
-  return isModern(request.httpVersion) ? decideConnect(request, fields, policy) : decideGet(request, fields, policy);
+  return modern ? decideConnect(request, fields, policy) : decideGet(request, fields, policy);
 }
 
 function namesWebSocket(fields: FieldIndex): boolean {
@@ -68,6 +71,8 @@ function single(fields: FieldIndex, name: string): string | null {
 /* ---- HTTP/1.1 ---- */
 
 function decideGet(request: RequestHead, fields: FieldIndex, policy: ServerPolicy): UpgradeDecision {
+  checkString(request.method, 'request.method');
+  checkString(request.target, 'request.target');
   // RFC 9110 section 7.8: Upgrade in a request of HTTP/1.0 is ignored.
   if (request.httpVersion !== '1.1') return refuse(request, 'WS_HS_HTTP_VERSION');
   if (request.method !== 'GET') return refuse(request, 'WS_HS_METHOD', { headers: [['Allow', 'GET']] });

@@ -3,6 +3,7 @@
  *
  * Names from the wire only ever become keys of a `Map`, so `__proto__` and `constructor` are names like any other.
  */
+import { checkString } from './kinds.ts';
 import { isFieldValue, isToken, trimOws } from './tokens.ts';
 
 /** Whatever the host has: WHATWG Headers, Node's headers or rawHeaders, a list of pairs. */
@@ -82,6 +83,7 @@ export function hasConnectionFields(index: FieldIndex): boolean {
  * @param name In any case.
  */
 export function getHeader(headers: HeaderInput, name: string): string | null {
+  checkString(name, 'name');
   const values: string[] = [];
   const wanted = name.toLowerCase();
   eachField(headers, (field, value) => {

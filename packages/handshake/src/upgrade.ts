@@ -8,6 +8,7 @@ import { acceptKey, constantTimeEqual, createKey } from './accept-key.ts';
 import { type HandshakeErrorCode, handshakeErrors } from './errors.ts';
 import { checkFields, type FieldIndex, fieldValues, type HeaderList, hasConnectionFields, indexFields } from './headers.ts';
 import { isModern, type ResponseHead } from './heads.ts';
+import { checkString, kindOf } from './kinds.ts';
 import { checkSubprotocols, confirmExtensions, offerExtensions, parseExtensionFields } from './negotiate.ts';
 import { encodeUtf8, platformRandom, toBase64 } from './platform.ts';
 import { isFieldValue, parseTokenList } from './tokens.ts';
@@ -45,7 +46,7 @@ export interface ClientUpgrade {
     readonly scheme?: string;
     readonly headers: HeaderList;
   };
-  /** Judges the final response (not an interim 1xx one). Never throws for anything the peer sent. */
+  /** Judges the final response (not an interim 1xx one). Never throws for anything the peer sent; TypeError for what is no head of a response. */
   verify(response: ResponseHead): UpgradeVerdict;
 }
 
@@ -77,6 +78,7 @@ export function createUpgrade(options: ClientUpgradeOptions): ClientUpgrade {
       (options.origin !== undefined && name === 'origin')
     );
   });
+  if (options.origin !== undefined) checkString(options.origin, 'options.origin');
   if (options.origin !== undefined && !(isFieldValue(options.origin) && options.origin.trim() !== '')) {
     throw new TypeError('options.origin must be a field value (RFC 9110 section 5.5)');
   }
@@ -111,6 +113,8 @@ export function createUpgrade(options: ClientUpgradeOptions): ClientUpgrade {
         }
       : { method: 'GET', target: uri.resource, headers },
     verify(response) {
+      if (typeof response !== 'object' || response === null) throw new TypeError(`response must be an object, not ${kindOf(response)}`);
+      if (typeof response.status !== 'number') throw new TypeError(`response.status must be a number, not ${kindOf(response.status)}`);
       const index = indexFields(response.headers);
       const error = expected === null ? judgeConnect(response, index) : judgeSwitch(response, index, expected);
       if (error !== null) return fail(error);

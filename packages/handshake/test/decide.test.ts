@@ -545,3 +545,18 @@ describe('HTTP/2 and 3', () => {
     ).toEqual([400, 'WS_HS_HOST']);
   });
 });
+
+test('what a host has left out of a head is named, and not blamed on the peer', () => {
+  for (const judge of [decideUpgrade, isWebSocketRequest] as const) {
+    expect(() => judge(undefined as never)).toThrow(new TypeError('request must be an object, not undefined'));
+    // A Request of the web has no version of HTTP, and a number is easily written.
+    const web = new Request('http://h/', { headers: { upgrade: 'websocket' } }) as never;
+    expect(() => judge(web)).toThrow(new TypeError('request.httpVersion must be a string, not undefined'));
+    expect(() => judge(h1({}, { httpVersion: 1.1 as never }))).toThrow(new TypeError('request.httpVersion must be a string, not number'));
+  }
+  for (const member of ['method', 'target'] as const)
+    expect(() => decideUpgrade(h1({}, { [member]: undefined }))).toThrow(
+      new TypeError(`request.${member} must be a string, not undefined`),
+    );
+  expect(verdict(h1({}, { httpVersion: '0.9' as never }))).toEqual([505, 'WS_HS_HTTP_VERSION']);
+});

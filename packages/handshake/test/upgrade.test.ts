@@ -101,6 +101,23 @@ describe('request', () => {
     expect(getHeader(fields({ headers: [['authorization', 'Bearer t']] }), 'authorization')).toBe('Bearer t');
   });
 
+  test('what is no origin, and what is no response, is named', () => {
+    for (const [wrong, kind] of [
+      [null, 'null'],
+      [0, 'number'],
+      [['a'], 'an array'],
+      [new URL('https://a/'), 'an object'],
+    ] as const)
+      expect(() => make({ origin: wrong as never })).toThrow(new TypeError(`options.origin must be a string, not ${kind}`));
+    const upgrade = make({});
+    expect(() => upgrade.verify(undefined as never)).toThrow(new TypeError('response must be an object, not undefined'));
+    // As a head that was read by hand has it.
+    const read = { status: '101', headers: {} } as never;
+    expect(() => upgrade.verify(read)).toThrow(new TypeError('response.status must be a number, not string'));
+    expect(upgrade.verify({ status: Number.NaN, headers: {} })).toMatchObject({ ok: false, error: 'WS_HS_STATUS' });
+    expect(() => getHeader({}, undefined as never)).toThrow(new TypeError('name must be a string, not undefined'));
+  });
+
   test('S15 the caller can neither split the request nor replace what the protocol sets', () => {
     const evil = ['a\r\nB: c', 'a\nB', 'a\rB', 'a\u0000b', '\u007f', '\u0100'];
     for (const value of evil) {
