@@ -82,6 +82,8 @@ class Hub {
   }
 
   #ask(stream: ServerHttp2Stream, request: ServerRequest): void {
+    // Somebody before us has answered, with a refusal say: who was refused must not be opened behind his back.
+    if (isAnswered(stream)) return;
     let first: HubMember | null = null;
     for (const member of this.#members) {
       first ??= member;
@@ -97,7 +99,7 @@ class Hub {
     const last = first;
     if (last.opening === 0) return;
     const timer = timers.set(() => {
-      if (!stream.destroyed && !stream.closed && !stream.headersSent) last.take(stream, request);
+      if (!isAnswered(stream)) last.take(stream, request);
     }, last.opening);
     stream.once('close', () => timers.clear(timer));
   }
@@ -108,4 +110,8 @@ class Hub {
     const own = server.listenerCount('request') > 0 ? 2 : 1;
     return server.listenerCount('stream') > own || server.listenerCount('connect') > 1;
   }
+}
+
+function isAnswered(stream: ServerHttp2Stream): boolean {
+  return stream.headersSent || stream.closed || stream.destroyed;
 }

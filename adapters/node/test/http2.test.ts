@@ -5,6 +5,7 @@ import {
   createServer,
   type Http2SecureServer,
   type Http2Server,
+  type Http2ServerResponse,
   type Http2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
@@ -816,6 +817,49 @@ describe('beside others', () => {
     (await theirs.promise).write(Buffer.from(serializeFrame({ opcode: 1, payload: Buffer.from('theirs') })));
     expect(await client.text()).toBe('theirs');
     client.stream.close();
+  });
+
+  it.each(['on', 'once'] as const)("leaves what a listener before it (%s 'stream') has answered", async (listens) => {
+    const { server, url } = await serve();
+    let isFirst = true;
+    server[listens]('stream', (stream: ServerHttp2Stream) => {
+      if (isFirst) stream.respond({ ':status': 403 }, { endStream: true });
+      isFirst = false;
+    });
+    const attached = attachTo(server);
+    const session = await sessionTo(url);
+    const errors = await uncaughtDuring(async () => {
+      const { status, stream } = await ask(session, connectHead('/'));
+      expect(status).toBe(403);
+      stream.close();
+      // Behind it in the same session.
+      const client = await RawStream.open(session, '/');
+      client.write(text('ours'));
+      expect(await client.text()).toBe('ours');
+    });
+    expect(errors).toEqual([]);
+    expect(attached.peers.size).toBe(1);
+  });
+
+  it.each(['on', 'once'] as const)("leaves what a listener before it (%s 'connect') has answered", async (listens) => {
+    const server = createServer((_request, response) => response.end('page'));
+    let isFirst = true;
+    server[listens]('connect', (_request, response: Http2ServerResponse) => {
+      if (isFirst) response.writeHead(403).end();
+      isFirst = false;
+    });
+    attachTo(server);
+    const { url } = await serve(server);
+    const session = await sessionTo(url);
+    const errors = await uncaughtDuring(async () => {
+      const { status, stream } = await ask(session, connectHead('/'));
+      expect(status).toBe(403);
+      stream.close();
+      const client = await RawStream.open(session, '/');
+      client.write(text('ours'));
+      expect(await client.text()).toBe('ours');
+    });
+    expect(errors).toEqual([]);
   });
 
   it('leaves it to another listener for ever where there is no opening deadline', async () => {
