@@ -3,8 +3,9 @@ import { Opcode, parseClosePayload } from '@ferrywire/core/frame';
 import type { CloseAllOptions } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, ok } from './case.ts';
+import type { RawPeer } from './raw.ts';
 import { pattern, type Scope } from './support.ts';
-import { turn, until, within } from './wait.ts';
+import { Queue, turn, until, within } from './wait.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -268,6 +269,36 @@ async function endedAndLate(scope: Scope): Promise<void> {
   }
 }
 
+/** The same of a server that does so. */
+async function serverEndedAndLate(scope: Scope): Promise<void> {
+  if (!scope.adapter.capabilities.halfClose) return;
+  const servers = new Queue<RawPeer>();
+  const url = await scope.rawServer((raw, key) => {
+    raw.accept(key);
+    servers.push(raw);
+  });
+  const { peer, ends } = await scope.connect(url);
+  const raw = await servers.next('the server');
+  raw.socket.pause();
+  let sent = 0;
+  let slow = 0;
+  await until(() => {
+    for (let index = 0; index < 10 && peer.writable; index++) {
+      peer.send(pattern(500_000, sent++));
+      slow = 0;
+    }
+    return ++slow > 100 && peer.bufferedAmount > 0;
+  }, 'the server to be slow');
+  raw.sendClose(1001);
+  raw.end();
+  for (let turns = 0; turns < 20; turns++) await turn();
+  raw.socket.resume();
+  for (let index = 0; index < sent; index++) equal((await raw.next(Opcode.Binary)).length, 500_000, `message ${index}`);
+  equal(closeCode(await raw.next(Opcode.Close)), 1001, "the client's close frame");
+  const end = await ends.next('the end');
+  equal([end.clean, end.code, end.cause], [true, 1001, null], 'the end');
+}
+
 /** Every call that changes the state, from inside a handler. */
 async function fromHandlers(scope: Scope): Promise<void> {
   const { url, ends } = await scope.serve({
@@ -402,6 +433,7 @@ export function closingCases(adapter: AdapterUnderTest): ContractCase[] {
     named('inside the open handler', insideOpen),
     named('a peer that has ended and reads nothing', endedAndUnread),
     named('a peer that has ended and reads late', endedAndLate),
+    named('a server that has ended and reads late', serverEndedAndLate),
     named('a peer that does not answer the close frame', silentPeer),
     named('a handler that throws is reported and the connection goes on', throwing),
     named('a listener that is asked for what makes no sense', mistakenClose),
