@@ -1,11 +1,12 @@
 /** Opening a connection (RFC 6455 section 4.1): what a client is told of the answer, and until when its signal counts. */
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { serverDeflate } from '@ferrywire/deflate';
 import type { Peer } from '@ferrywire/driver';
 import { connectorOver, defineWebSocket } from '@ferrywire/websocket';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith } from './case.ts';
 import type { Scope } from './support.ts';
-import { Queue, within } from './wait.ts';
+import { Queue, until, within } from './wait.ts';
 
 /** The deadline passes amid the body: the server has answered all the same. */
 async function slowRefusal(scope: Scope): Promise<void> {
@@ -61,6 +62,32 @@ async function abortedOnceOpen(scope: Scope, where: 'onOpen' | 'onMessage'): Pro
   equal([peer.connection.state, ends.count], ['open', 0], 'the connection after the abort');
 }
 
+/** Who gives up while he dials leaves no connection, even one that comes only then. */
+async function givenUp(scope: Scope): Promise<void> {
+  const open = new Set<Socket>();
+  const server = createServer((socket) => {
+    open.add(socket);
+    socket
+      .on('error', () => {})
+      .on('close', () => open.delete(socket))
+      .resume();
+  });
+  scope.defer(() => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  });
+  await within(new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)), 'a TCP listener');
+  const { port } = server.address() as AddressInfo;
+  const controller = new AbortController();
+  const connecting = scope.adapter.connect(`ws://127.0.0.1:${port}/`, { handlers: {}, signal: controller.signal });
+  controller.abort();
+  await failsWith(within(connecting, 'connect to fail'), 'WS_CONNECT_ABORTED');
+  // The server has heard of everybody who came before this one.
+  const last = await within(scope.raw(port, false), 'a connection');
+  await until(() => open.size === 1, 'the last to be alone');
+  last.destroy();
+}
+
 /** "Extensions In Use" is the value of the response's field, parameters included; where there is none, it is empty. */
 async function extensionsInUse(scope: Scope): Promise<void> {
   const { url } = await scope.serve({
@@ -93,5 +120,7 @@ export function openingCases(adapter: AdapterUnderTest): ContractCase[] {
     named('a signal aborted in the open handler', (scope) => abortedOnceOpen(scope, 'onOpen')),
     named('a signal aborted in the handler of the first message', (scope) => abortedOnceOpen(scope, 'onMessage')),
     named('the extensions in use', extensionsInUse),
+    // Over streams, dialling is somebody else's.
+    ...(adapter.capabilities.client ? [named('a signal aborted while it dials', givenUp)] : []),
   ];
 }

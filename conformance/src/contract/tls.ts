@@ -1,13 +1,13 @@
 /** TLS: contents and closing as without it, and one clear error where it fails. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EndpointErrorCode } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith } from './case.ts';
 import { type Certificate, certificate } from './certificate.ts';
-import type { HostName } from './hosts.ts';
+import { type HostName, here } from './hosts.ts';
 import type { RawPeer } from './raw.ts';
 import { digest, pattern, type Scope, type Serving } from './support.ts';
 import { Queue, until, within } from './wait.ts';
@@ -113,6 +113,40 @@ async function leftEarly(scope: Scope): Promise<void> {
     const connecting = scope.adapter.connect(`wss://localhost:${port}/`, { handlers: {}, timeouts: { opening: 0 } });
     await failsWith(within(connecting, `connect to fail (${how})`), 'WS_CONNECT_TLS');
   }
+}
+
+/** Who is not trusted, and who does not answer in time, is left. */
+async function leaves(scope: Scope): Promise<void> {
+  const { port } = await serve(scope);
+  const open = new Set<Socket>();
+  let connections = 0;
+  const dialled = async (onConnection: (socket: Socket) => void): Promise<string> => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      connections += 1;
+      open.add(socket);
+      socket
+        .on('error', () => {})
+        .on('end', () => socket.end())
+        .on('close', () => open.delete(socket));
+      scope.defer(() => socket.destroy());
+      onConnection(socket);
+    });
+    scope.defer(() => server.close());
+    await within(new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)), 'a TCP listener');
+    return `wss://localhost:${(server.address() as AddressInfo).port}/`;
+  };
+  const relay = await dialled((near) => {
+    const far = connect({ port, host: '127.0.0.1' }).on('error', () => {});
+    scope.defer(() => far.destroy());
+    near.pipe(far).pipe(near, { end: false });
+  });
+  const silent = await dialled((socket) => void socket.resume());
+  await failsWith(within(scope.adapter.connect(relay, { handlers: {} }), 'connect to fail'), 'WS_CONNECT_TLS');
+  await until(() => connections === 1 && open.size === 0, 'the server that is not trusted to be left');
+  const timeouts = { opening: 100 };
+  await failsWith(within(scope.adapter.connect(silent, { handlers: {}, timeouts }), 'connect to fail'), 'WS_CONNECT_TIMEOUT');
+  // On Deno nothing ends a connection that is busy with TLS.
+  if (here !== 'deno') await until(() => connections === 2 && open.size === 0, 'the server that does not answer to be left');
 }
 
 /** The opening deadline covers TLS: a server that does not answer its hello. */
@@ -264,6 +298,7 @@ export function tlsCases(adapter: AdapterUnderTest, host: HostName): ContractCas
     ...(adapter.capabilities.tls ? [named('a server that says nothing', silence)] : []),
     ...(adapter.capabilities.tls && host !== 'deno' ? [named('certificates that are not to be checked', unchecked)] : []),
     ...(adapter.capabilities.tls ? [named('the name it asks for', names)] : []),
+    ...(adapter.capabilities.tls ? [named('servers that are left', leaves)] : []),
     ...(adapter.capabilities.tls ? [named('a server that leaves before it is agreed on', leftEarly)] : []),
     // Deno has none there.
     ...(adapter.capabilities.unixSockets && host !== 'deno' ? [named('over a unix socket', unixSocket)] : []),
