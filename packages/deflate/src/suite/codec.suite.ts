@@ -107,6 +107,11 @@ for (const [name, codec] of codecs) {
     assert.is(chooseCodec(codec, codec === zlibCodec ? pakoCodec : zlibCodec), codec);
   });
 
+  // A window of 256 bytes is one of 512 to zlib, and to its port, without a word: the peer could not decode what refers farther back.
+  test(`${name}: no window below 512 bytes is offered for what it compresses`, () => {
+    assert.equal(codec.windowBits, { inflate: [8, 15], deflate: [9, 15] });
+  });
+
   for (const [title, messages] of MESSAGES) {
     test(`${name}: ${title}, at every split and room`, () => {
       for (const size of [1, 2, 3, 1000]) {
