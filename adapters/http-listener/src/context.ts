@@ -2,7 +2,7 @@
  * .NET's `HttpListenerContext`: a request, its response, and the way from them to a WebSocket (RFC 6455 section 4.2).
  */
 import { Socket } from 'node:net';
-import { decideUpgrade, type HandshakeErrorCode } from '@ferrywire/handshake';
+import { decideUpgrade, type HandshakeErrorCode, type HeaderList, type RequestHead, type ServerPolicy } from '@ferrywire/handshake';
 import { type Incoming, unwatch } from './endpoints.ts';
 import { InvalidOperationException, type WebSocketErrorCode, WebSocketException } from './errors.ts';
 import { versionOf } from './incoming-message.ts';
@@ -75,6 +75,17 @@ const refusals: ReadonlyMap<HandshakeErrorCode, WebSocketErrorCode> = new Map([
   ['WS_HS_SUBPROTOCOL', 'UnsupportedProtocol'],
 ]);
 
+/** The fields of the 101, those that the application has added among them. The request has been judged. */
+function withHeaders(head: RequestHead, policy: ServerPolicy, headers: HeaderList): HeaderList {
+  try {
+    return decideUpgrade(head, { ...policy, headers }).headers;
+  } catch (cause) {
+    throw new InvalidOperationException(`the response has a header that a WebSocket cannot be accepted with: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
 /** A request, its response, and `acceptWebSocket()` for what asks for one. */
 export class HttpListenerContext {
   readonly request: HttpListenerRequest;
@@ -110,12 +121,13 @@ export class HttpListenerContext {
   }
 
   /**
-   * Answers 101 and gives the socket. When it rejects, the request is still to be answered.
+   * Answers 101, with the headers that the response was given, and gives the socket. When it rejects, the request is still to be answered.
    *
    * Rejects with ArgumentException for a sub-protocol that is empty or has illegal characters, with ArgumentOutOfRangeException for a buffer
-   * size or an interval out of range, with InvalidOperationException when the request was answered or accepted before, with WebSocketException
-   * when it is no WebSocket request (NotAWebSocket), of another version (UnsupportedVersion), malformed (HeaderError), or does not offer the
-   * sub-protocol (UnsupportedProtocol).
+   * size or an interval out of range, with InvalidOperationException when the request was answered or accepted before, and when the response
+   * has a header that the handshake sets or that a 101 cannot have (`keepAlive`, `contentLength64`), with WebSocketException when it is no
+   * WebSocket request (NotAWebSocket), of another version (UnsupportedVersion), malformed (HeaderError), or does not offer the sub-protocol
+   * (UnsupportedProtocol).
    */
   async acceptWebSocket(subProtocol: string | null = null, options: AcceptWebSocketOptions = {}): Promise<HttpListenerWebSocketContext> {
     if (subProtocol !== null) checkSubProtocol(subProtocol);
@@ -125,26 +137,27 @@ export class HttpListenerContext {
     if (this.response.isAnswered) throw new InvalidOperationException('this request has been answered already');
     const incoming = this.#incoming;
     const { method = '', url = '', httpVersion, rawHeaders } = incoming.request;
-    const decision = decideUpgrade(
-      { method, target: url, httpVersion: versionOf(httpVersion), headers: rawHeaders },
+    const head: RequestHead = { method, target: url, httpVersion: versionOf(httpVersion), headers: rawHeaders };
+    const policy: ServerPolicy =
       subProtocol === null
         ? {}
-        : { subprotocols: (offered) => (offered.includes(subProtocol) ? subProtocol : null), requireSubprotocol: true },
-    );
+        : { subprotocols: (offered) => (offered.includes(subProtocol) ? subProtocol : null), requireSubprotocol: true };
+    const decision = decideUpgrade(head, policy);
     if (!decision.ok || !('socket' in incoming)) {
       const error = decision.ok ? 'WS_HS_UPGRADE' : decision.error;
       throw new WebSocketException(refusals.get(error) ?? 'HeaderError', `the request cannot be accepted as a WebSocket: ${error}`);
     }
-    const { socket, head } = incoming;
+    const { socket } = incoming;
     if (this.isClientGone) throw new WebSocketException('ConnectionClosedPrematurely', 'the client has gone');
+    const headers = withHeaders(head, policy, [...this.response.headers]);
     this.#accepted = true;
-    this.response.handOver();
-    const fields = decision.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    this.response.handOver(headers);
+    const fields = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
     unwatch(socket);
     // Deadlines of Node's HTTP server do not apply any more.
     if (socket instanceof Socket) socket.setTimeout(0).setNoDelay(true);
     socket.write(Buffer.from(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`, 'latin1'));
-    const { connection, driver } = connectionOver(socket, decision.negotiated, keepAlive, 0, head);
+    const { connection, driver } = connectionOver(socket, decision.negotiated, keepAlive, 0, incoming.head);
     const webSocket = new WebSocket();
     openWebSocket(webSocket, connection, driver, socket);
     this.#done();

@@ -7,6 +7,7 @@
 import { type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
+import type { HeaderList } from '@ferrywire/handshake';
 import type { Incoming } from './endpoints.ts';
 import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
 import { endAnswer } from './last-answer.ts';
@@ -170,9 +171,11 @@ export class HttpListenerResponse {
   disconnected(): void {
     if (this.#state !== 'handed over') this.#output?.lose();
   }
-  /** @internal The socket is a WebSocket's from here on. */
-  handOver(): void {
+  /** @internal The socket is a WebSocket's from here on; `headers` are what the 101 says. */
+  handOver(headers: HeaderList): void {
     this.#state = 'handed over';
+    this.#statusCode = 101;
+    for (const [name, value] of headers) if (!this.headers.has(name)) this.headers.set(name, value);
   }
 
   get #isHead(): boolean {

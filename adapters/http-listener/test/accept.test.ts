@@ -61,6 +61,33 @@ describe('acceptWebSocket', () => {
       'b',
     ]);
   });
+  it('sends the headers that the response was given, and the response says what was sent', async () => {
+    const reply = await upgraded(upgradeHead(), async (context) => {
+      const { response } = context;
+      response.addHeader('X-Served-By', 'one');
+      response.appendHeader('Set-Cookie', 'a=1');
+      response.appendHeader('Set-Cookie', 'b=2');
+      await context.acceptWebSocket();
+      expect([response.statusCode, response.headers.get('upgrade'), response.headers.get('x-served-by')]).toEqual([
+        101,
+        'websocket',
+        'one',
+      ]);
+    });
+    const fields = reply.toLowerCase().split('\r\n');
+    expect(fields).toEqual(expect.arrayContaining(['upgrade: websocket', 'x-served-by: one', 'set-cookie: a=1', 'set-cookie: b=2']));
+  });
+  it('with a header that the handshake sets, or that a 101 cannot have, is an InvalidOperationException, and can still be answered', async () => {
+    for (const name of ['Connection', 'Content-Length', 'Transfer-Encoding', 'Sec-WebSocket-Protocol']) {
+      const reply = await upgraded(upgradeHead(), async (context) => {
+        context.response.addHeader(name, '0');
+        expect(await rejection(context.acceptWebSocket())).toBeInstanceOf(InvalidOperationException);
+        context.response.headers.delete(name);
+        refuse(context);
+      });
+      expect(reply).toMatch(/^HTTP\/1\.1 400 /);
+    }
+  });
   it('without a sub-protocol answers none, whatever was offered', async () => {
     const reply = await upgraded(upgradeHead('Sec-WebSocket-Protocol: a\r\n'), async (context) => {
       const { webSocket, origin } = await context.acceptWebSocket();
