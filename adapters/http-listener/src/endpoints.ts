@@ -51,9 +51,8 @@ class EndPoint {
   constructor(key: string, host: string | undefined, port: number, tls: TlsSettings | null) {
     this.#key = key;
     const secure = tls !== null;
-    this.server = secure
-      ? createSecureServer({ ...tls, IncomingMessage: ListenerMessage })
-      : createServer({ IncomingMessage: ListenerMessage });
+    const options = { IncomingMessage: ListenerMessage, shouldUpgradeCallback: isUpgrade };
+    this.server = secure ? createSecureServer({ ...tls, ...options }) : createServer(options);
     // Deno lets in without a certificate who resumes a session of another listener in the process, which asks for none.
     if (tls?.requestCert === true && tls.rejectUnauthorized !== false) this.server.prependListener('secureConnection', dropUnknown);
     this.#connections = new Connections(this.server, secure);
@@ -91,9 +90,7 @@ class EndPoint {
       endAnswer(request, response.writeHead(registration, fields), undefined, connection);
     });
     this.server.on('upgrade', (request, socket, head) => {
-      // Bun gives one that is for another protocol here too. With it comes its body, on the message, from which reading the socket takes it away.
-      if (request.complete || isUpgrade(request)) watch(socket);
-      else socket.on('error', () => socket.destroy());
+      watch(socket);
       const letGo = (): void => {
         unwatch(socket);
         this.#connections.letGo(socket);

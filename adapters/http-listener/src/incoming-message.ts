@@ -3,8 +3,8 @@
  *
  * With a listener of 'upgrade' Node takes every request with an Upgrade field for one, parses no further, and hands the socket over, on which a
  * body lies raw. Clients that would like HTTP/2 ask for `h2c` with whatever they send first, the form of a POST too, and are content to be
- * answered (RFC 9110 section 7.8: a server may ignore the field). Node asks its message whether it is an upgrade; newer ones have an option for
- * the same. Bun does not ask, but gives the body of an upgrade as any other.
+ * answered (RFC 9110 section 7.8: a server may ignore the field). Newer Nodes, Bun and Deno have an option for that (`shouldUpgradeCallback`);
+ * Node 20 has none, but asks its message.
  */
 import { IncomingMessage } from 'node:http';
 import { isWebSocketRequest } from '@ferrywire/handshake';
@@ -22,7 +22,7 @@ export class ListenerMessage extends IncomingMessage {
   }
 }
 
-/** Of a request that Node, or Bun, takes for an upgrade: is it one to a WebSocket? */
+/** Of a request with an Upgrade field: is it for a WebSocket? */
 export function isUpgrade({ method = '', url = '', httpVersion, rawHeaders }: IncomingMessage): boolean {
   return isWebSocketRequest({ method, target: url, httpVersion: versionOf(httpVersion), headers: rawHeaders });
 }
