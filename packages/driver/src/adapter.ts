@@ -30,7 +30,6 @@ export {
   checkClient,
   checkConnection,
   checkHost,
-  checkNumber,
   checkPort,
   checkText,
   hostOptions,
@@ -57,6 +56,6 @@ export { type CryptoModule, checkCertificates, checkTls, serverNameOf } from './
 export { type TurnsModule, turnsThatLook } from './adapter/turns.ts';
 export { type CloseAll, type Closing, closeOnce } from './closing.ts';
 export { apart, deliver, tell, throwOutside } from './outside.ts';
-export { checkObject } from './parts.ts';
+export { checkNumber, checkObject } from './parts.ts';
 export { decide } from './pending-request.ts';
 export type { Timed } from './types.ts';

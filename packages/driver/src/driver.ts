@@ -671,11 +671,13 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
  * returns, and its first deadline is armed.
  *
  * None of the driver's methods throws, unless a callback of the application does. Throws TypeError for a protocol, a transport, a clock or timers
- * that are none.
+ * that are none, and TypeError or RangeError naming another option.
  */
 export function drive(protocol: Protocol, transport: Transport, options: DriveOptions): DriverHandle {
   checkParts(protocol, transport);
   checkTime(options);
+  const { onEvents } = options;
+  if (onEvents !== undefined && typeof onEvents !== 'function') throw new TypeError('options.onEvents must be a function');
   const driver = new Pump(protocol, transport, options, null);
   driver.flush();
   return driver;

@@ -8,7 +8,7 @@ import { type CloseAll, type Closing, closeOnce } from './closing.ts';
 import type { Pump } from './driver.ts';
 import { Endpoint, type EndpointHostOptions, type EndpointOwner, type WholeLife } from './endpoint.ts';
 import { apart } from './outside.ts';
-import { checkObject, checkTime, checkTransport } from './parts.ts';
+import { checkEndpoints, checkObject, checkTime, checkTransport } from './parts.ts';
 import type { CloseAllOptions, Opening, Peer } from './peer.ts';
 import { MAX_DELAY } from './platform.ts';
 import type { DriverHandle, Transport } from './types.ts';
@@ -28,10 +28,10 @@ export class EndpointHost implements EndpointOwner {
   /** Set once everything is being closed. */
   #whenEmpty: (() => void) | null = null;
 
-  /** Throws TypeError for a clock, timers or handlers that are none. */
+  /** Throws TypeError or RangeError naming the option, for a clock, timers or handlers that are none too. */
   constructor(options: EndpointHostOptions) {
     checkTime(options);
-    checkObject(options.handlers, 'options.handlers');
+    checkEndpoints(options);
     this.options = options;
     this.peers = this.#open;
   }

@@ -15,6 +15,17 @@ const wrong: readonly (readonly [name: string, options: unknown])[] = [
   ['options.timers', { ...options, timers: null }],
   ['options.timers.set', { ...options, timers: { clear: timers.clear } }],
   ['options.timers.clear', { ...options, timers: { set: timers.set } }],
+  // As a timer that would be due every millisecond.
+  ['options.closing', { ...options, closing: Number.NaN }],
+  ['options.closing', { ...options, closing: '10' }],
+];
+const wrongOfHost: readonly (readonly [name: string, options: unknown])[] = [
+  ['options.handlers', { ...options, handlers: null }],
+  ['options.handlers.onText', { ...options, handlers: { onText: 'x' } }],
+  // Nothing would be more than that, and so nothing held back.
+  ['options.highWaterMark', { ...options, highWaterMark: Number.NaN }],
+  ['options.highWaterMark', { ...options, highWaterMark: '1' }],
+  ['options.pull', { ...options, pull: 1 }],
 ];
 
 function refused(name: string, call: () => unknown): void {
@@ -25,6 +36,17 @@ function refused(name: string, call: () => unknown): void {
 describe('drive', () => {
   it.each(wrong)('names %s', (name, given) => {
     refused(name, () => drive(new EchoProtocol(), fakeTransport(), given as EndpointHostOptions));
+  });
+
+  it('names a callback that is none, and a time that can not be', () => {
+    refused('options.onEvents', () =>
+      drive(new EchoProtocol(), fakeTransport(), { ...options, onEvents: 1 } as unknown as EndpointHostOptions),
+    );
+    for (const make of [
+      () => drive(new EchoProtocol(), fakeTransport(), { ...options, closing: -1 }),
+      () => new EndpointHost({ ...options, closing: -1 }),
+    ])
+      expect(make).toThrow(new RangeError('options.closing must be from 0 to Infinity'));
   });
 
   it('names what the protocol lacks', () => {
@@ -39,6 +61,8 @@ describe('drive', () => {
     const whole: Transport = { write: none, end: none, abort: none, pauseReading: none, resumeReading: none, bufferedAmount: 0 };
     expect(() => drive(new EchoProtocol(), whole, options)).not.toThrow();
     refused(`transport.${name}`, () => drive(new EchoProtocol(), { ...whole, [name]: undefined } as unknown as Transport, options));
+    const uncounted = { ...whole, bufferedAmount: undefined } as unknown as Transport;
+    refused('transport.bufferedAmount', () => drive(new EchoProtocol(), uncounted, options));
   });
 
   it('names a transport that is none', () => {
@@ -47,7 +71,7 @@ describe('drive', () => {
 });
 
 describe('EndpointHost', () => {
-  it.each([...wrong, ['options.handlers', { ...options, handlers: null }] as const])('names %s', (name, given) => {
+  it.each([...wrong, ...wrongOfHost])('names %s', (name, given) => {
     refused(name, () => new EndpointHost(given as EndpointHostOptions));
   });
 

@@ -8,20 +8,11 @@
 import { parseUri, type WebSocketUri } from '@ferrywire/handshake';
 import { EndpointError } from '../errors.ts';
 import { type ClientSettings, EndpointHost } from '../host.ts';
-import { checkObject } from '../parts.ts';
+import { checkNumber, checkObject } from '../parts.ts';
 import type { Peer } from '../peer.ts';
 import { MAX_DELAY } from '../platform.ts';
 import type { DriverHandle, Transport } from '../types.ts';
-import {
-  type ClientOptions,
-  checkClient,
-  checkNumber,
-  checkText,
-  hostOptions,
-  type InputOwnership,
-  kernelsOf,
-  type Runtime,
-} from './options.ts';
+import { type ClientOptions, checkClient, checkText, hostOptions, type InputOwnership, kernelsOf, type Runtime } from './options.ts';
 import { checkTls } from './tls.ts';
 
 const OPENING = 10_000;

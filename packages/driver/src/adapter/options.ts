@@ -10,7 +10,7 @@ import { createUpgrade, resolveLimits, ServerProtocol, type WebSocketUri } from 
 import type { EndpointHostOptions } from '../endpoint.ts';
 import { EndpointError } from '../errors.ts';
 import type { ClientSettings, ConnectionSettings, ServerSettings } from '../host.ts';
-import { checkObject } from '../parts.ts';
+import { checkEndpoints } from '../parts.ts';
 import type { PeerHandlers } from '../peer.ts';
 import type { TimerHost } from '../types.ts';
 
@@ -38,48 +38,19 @@ export interface SharedOptions {
 export type ServerOptions = SharedOptions & Omit<ServerSettings, 'input'>;
 export type ClientOptions = SharedOptions & Omit<ClientSettings, 'input' | 'url'>;
 
-const HANDLERS: Record<keyof PeerHandlers, true> = {
-  onRequest: true,
-  onOpen: true,
-  onText: true,
-  onBinary: true,
-  onMessage: true,
-  onMessageStart: true,
-  onTextChunk: true,
-  onSpan: true,
-  onMessageEnd: true,
-  onPing: true,
-  onPong: true,
-  onClose: true,
-  onEnd: true,
-  onDrain: true,
-  onRefused: true,
-  onError: true,
-};
-
-/** What is no function would be an exception when the first peer does what it is for. */
-function checkHandlers(handlers: PeerHandlers): void {
-  checkObject(handlers, 'options.handlers');
-  for (const name of Object.keys(HANDLERS) as (keyof PeerHandlers)[]) {
-    const handler: unknown = handlers[name];
-    if (handler !== undefined && typeof handler !== 'function') throw new TypeError(`options.handlers.${name} must be a function`);
-  }
-}
-
 /** The options of an `EndpointHost`, checked: throws a TypeError or RangeError that names the option. */
 export function hostOptions(runtime: Runtime, options: SharedOptions & Pick<ConnectionSettings, 'timeouts'>): EndpointHostOptions {
   const { handlers = {}, highWaterMark, pull } = options;
   const closing = options.timeouts?.closing;
-  checkHandlers(handlers);
-  if (highWaterMark !== undefined) checkNumber(highWaterMark, 'options.highWaterMark', 0, Number.POSITIVE_INFINITY);
-  if (pull !== undefined && typeof pull !== 'boolean') throw new TypeError('options.pull must be a boolean');
+  checkEndpoints({ handlers, highWaterMark, pull });
   const { clock, timers } = runtime;
   return {
     clock,
     timers,
     handlers,
     ...(highWaterMark === undefined ? null : { highWaterMark }),
-    ...(closing === undefined ? null : { closing }),
+    // What is no time is for the connection's own check to name, which follows.
+    ...(typeof closing === 'number' && closing >= 0 ? { closing } : null),
     ...(pull === undefined ? null : { pull }),
   };
 }
@@ -108,12 +79,6 @@ export function checkClient(settings: Omit<ClientSettings, 'url'>, url: WebSocke
   resolveLimits(settings.http);
   // The key is never sent, so the application's source is not asked for it.
   createUpgrade({ ...settings, url, random: () => {} });
-}
-
-/** Throws a TypeError for what is no number, a RangeError beyond the bounds, which may be infinite. */
-export function checkNumber(value: unknown, name: string, least: number, most: number): void {
-  if (typeof value !== 'number' || Number.isNaN(value)) throw new TypeError(`${name} must be a number`);
-  if (value < least || value > most) throw new RangeError(`${name} must be from ${least} to ${most}`);
 }
 
 /** Throws a TypeError. No zero byte either: the system would take a path or a name to end there. */
