@@ -349,9 +349,9 @@ export class Connection implements Protocol {
     if (!this.#life.parses) return true;
     return !this.paused && !this.#holds && this.#receiver.hungry;
   }
-  /** Is input held that was not read yet, or work left of it? */
+  /** Is input held that is still to be read, or work left of it? */
   get unread(): boolean {
-    return this.#holds || !this.#receiver.hungry;
+    return this.#life.parses && (this.#holds || !this.#receiver.hungry);
   }
   /** When `handleTimeout` is due next, on the clock's scale. Already due while large compressed messages wait for their next step. */
   nextTimeout(): Millis | null {

@@ -450,7 +450,7 @@ export class Pump implements DriverHandle, Flushable, Timed, WorkHost {
   private answerWaits(): boolean {
     const { closeSent = null, closeReceived = null, unread, transport, bufferedAmount } = this.#protocol;
     if ((this.#flags & LOST) !== 0) return false;
-    if (closeReceived === null) return unread === true && transport === 'open';
+    if (closeReceived === null) return unread === true;
     return closeSent === null ? transport === 'open' : bufferedAmount > 0;
   }
   private lookAtEnd(): void {

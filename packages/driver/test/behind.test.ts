@@ -198,6 +198,16 @@ describe('work that is left of the input', () => {
     expect([ends, peer.driver.isLost]).toEqual([[causes[how]], true]);
   });
 
+  it('is no reason to wait at the end of a peer that was failed meanwhile', () => {
+    const ends: EndInfo[] = [];
+    const { transport, peer } = served({ onEnd: (_, info) => void ends.push(info) });
+    transport.feed(bombs(60));
+    expect(peer.connection.unread).toBe(true);
+    peer.connection.fail(1011);
+    peer.driver.eof();
+    expect([ends.length, peer.connection.unread, transport.ended]).toEqual([1, false, true]);
+  });
+
   it.each(['reset', 'close'] as const)('is still read behind a close() after which the transport takes nothing: not clean (%s)', (how) => {
     const ends: EndInfo[] = [];
     const { transport, turns, peer } = served({ onEnd: (_, info) => void ends.push(info) });
