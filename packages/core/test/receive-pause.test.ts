@@ -139,3 +139,29 @@ describe.each(roles.flatMap((role) => deliveries.map((delivery) => [role, delive
     expect(endpoint.output()).toEqual(expected.output);
   });
 });
+
+describe.each(roles)('%s: unread', (role) => {
+  it('is what is held, and not that reading is paused', () => {
+    const { connection, receive, peer } = open({ role });
+    connection.pause();
+    expect([connection.unread, connection.wantsRead]).toEqual([false, false]);
+    receive(peer.text('a'));
+    expect(connection.unread).toBe(true);
+    connection.resume();
+    expect([connection.unread, connection.wantsRead]).toEqual([false, true]);
+  });
+  it('is what was not pulled, down to half a frame', () => {
+    const { connection, receive, peer, pull } = open({ role, mode: 'pull', pulling: false });
+    receive(peer.text('a').subarray(0, 1));
+    expect(connection.unread).toBe(true);
+    pull();
+    expect([connection.unread, connection.wantsRead]).toEqual([false, true]);
+  });
+  it('is nothing once nothing is read any more', () => {
+    const { connection, receive, peer } = open({ role });
+    connection.pause();
+    receive(peer.text('a'));
+    connection.fail(1011);
+    expect(connection.unread).toBe(false);
+  });
+});

@@ -287,6 +287,7 @@ describe('received work that the host holds', () => {
     const { connection } = harness;
     harness.receive(message(harness.peer, 2, 4, pattern(200_000)));
     endpoint.taken();
+    expect(connection.unread).toBe(true);
     connection.pause();
     for (const isHeld of [false, true, false]) {
       connection.holdWork(isHeld);
@@ -296,6 +297,7 @@ describe('received work that the host holds', () => {
     connection.resume();
     turns(endpoint, endpoint.taken);
     expect(harness.of('binary').map(({ data }) => data.length)).toEqual([200_000]);
+    expect(connection.unread).toBe(false);
   });
 
   it('is no work of who pulls: each event is asked for', () => {

@@ -57,6 +57,21 @@ describe('the whole life, once open', () => {
     fresh.pause();
     expect(fresh.steadyUntil(due)).toBe(false);
   });
+  it('says of the close frames what the connection says, and of unread input also before there is one', () => {
+    const server = serverIn({ autoClose: false });
+    const told = () => [server.unread, server.closeReceived?.code ?? null, server.closeSent?.code ?? null];
+    server.receiveData(bytes(goodRequest()));
+    expect(told()).toEqual([false, null, null]);
+    server.receiveData(Uint8Array.of(0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8));
+    expect(told()).toEqual([true, null, null]);
+    server.nextEvent();
+    expect(server.accept()).toBe(true);
+    expect(told()).toEqual([true, null, null]);
+    expect([...server.events()].map(({ type }) => type)).toEqual(['open', 'close']);
+    expect(told()).toEqual([false, 1000, null]);
+    server.close(1001);
+    expect(told()).toEqual([false, 1000, 1001]);
+  });
   it('wants to read when the connection does', () => {
     const server = opened();
     server.receiveData(textFrame('unread', true));
