@@ -75,7 +75,7 @@ export async function dial(options: DialOptions): Promise<{ readonly socket: Dup
       throw new EndpointError('WS_CONNECT_REFUSED', `options.connect refused ${where}`, { cause });
     }
     if (supplied === undefined && failure !== null) throw connectError(failure, where, false);
-    if (supplied !== undefined) checkBytes(supplied);
+    if (supplied !== undefined) checkStream(supplied, where);
     // What a hook returns that does not wait for it. Else why it fails would be lost: no answer is all that the handshake sees.
     if (supplied instanceof Socket && supplied.connecting) {
       await whenConnected(supplied, 'connect', signal, (cause) => connectError(cause, where, false));
@@ -88,11 +88,21 @@ export async function dial(options: DialOptions): Promise<{ readonly socket: Dup
   return { socket: await startTls(plain, named, where), onread: false };
 }
 
-/** Here, since TLS and HTTP/2 over such a stream fail in ways of their own, on some runtimes outside. Streams of other libraries need not have the property. */
-function checkBytes(stream: Duplex): void {
-  if (typeof stream.readableEncoding !== 'string') return;
-  stream.on('error', () => {}).destroy();
-  throw new TypeError('options.connect: the stream must give bytes, and setEncoding has made it give strings');
+/** Here, since TLS and HTTP/2 over such a stream fail in ways of their own, on some runtimes outside, or not at all. */
+function checkStream(stream: Duplex, where: string): void {
+  const isStream = (['on', 'pause', 'write', 'destroy'] as const).every((name) => typeof stream?.[name] === 'function');
+  // Streams of other libraries need not have the property.
+  if (isStream && typeof stream.readableEncoding !== 'string') {
+    if (stream.destroyed)
+      throw new EndpointError('WS_CONNECT_REFUSED', `cannot connect to ${where}: the stream of options.connect has closed`);
+    return;
+  }
+  if (typeof stream?.on === 'function' && typeof stream.destroy === 'function') stream.on('error', () => {}).destroy();
+  throw new TypeError(
+    isStream
+      ? 'options.connect: the stream must give bytes, and setEncoding has made it give strings'
+      : 'options.connect must return a stream that can be read and written, or undefined',
+  );
 }
 
 async function resolve(

@@ -3,13 +3,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { getEventListeners } from 'node:events';
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
-import { Duplex, PassThrough } from 'node:stream';
+import { Duplex, PassThrough, Readable, Writable } from 'node:stream';
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
 import { acceptKey } from '@ferrywire/handshake';
 import { type ConnectOptions, type ConnectTarget, connect, EndpointError, listen, type Peer, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
+import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { certificate } from './certificate.ts';
 import { deferred, failureOf, socketPath } from './helpers.ts';
 
@@ -342,6 +343,24 @@ describe('unix sockets, hooks and TLS', () => {
         }
       }
     }
+  });
+
+  it.each([false, true])('takes from the hook no stream of one direction, nor what is none or has closed (http2: %s)', async (http2) => {
+    const oneWay = [new Readable({ read() {} }), new Writable()];
+    const closed = new PassThrough().destroy();
+    const thrown = await uncaughtDuring(async () => {
+      for (const url of ['ws://127.0.0.1:1/', 'wss://127.0.0.1:1/']) {
+        const options = { http2, timeouts: { opening: 0 } };
+        for (const none of [null, 5, {}, ...oneWay]) {
+          const error = await failureOf(connect(url, { ...options, connect: () => none as unknown as Duplex }));
+          expect(error).toBeInstanceOf(TypeError);
+          expect((error as Error).message).toBe('options.connect must return a stream that can be read and written, or undefined');
+        }
+        expect(await failureOf(connect(url, { ...options, connect: () => closed }))).toMatchObject({ code: 'WS_CONNECT_REFUSED' });
+      }
+    });
+    expect(oneWay.map(({ destroyed }) => destroyed)).toEqual([true, true]);
+    expect(thrown).toEqual([]);
   });
 
   it('checks the certificate and the name before it writes', async () => {
