@@ -24,10 +24,11 @@ attached.after.each(cleanUp);
  * @param {import('@ferrywire/node').AttachOptions} [options.attach]
  * @param {import('node:http').RequestListener} [options.request]
  * @param {(server: import('node:http').Server) => void} [options.before] Listens before the attachment does.
+ * @param {import('node:http').ServerOptions} [options.http]
  * @returns {Promise<number>} The port.
  */
-async function serving({ attach: options = {}, request = (_request, response) => response.end('a page'), before = () => {} }) {
-  const server = createServer(request);
+async function serving({ attach: options = {}, request = (_request, response) => response.end('a page'), before = () => {}, http = {} }) {
+  const server = createServer(http, request);
   /** @type {Set<import('node:net').Socket>} */
   const sockets = new Set();
   server.on('connection', (socket) => sockets.add(socket));
@@ -397,6 +398,26 @@ if (process.versions.bun === undefined) {
     responses[0]?.end('a page');
     await client.has(' 404 ');
     assert.match(client.text, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\na pageHTTP\/1\.1 404 /s);
+  });
+}
+
+// Node 20 has no such option.
+if ('shouldUpgradeCallback' in createServer()) {
+  attached('leaves requests for other protocols to a server that takes no other upgrades, as the README has it', async () => {
+    const port = await serving({
+      http: { shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket' },
+      request: async (request, response) => {
+        let form = '';
+        for await (const piece of request) form += piece;
+        response.end(`a page for ${form}`);
+      },
+    });
+    const client = new Client(port);
+    client.write('POST /page HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\nform');
+    await client.until(() => client.text.endsWith('a page for form'));
+    const live = new Client(port);
+    live.write(upgradeFor(), textFrame('hello'));
+    await live.until(() => live.text.endsWith('\x81\x05hello'));
   });
 }
 
