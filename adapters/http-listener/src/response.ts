@@ -41,7 +41,7 @@ export class HttpListenerResponse {
   get statusCode(): number {
     return this.#statusCode;
   }
-  /** 100 to 999. */
+  /** 100 to 999. Below 200 it is no answer to the client, which goes on waiting for one: the connection is closed behind it. */
   set statusCode(value: number) {
     this.#change();
     if (!Number.isInteger(value) || value < 100 || value > 999) {
@@ -223,6 +223,8 @@ export class HttpListenerResponse {
       // Headers keep Set-Cookie apart, and everything else joined.
       fields[name] = before === undefined ? value : ([before, value].flat() as string[]);
     }
+    // To the client it is none yet: the answer to its next request would be the answer to this one (RFC 9110 section 15.2).
+    if (this.#statusCode < 200) response.shouldKeepAlive = false;
     response.writeHead(this.#statusCode, this.statusDescription, fields);
     return response;
   }

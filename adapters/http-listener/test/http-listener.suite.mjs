@@ -480,6 +480,18 @@ listener(
   },
 );
 
+listener('closes the connection behind a status below 200, for which the client would take the next answer', async () => {
+  const { port } = await serving(({ request: asked, response }) => {
+    response.statusCode = Number(asked.url.search.slice(1));
+    response.close();
+  });
+  for (const status of [100, 101, 103, 199]) {
+    const reply = await raw(port, `GET /ws/?${status} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /ws/?200 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    assert.deepEqual(reply.match(/HTTP\/1\.1 \d+/g), [`HTTP/1.1 ${status}`]);
+    assert.match(reply, /\r\nconnection: close\r\n/i);
+  }
+});
+
 listener('refuses an upgrade with an answer, and whatever is no WebSocket', async () => {
   const { port } = await serving(async (context) => {
     if (!context.request.isWebSocketRequest) await assert.rejects(context.acceptWebSocket(), { webSocketErrorCode: 'NotAWebSocket' });
