@@ -201,10 +201,6 @@ export function unwatch(socket: Duplex): void {
   socket.removeListener('readable', look);
 }
 
-/** Throws when the prefix is served already, by any listener. */
-export function checkFree(prefix: UrlPrefix): void {
-  if (registered.has(prefix.key)) throw alreadyRegistered(prefix);
-}
 export function alreadyRegistered(prefix: UrlPrefix): HttpListenerException {
   return new HttpListenerException(HttpListenerErrorCode.AlreadyExists, `the prefix '${prefix.text}' is registered already`);
 }
@@ -239,7 +235,7 @@ export class Binding {
 
   constructor(prefixes: readonly UrlPrefix[], receive: Receiver, tls: TlsSettings | null) {
     for (const prefix of prefixes) {
-      checkFree(prefix);
+      if (registered.has(prefix.key)) throw alreadyRegistered(prefix);
       if (prefix.secure && tls === null) {
         throw new InvalidOperationException(`'${prefix.text}' needs a certificate: new HttpListener({ tls: { key, cert } })`);
       }

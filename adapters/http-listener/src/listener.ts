@@ -5,7 +5,7 @@
  * answered 503.
  */
 import { HttpListenerContext } from './context.ts';
-import { alreadyRegistered, Binding, checkFree, type Incoming, type ListenEndPoint, type TlsSettings } from './endpoints.ts';
+import { alreadyRegistered, Binding, type Incoming, type ListenEndPoint, type TlsSettings } from './endpoints.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
 import { parsePrefix, type UrlPrefix } from './prefixes.ts';
 
@@ -36,14 +36,13 @@ export class HttpListenerPrefixCollection implements Iterable<string> {
 
   /**
    * Throws ArgumentNullException or ArgumentException for what is no prefix (it must end with '/'), HttpListenerException 183 for one that is
-   * registered already, ObjectDisposedException after `close()`, and while the listener is listening InvalidOperationException for one that
-   * needs a certificate.
+   * there already, ObjectDisposedException after `close()`; and while the listener is listening HttpListenerException 183 for one that another
+   * serves, which else is for `start()` to say, and InvalidOperationException for one that needs a certificate.
    */
   add(uriPrefix: string): void {
     this.#check();
     const prefix = parsePrefix(uriPrefix);
     if (this.#prefixes.has(prefix.key)) throw alreadyRegistered(prefix);
-    checkFree(prefix);
     this.#changed({ added: prefix });
     this.#prefixes.set(prefix.key, prefix);
   }

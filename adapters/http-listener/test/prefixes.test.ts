@@ -7,7 +7,7 @@ import {
   ObjectDisposedException,
 } from '@ferrywire/http-listener';
 import { describe, expect, it } from 'vitest';
-import { bodyOf, get, serve, serving } from './helpers.ts';
+import { bodyOf, get, rejection, serve, serving } from './helpers.ts';
 
 describe('a prefix', () => {
   it('may have a name, an address or a wildcard, and a port', () => {
@@ -76,11 +76,24 @@ describe('a prefix', () => {
     twice(() => first.prefixes.add('http://127.0.0.1:48123/WS/'));
     await using server = await serving(['http://127.0.0.1:0/ws/']);
     const other = new HttpListener();
-    twice(() => other.prefixes.add(`http://127.0.0.1:${server.port}/ws/`));
     other.prefixes.add(`http://127.0.0.1:${server.port}/other/`);
     await other.start();
+    twice(() => other.prefixes.add(`http://127.0.0.1:${server.port}/ws/`));
+    expect([...other.prefixes]).toEqual([`http://127.0.0.1:${server.port}/other/`]);
     expect((await get(server.port, '/ws/')).status).toBe(200);
     other.close();
+  });
+  it('may be added while another serves it, and is served by who starts when that one has stopped, as in .NET', async () => {
+    await using server = await serving(['http://127.0.0.1:0/ws/']);
+    const next = new HttpListener();
+    next.prefixes.add(`http://127.0.0.1:${server.port}/ws/`);
+    expect(await rejection(next.start())).toMatchObject({ name: 'HttpListenerException', errorCode: 183 });
+    expect(next.isListening).toBe(false);
+    server.listener.stop();
+    await next.start();
+    void serve(next, ({ response }) => response.close('the next'));
+    expect(await bodyOf(await get(server.port, '/ws/'))).toBe('the next');
+    next.close();
   });
   it('cannot be added to a listener that is closed', () => {
     const listener = new HttpListener();
