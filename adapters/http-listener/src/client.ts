@@ -15,7 +15,13 @@ import {
 } from './errors.ts';
 import { connectionSettings } from './over-stream.ts';
 import { openWebSocket, setConnecting, WebSocket } from './websocket.ts';
-import { checkKeepAliveInterval, checkReceiveBufferSize, checkSubProtocol, defaultKeepAliveInterval } from './websocket-checks.ts';
+import {
+  checkKeepAliveInterval,
+  checkReceiveBufferSize,
+  checkSignal,
+  checkSubProtocol,
+  defaultKeepAliveInterval,
+} from './websocket-checks.ts';
 
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -111,15 +117,16 @@ export class ClientWebSocket extends WebSocket {
   async connect(uri: string | URL, signal?: AbortSignal): Promise<void> {
     if (this.#gone) throw new ObjectDisposedException('ClientWebSocket');
     const url = checkUri(uri);
+    const stop = checkSignal(signal);
     if (this.#started) throw new InvalidOperationException('the WebSocket has already been started');
     this.#started = true;
     const { subProtocols, headers } = this.options.lock();
     setConnecting(this, 'Connecting');
     const controller = new AbortController();
     this.#abandoned = controller;
-    const onAbort = (): void => controller.abort(signal?.reason);
-    if (signal?.aborted === true) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
+    const onAbort = (): void => controller.abort(stop?.reason);
+    if (stop?.aborted === true) onAbort();
+    else stop?.addEventListener('abort', onAbort, { once: true });
     try {
       controller.signal.throwIfAborted();
       const { tls, keepAliveInterval, keepAliveTimeout } = this.options;
@@ -146,9 +153,9 @@ export class ClientWebSocket extends WebSocket {
         throw new WebSocketException('Faulted', 'unable to connect to the remote server', { cause });
       }
       this.dispose();
-      throw signal?.aborted === true ? signal.reason : new OperationCanceledException('the WebSocket was aborted');
+      throw stop?.aborted === true ? stop.reason : new OperationCanceledException('the WebSocket was aborted');
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      stop?.removeEventListener('abort', onAbort);
       this.#abandoned = null;
     }
   }

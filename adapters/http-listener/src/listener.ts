@@ -8,6 +8,7 @@ import { HttpListenerContext } from './context.ts';
 import { alreadyRegistered, Binding, type Incoming, type ListenEndPoint, type TlsSettings } from './endpoints.ts';
 import { HttpListenerErrorCode, HttpListenerException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
 import { parsePrefix, type UrlPrefix } from './prefixes.ts';
+import { checkSignal } from './websocket-checks.ts';
 
 const queueLength = 1000;
 
@@ -186,12 +187,13 @@ export class HttpListener implements AsyncIterable<HttpListenerContext> {
    * that was added and could not be bound, after which the listener goes on.
    */
   async getContext(signal?: AbortSignal): Promise<HttpListenerContext> {
+    const stop = checkSignal(signal);
     this.#check();
     if (this.#state !== 'started') throw new InvalidOperationException('start() must be called first');
     const [failure] = this.#failures.splice(0, 1);
     if (failure !== undefined) throw failure;
     if (this.prefixes.count === 0) throw new InvalidOperationException('there is no prefix: add one to prefixes');
-    signal?.throwIfAborted();
+    stop?.throwIfAborted();
     const queued = this.#queue.shift();
     if (queued !== undefined) return this.#hand(queued);
     let onAbort = (): void => {};
@@ -202,16 +204,16 @@ export class HttpListener implements AsyncIterable<HttpListenerContext> {
         const index = this.#waiting.indexOf(waiter);
         if (index < 0) return;
         this.#waiting.splice(index, 1);
-        reject(signal?.reason);
+        reject(stop?.reason);
       };
     });
-    if (signal === undefined) return context;
-    signal.addEventListener('abort', onAbort, { once: true });
+    if (stop === null) return context;
+    stop.addEventListener('abort', onAbort, { once: true });
     try {
       return await context;
     } finally {
       // A signal that lives as long as the listener would keep every context.
-      signal.removeEventListener('abort', onAbort);
+      stop.removeEventListener('abort', onAbort);
     }
   }
 

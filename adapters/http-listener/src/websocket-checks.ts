@@ -43,6 +43,15 @@ export function checkKeepAliveInterval(interval: unknown, paramName = 'keepAlive
   return interval === infinite || interval === Infinity ? 0 : interval;
 }
 
+/** Null for none. Before anything has begun: found later, what was begun would be outstanding for ever. */
+export function checkSignal(signal: unknown): AbortSignal | null {
+  if (signal === undefined || signal === null) return null;
+  const { aborted, addEventListener } = signal as Partial<AbortSignal>;
+  if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function')
+    throw new ArgumentException('must be an AbortSignal', 'signal');
+  return signal as AbortSignal;
+}
+
 export function checkCloseStatus(
   closeStatus: unknown,
   statusDescription: unknown,

@@ -16,7 +16,7 @@ import {
   WebSocketException,
 } from './errors.ts';
 import { overStream, type WebSocketCreationOptions } from './over-stream.ts';
-import { checkBuffer, checkCloseStatus } from './websocket-checks.ts';
+import { checkBuffer, checkCloseStatus, checkSignal } from './websocket-checks.ts';
 import type { WebSocketMessageType, WebSocketReceiveResult, WebSocketState } from './websocket-types.ts';
 
 interface Waiter<T> {
@@ -107,11 +107,12 @@ export class WebSocket {
    */
   async receive(buffer: ArrayBufferView | ArrayBuffer, signal?: AbortSignal): Promise<WebSocketReceiveResult> {
     const target = checkBuffer(buffer, 'buffer');
+    const stop = checkSignal(signal);
     const connection = this.#open('receive', ['Open', 'CloseSent']);
     if (target.length === 0) throw new ArgumentException('must have room for at least one byte', 'buffer');
     if (this.#receiving !== null) throw new InvalidOperationException('there is already one outstanding receive on this WebSocket');
     return this.#cancellable(
-      signal,
+      stop,
       new Promise((resolve, reject) => {
         this.#receiving = { buffer: target, resolve, reject };
         this.#advance(connection);
@@ -138,11 +139,12 @@ export class WebSocket {
         'messageType',
       );
     }
+    const stop = checkSignal(signal);
     const connection = this.#open('send', ['Open', 'CloseReceived']);
-    signal?.throwIfAborted();
+    stop?.throwIfAborted();
     if (this.#driver?.isClosed === true) throw transportGone();
     if (!this.#transmit(connection, payload, messageType, endOfMessage)) throw this.#lost();
-    await this.#cancellable(signal, this.#room());
+    await this.#cancellable(stop, this.#room());
   }
 
   /**
@@ -152,15 +154,16 @@ export class WebSocket {
    */
   async close(closeStatus: number, statusDescription: string | null = null, signal?: AbortSignal): Promise<void> {
     const { code, reason } = checkCloseStatus(closeStatus, statusDescription);
+    const stop = checkSignal(signal);
     const connection = this.#open('close', ['Open', 'CloseReceived', 'CloseSent']);
-    signal?.throwIfAborted();
+    stop?.throwIfAborted();
     if (!this.#closeSent) this.#sendClose(connection, code, reason);
     if (this.#closeReceived) {
-      await this.#cancellable(signal, this.#room());
+      await this.#cancellable(stop, this.#room());
       return;
     }
     await this.#cancellable(
-      signal,
+      stop,
       new Promise<void>((resolve, reject) => {
         this.#closing.push({ resolve, reject });
         this.#advance(connection);
@@ -171,12 +174,13 @@ export class WebSocket {
   /** Sends a close frame and does not wait for the peer's. States: Open, CloseReceived. Arguments as for `close`; rejects as `send` does. */
   async closeOutput(closeStatus: number, statusDescription: string | null = null, signal?: AbortSignal): Promise<void> {
     const { code, reason } = checkCloseStatus(closeStatus, statusDescription);
+    const stop = checkSignal(signal);
     const connection = this.#open('closeOutput', ['Open', 'CloseReceived']);
-    signal?.throwIfAborted();
+    stop?.throwIfAborted();
     // A peer that has left behind its own close frame waits for no answer.
     if (!this.#closeReceived && this.#driver?.isClosed === true) throw transportGone();
     this.#sendClose(connection, code, reason);
-    await this.#cancellable(signal, this.#room());
+    await this.#cancellable(stop, this.#room());
   }
 
   /** Drops the connection without a close frame. What is outstanding rejects with OperationCanceledException. */
@@ -392,8 +396,8 @@ export class WebSocket {
   }
 
   /** A signal aborts the socket: half an operation cannot be taken back. */
-  async #cancellable<T>(signal: AbortSignal | undefined, operation: Promise<T>): Promise<T> {
-    if (signal === undefined) return operation;
+  async #cancellable<T>(signal: AbortSignal | null, operation: Promise<T>): Promise<T> {
+    if (signal === null) return operation;
     const onAbort = (): void => this.#abort(new OperationCanceledException('the operation was cancelled'));
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });

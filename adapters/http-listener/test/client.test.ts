@@ -132,6 +132,13 @@ describe('ClientWebSocket', () => {
     }
     expect(nobody.state).toBe('Closed');
   });
+  it('what is no signal is refused, and connect() may be called again', async () => {
+    const socket = new ClientWebSocket();
+    const wrong = new AbortController() as unknown as AbortSignal;
+    expect(await rejection(socket.connect('ws://127.0.0.1:1/', wrong))).toMatchObject({ name: 'ArgumentException', paramName: 'signal' });
+    expect(socket.state).toBe('None');
+    expect((await rejection(socket.connect('ws://127.0.0.1:1/'))).name).toBe('WebSocketException');
+  });
   it('a signal or abort() gives up connecting', async () => {
     const { createServer } = await import('node:net');
     const silent = createServer(() => {});

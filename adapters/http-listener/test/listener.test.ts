@@ -116,6 +116,17 @@ describe('life', () => {
     expect((await answer).status).toBe(200);
     listener.close();
   });
+  it('what is no signal is refused before it waits, so that it takes no request', async () => {
+    const listener = new HttpListener();
+    listener.prefixes.add('http://127.0.0.1:0/');
+    await listener.start();
+    for (const wrong of [0, {}, new AbortController()] as unknown as AbortSignal[])
+      expect(await rejection(listener.getContext(wrong))).toMatchObject({ name: 'ArgumentException', paramName: 'signal' });
+    const answer = get(listener.endPoints[0]?.port ?? 0, '/');
+    (await listener.getContext(null as unknown as AbortSignal)).response.close();
+    expect((await answer).status).toBe(200);
+    listener.close();
+  });
   it('a signal is let go of with every context, and with every rejection', async () => {
     const { signal } = new AbortController();
     const listener = new HttpListener();

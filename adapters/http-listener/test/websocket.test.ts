@@ -42,6 +42,21 @@ describe('receive', () => {
     feed(1, '');
     expect(await socket.receive(buffer)).toEqual(data(0, 'Text', true));
   });
+  it('what is no signal is refused before anything has begun, and null is none', async () => {
+    const { socket, feed } = ends();
+    const buffer = new Uint8Array(16);
+    for (const wrong of [0, 'x', {}, new AbortController()] as unknown as AbortSignal[]) {
+      const refused = { name: 'ArgumentException', paramName: 'signal' };
+      expect(await rejection(socket.receive(buffer, wrong))).toMatchObject(refused);
+      expect(await rejection(socket.send('x', 'Text', true, wrong))).toMatchObject(refused);
+      expect(await rejection(socket.close(1000, null, wrong))).toMatchObject(refused);
+      expect(await rejection(socket.closeOutput(1000, null, wrong))).toMatchObject(refused);
+    }
+    // No receive is outstanding, and nothing was sent.
+    feed(1, 'hello');
+    expect(await socket.receive(buffer, null as unknown as AbortSignal)).toEqual(data(5, 'Text', true));
+    expect(socket.state).toBe('Open');
+  });
   it('of a message longer than the buffer takes several, endOfMessage on the last', async () => {
     const { socket, feed } = ends();
     const buffer = new Uint8Array(4);
