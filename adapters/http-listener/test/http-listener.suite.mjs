@@ -123,7 +123,7 @@ listener('leaves time to answer a client that closes and ends its side in one go
     const buffer = new Uint8Array(16);
     const { count } = await webSocket.receive(buffer);
     // Until the client's end is known.
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     assert.equal((await webSocket.receive(buffer)).messageType, WebSocketMessageType.Close);
     await webSocket.send(buffer.subarray(0, count), WebSocketMessageType.Text);
     await webSocket.close(1000, '');
