@@ -5,7 +5,7 @@
  * behind the answer.
  */
 import { type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import type { HeaderList } from '@ferrywire/handshake';
 import type { Incoming } from './endpoints.ts';
@@ -234,8 +234,8 @@ export class HttpListenerResponse {
     const { request, socket, letGo } = incoming;
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
-    // An upgrade's socket is a Socket of `net` or `tls`; Node types it as any duplex.
-    if (socket instanceof Socket) response.assignSocket(socket);
+    // One whose request has a body that still comes is no Socket from Node 26 on, but serves as one here.
+    response.assignSocket(socket as Socket);
     response.once('finish', letGo);
     return response;
   }

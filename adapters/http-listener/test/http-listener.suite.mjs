@@ -572,6 +572,17 @@ if (process.versions.bun === undefined) {
   });
 }
 
+listener('answers an upgrade whose body is still to come', async () => {
+  const { port } = await serving(({ response }) => response.close('enough'));
+  for (const path of ['/ws/', '/elsewhere']) {
+    const reply = await raw(
+      port,
+      `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1000\r\n\r\n`,
+    );
+    assert.match(reply, path === '/ws/' ? /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nenough$/s : /^HTTP\/1\.1 404 Not Found\r\n/);
+  }
+});
+
 listener('lets go of a client whose upgrade was refused, be there input that nobody asked for or none', async () => {
   const { port } = await serving(({ response }) => response.close('not you'));
   const refused = [];
