@@ -4,9 +4,9 @@
  * Beware: a request that asks for an upgrade has no `ServerResponse` from Node; one is made for its socket, and the connection is closed
  * behind the answer.
  */
-import { type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import type { HeaderList } from '@ferrywire/handshake';
 import type { Incoming } from './endpoints.ts';
 import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
@@ -232,7 +232,7 @@ export class HttpListenerResponse {
     const incoming = this.#incoming;
     if ('response' in incoming) return incoming.response;
     const { request, socket, letGo } = incoming;
-    const response = new ServerResponse(request);
+    const response = new ServerResponse(request.complete ? standIn(request) : request);
     response.shouldKeepAlive = false;
     // One whose request has a body that still comes is no Socket from Node 26 on, but serves as one here.
     response.assignSocket(socket as Socket);
@@ -248,6 +248,14 @@ export class HttpListenerResponse {
     else response.end(body);
     this.#done();
   }
+}
+
+/**
+ * With a request that it knows, Bun's answer goes past the socket, and loses bytes where the client is slow. Where its body still comes, it is the
+ * other way round: the socket stands still once it is full, and that answer is whole.
+ */
+function standIn({ method, headers, httpVersionMajor, httpVersionMinor }: IncomingMessage): IncomingMessage {
+  return Object.assign(Readable.from([]), { method, headers, httpVersionMajor, httpVersionMinor }) as unknown as IncomingMessage;
 }
 
 function checkField(name: string, value: string): void {

@@ -583,6 +583,32 @@ listener('answers an upgrade whose body is still to come', async () => {
   }
 });
 
+for (const body of ['', 'whose body is still to come, ']) {
+  listener(`sends all of the answer to an upgrade, ${body}to a client that is slow`, async () => {
+    const pieces = Array.from({ length: 50 }, (_, index) => new Uint8Array(100_000).fill(index));
+    const { port } = await serving(async ({ response }) => {
+      const { outputStream } = response;
+      response.contentLength64 = 5_000_000;
+      for (const piece of pieces) await new Promise((resolve) => outputStream.write(piece, resolve));
+      outputStream.end();
+    });
+    /** @type {Buffer[]} */
+    const chunks = [];
+    const head = 'GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
+    const socket = connect(port, '127.0.0.1', () => socket.write(`${head}${body === '' ? '' : 'Content-Length: 10\r\n'}\r\n`));
+    socket.on('data', (chunk) => {
+      chunks.push(Buffer.from(chunk));
+      socket.pause();
+      setImmediate(() => socket.resume());
+    });
+    await new Promise((resolve, reject) => socket.on('error', reject).on('close', resolve));
+    const reply = Buffer.concat(chunks);
+    const answer = reply.subarray(reply.indexOf('\r\n\r\n') + 4);
+    assert.equal(answer.length, 5_000_000);
+    assert.ok(answer.equals(Buffer.concat(pieces)));
+  });
+}
+
 listener('lets go of a client whose upgrade was refused, be there input that nobody asked for or none', async () => {
   const { port } = await serving(({ response }) => response.close('not you'));
   const refused = [];
