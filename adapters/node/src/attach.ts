@@ -111,7 +111,7 @@ class Attachment implements Attached, HubMember {
     // Alone or not: who listened once is not counted any more.
     if (isTaken(socket)) return;
     const others = this.#listeners > 1;
-    if (!socket.writable || isBegun(socket) || (others && !this.#isOurs(requestHead(incoming)))) this.#decline(incoming, socket, head);
+    if (!socket.writable || isBegun(incoming) || (others && !this.#isOurs(requestHead(incoming)))) this.#decline(incoming, socket, head);
     else this.#take(incoming, socket, head);
   }
 
@@ -141,7 +141,7 @@ class Attachment implements Attached, HubMember {
     declines.set(socket, count);
     // Whoever has ended it before us, or written to it, answers, with a refusal say, be it that he listens no more: who was refused must not be
     // opened behind his back.
-    if (socket.writable && !isBegun(socket) && count >= this.#listeners) {
+    if (socket.writable && !isBegun(incoming) && count >= this.#listeners) {
       this.#take(incoming, socket, head);
       return;
     }

@@ -20,17 +20,17 @@ const waiting = new WeakSet<Duplex>();
 /** Sockets that one of us has declined, and how to let go of one that another takes: what waits for somebody keeps the request, too. */
 const kept = new WeakMap<Duplex, () => void>();
 
-/** The socket that is being shown around, and what was written to it before anybody had seen it. */
-let shown: Duplex | null = null;
+/** The request whose socket is being shown around, and what was written to that before anybody had seen it. */
+let shown: IncomingMessage | null = null;
 let writtenBefore = 0;
 const forget = (): void => {
   shown = null;
 };
-const onShown = (incoming: IncomingMessage, socket: Duplex): void => {
+const onShown = (incoming: IncomingMessage): void => {
   // What is written while another request is being answered tells nothing.
   if (earlierResponse(incoming) !== null) return;
-  shown = socket;
-  writtenBefore = writtenTo(socket);
+  shown = incoming;
+  writtenBefore = writtenFor(incoming);
   // All are shown it in one turn.
   queueMicrotask(forget);
 };
@@ -47,8 +47,8 @@ export function listenersOf(server: Server): number {
 }
 
 /** Whether somebody who was shown it before us has begun to answer. He may never read from it. */
-export function isBegun(socket: Duplex): boolean {
-  return socket === shown && writtenTo(socket) !== writtenBefore;
+export function isBegun(incoming: IncomingMessage): boolean {
+  return incoming === shown && writtenFor(incoming) !== writtenBefore;
 }
 
 /** Whether one of us has it. */
@@ -75,7 +75,7 @@ export function isTaken(socket: Duplex): boolean {
  * is read over from then on, unless somebody reads from it, and destroyed `delay` after that, or after all was sent.
  */
 export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: number, abandoned: () => void): void {
-  const written = earlierResponse(incoming) !== null ? null : socket === shown ? writtenBefore : writtenTo(socket);
+  const written = earlierResponse(incoming) !== null ? null : incoming === shown ? writtenBefore : writtenFor(incoming);
   const ignore = (): void => {};
   const leave = (): void => {
     socket.off('error', ignore).off('newListener', listened);
@@ -97,7 +97,7 @@ export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: 
       // Answered and ended, and nobody reads: the client's end would never be seen. What it has not taken yet is still sent.
       socket.on('error', ignore);
       readOver(socket, delay);
-    } else if (socket.writable && (written === null || writtenTo(socket) === written)) abandoned();
+    } else if (socket.writable && (written === null || writtenFor(incoming) === written)) abandoned();
   };
   const timer = delay === 0 ? null : timers.set(expired, delay);
   socket.on('error', ignore).on('newListener', listened).on('close', over);
@@ -165,6 +165,7 @@ function earlierResponse(incoming: IncomingMessage): ServerResponse | null {
   return response?.req === incoming ? null : response;
 }
 
-function writtenTo(socket: Duplex): number {
+/** Counted by the connection: where a body still comes, listeners are shown a stream in front of it (Node 26). */
+function writtenFor({ socket }: IncomingMessage): number {
   return socket instanceof Socket ? socket.bytesWritten : 0;
 }

@@ -234,6 +234,30 @@ for (const [order, listens] of /** @type {const} */ ([
   }
 }
 
+attached('leaves an upgrade whose body still comes to who has begun to answer it', async () => {
+  /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
+  const answered = deferred();
+  const port = await serving({
+    attach: { policy: { path: '/live' }, timeouts: { opening: 50 } },
+    before: (server) =>
+      server.on('upgrade', (request, socket) => {
+        if (request.url !== '/other') return;
+        socket.write('HTTP/1.1 200 OK\r\n\r\nother');
+        answered.resolve(socket);
+      }),
+  });
+  const client = new Client(port);
+  client.write('POST /other HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: custom\r\nContent-Length: 1000\r\n\r\n');
+  const socket = await answered.promise;
+  const next = new Client(port);
+  next.write(upgradeFor('/nobody'));
+  await next.has(' 404 ');
+  socket.write(' and more');
+  await client.has('and more');
+  assert.equal(client.text, 'HTTP/1.1 200 OK\r\n\r\nother and more');
+  socket.destroy();
+});
+
 attached('takes an upgrade on a connection that has had answers', async () => {
   const client = new Client(await serving({}));
   client.write(PAGE);
