@@ -53,6 +53,8 @@ class EndPoint {
     const secure = tls !== null;
     const options = { IncomingMessage: ListenerMessage, shouldUpgradeCallback: isUpgrade };
     this.server = secure ? createSecureServer({ ...tls, ...options }) : createServer(options);
+    // Beyond 1000 fields Node leaves out the rest without a word, Host perhaps. How long all of them may be is bounded besides.
+    this.server.maxHeadersCount = 0;
     // Deno lets in without a certificate who resumes a session of another listener in the process, which asks for none.
     if (tls?.requestCert === true && tls.rejectUnauthorized !== false) this.server.prependListener('secureConnection', dropUnknown);
     this.#connections = new Connections(this.server, secure);

@@ -482,6 +482,22 @@ describe('request', () => {
     expect(kinds).toEqual([true, false, false, false]);
     for (const reply of replies) expect(reply).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
   });
+  it('has all fields of a request, however many the size of its head lets through', async () => {
+    const last: unknown[] = [];
+    await using server = await serving(['http://127.0.0.1:0/'], async (context) => {
+      last.push(context.request.headers.get('x-last'));
+      if (context.request.isWebSocketRequest) await context.acceptWebSocket().then(({ webSocket }) => webSocket.abort());
+      else context.response.close();
+    });
+    const many = Array.from({ length: 1500 }, (_, index) => `x${index}: \r\n`).join('');
+    const head = upgradeHead('X-Last: here\r\n');
+    const line = head.indexOf('\r\n') + 2;
+    expect(await raw(server.port, `GET / HTTP/1.1\r\n${many}Host: 127.0.0.1\r\nConnection: close\r\nX-Last: here\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 200 /,
+    );
+    expect(await raw(server.port, head.slice(0, line) + many + head.slice(line))).toMatch(/^HTTP\/1\.1 101 /);
+    expect(last).toEqual(['here', 'here']);
+  });
   it('takes no path and no host from a Host field that has more in it than those of the client', async () => {
     const urls: string[] = [];
     const handle = ({ request, response }: HttpListenerContext): void => {
