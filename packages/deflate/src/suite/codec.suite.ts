@@ -223,6 +223,19 @@ for (const [name, codec] of codecs) {
     raw.close();
   });
 
+  test(`${name}: level and memLevel are heeded`, () => {
+    const message = mixture(random(4), 50_000);
+    const sizeAt = (level: number, memLevel: number): number => {
+      const raw = codec.createDeflate(15, level, memLevel);
+      const { length } = deflateAll(raw, [message]);
+      raw.close();
+      return length;
+    };
+    assert.ok(sizeAt(0, 8) > message.length, 'level 0 stores');
+    assert.ok(sizeAt(9, 8) < sizeAt(1, 8), 'level 9 takes less room than level 1');
+    assert.is.not(sizeAt(6, 1), sizeAt(6, 9));
+  });
+
   test(`${name}: the bytes do not depend on the room`, () => {
     const message = mixture(random(3), 200_000);
     const raw = codec.createDeflate(15, 6, 8);
