@@ -1,5 +1,6 @@
 /** WebSocketStream (explainer; whatwg/websockets pull request 48): promises, streams, back pressure both ways. */
 
+import { getEventListeners } from 'node:events';
 import type { ConnectionOptions } from '@ferrywire/core';
 import type { FakeTransportOptions } from '@ferrywire/driver/testing';
 import { WebSocketError } from '@ferrywire/websocket';
@@ -99,6 +100,17 @@ describe('opening', () => {
     expect(await isSettled(open.closed)).toBe(false);
     expect(other.connection.state).toBe('open');
   });
+  it('leaves no listener on the signal, opened or not', async () => {
+    for (const how of ['accept', 'refuse'] as const) {
+      const { signal } = new AbortController();
+      const made = bench();
+      const socket = new made.WebSocketStream('ws://h/', { signal });
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      await made[how]();
+      await outcome(socket.opened);
+      expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    }
+  });
   it('close() before it is open fails it', async () => {
     const made = bench();
     const socket = new made.WebSocketStream('ws://h/');
@@ -170,6 +182,21 @@ describe('closing', () => {
     made.feed(8);
     made.transport.feedEof();
     expect(await socket.closed).toEqual({ closeCode: 1005, reason: '' });
+  });
+  it('what comes behind close() can be read, with what waited before it', async () => {
+    const { made, socket, readable } = await opened();
+    // The stream holds the first, and nobody has read the second.
+    for (const text of ['first', 'second']) made.feed(1, text);
+    await made.tasks.run();
+    expect(made.connection.paused).toBe(true);
+    socket.close({ closeCode: 1000 });
+    made.feed(1, 'third');
+    made.feed(8, closePayload(1000));
+    made.transport.feedEof();
+    const reader = readable.getReader();
+    const read: unknown[] = [];
+    for (let result = await reader.read(); !result.done; result = await reader.read()) read.push(result.value);
+    expect(read).toEqual(['first', 'second', 'third']);
   });
   it('cancelling the readable closes, with the code of a WebSocketError', async () => {
     for (const [cause, frame] of [
