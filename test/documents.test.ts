@@ -122,3 +122,14 @@ describe('the classes of SECURITY.md', () => {
     },
   );
 });
+
+describe('Embedding', () => {
+  it('has a word on each member of Protocol, since a host that leaves one out may hold connections for ever', () => {
+    const source = read('packages/core/src/common.ts');
+    const contract = source.slice(source.indexOf('export interface Protocol {'), source.indexOf('export interface WorkHost'));
+    const members = [...contract.matchAll(/^ {2}(?:readonly )?(\w+)\??[:(]/gm)].map(([, name = '']) => name);
+    expect(members).toContain('outputStalled');
+    const page = read('docs/embedding.md');
+    expect(members.filter((name) => !new RegExp(`\\b${name}\\b`).test(page))).toEqual([]);
+  });
+});
