@@ -1,7 +1,6 @@
 /**
  * What each command does. Nothing here ends the process but a second interruption: the exit code is returned.
  */
-import { readFileSync } from 'node:fs';
 import type { Case } from '../case.ts';
 import { cases, extraCases } from '../cases/index.ts';
 import { explainCase } from '../describe.ts';
@@ -15,7 +14,7 @@ import { clientCommand, serverCommand } from '../targets/child-process.ts';
 import { clientListener } from '../targets/client-listener.ts';
 import { http2Server } from '../targets/http2-server.ts';
 import { serverUrl } from '../targets/server-url.ts';
-import { checkWritable, readReportFile, writeReports } from './files.ts';
+import { checkWritable, readCertificates, readReportFile, writeReports } from './files.ts';
 import { type Options, readOptions, UsageError, usage } from './options.ts';
 import { allFine, nothingRan, type Output } from './output.ts';
 import { runAll } from './run-all.ts';
@@ -113,13 +112,13 @@ function serverTarget({ words, child, ca, insecure, http2, path, headers, subpro
   const [url, ...more] = words;
   if (more.length > 0 || (url === undefined) === (child === undefined))
     throw new UsageError("server takes a URL, or --command 'CMD {port}'");
-  if (!url?.startsWith('wss:') && (ca !== undefined || insecure)) throw new UsageError('--ca and --insecure are for a wss: URL');
+  if (!/^wss:/i.test(url ?? '') && (ca !== undefined || insecure)) throw new UsageError('--ca and --insecure are for a wss: URL');
   if (child === undefined && path !== undefined) throw new UsageError('--path is for --command; a URL has its own');
   try {
     const asked = { headers, subprotocols };
     if (child !== undefined) return serverCommand(withPlace(child, '{port}'), { http2, ...asked, ...(path === undefined ? {} : { path }) });
     const target = http2 ? http2Server : serverUrl;
-    return target(url ?? '', { ...asked, rejectUnauthorized: !insecure, ...(ca === undefined ? {} : { ca: readFileSync(ca) }) });
+    return target(url ?? '', { ...asked, rejectUnauthorized: !insecure, ...(ca === undefined ? {} : { ca: readCertificates(ca) }) });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }

@@ -1,6 +1,7 @@
 /**
- * The files of the command: reports that are written, and those of earlier runs.
+ * The files of the command: reports that are written, those of earlier runs, and certificates.
  */
+import type { Buffer } from 'node:buffer';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Report, readReports, reportJson } from '../report.ts';
@@ -51,6 +52,14 @@ export function writeReports(files: Files, runs: readonly JudgedReport[], output
 /** Throws UsageError, for what is no report too. */
 export function readReportFile(file: string): Report[] {
   return orUsage(file, () => readReports(readFileSync(file, 'utf8')));
+}
+
+/** Node takes any file, and trusts nobody when it finds nothing in it: the server would be blamed. Throws UsageError. */
+export function readCertificates(file: string): Buffer {
+  const pem = orUsage('--ca', () => readFileSync(file));
+  if (!/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(pem.toString('latin1')))
+    throw new UsageError(`--ca: no certificate in ${file}`);
+  return pem;
 }
 
 function fileOf(files: Files, kind: (typeof kinds)[number]): string | undefined {
