@@ -121,7 +121,7 @@ it('interim responses are passed over (RFC 9110 section 15.2)', async () => {
         cleanUps.push(() => answering.destroy());
         answering
           .on('error', () => {})
-          .once('data', (bytes) => {
+          .once('data', (bytes: Buffer) => {
             // In two pieces, the second with the beginning of what is behind it.
             socket.write(interim.slice(0, 20));
             socket.write(Buffer.concat([Buffer.from(interim.slice(20)), bytes]));
