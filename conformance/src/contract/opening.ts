@@ -62,6 +62,18 @@ async function abortedOnceOpen(scope: Scope, where: 'onOpen' | 'onMessage'): Pro
   equal([peer.connection.state, ends.count], ['open', 0], 'the connection after the abort');
 }
 
+/** 0 is no deadline, nor one that is over at once. */
+async function noDeadline(scope: Scope): Promise<void> {
+  const url = await scope.rawServer((raw, key) => void setTimeout(() => raw.accept(key), 50));
+  const { peer } = await scope.connect(url, { timeouts: { opening: 0 } });
+  equal(peer.connection.state, 'open', 'the connection');
+  const slow = await scope.serve({
+    timeouts: { opening: 0 },
+    handlers: { onRequest: (pending) => void setTimeout(() => pending.accept(), 50) },
+  });
+  equal((await scope.connect(slow.url)).peer.connection.state, 'open', 'the connection to a server without one');
+}
+
 /** Who gives up while he dials leaves no connection, even one that comes only then. */
 async function givenUp(scope: Scope): Promise<void> {
   const open = new Set<Socket>();
@@ -120,6 +132,7 @@ export function openingCases(adapter: AdapterUnderTest): ContractCase[] {
     named('a signal aborted in the open handler', (scope) => abortedOnceOpen(scope, 'onOpen')),
     named('a signal aborted in the handler of the first message', (scope) => abortedOnceOpen(scope, 'onMessage')),
     named('the extensions in use', extensionsInUse),
+    named('a server that takes its time, and no deadline', noDeadline),
     // Over streams, dialling is somebody else's.
     ...(adapter.capabilities.client ? [named('a signal aborted while it dials', givenUp)] : []),
   ];
