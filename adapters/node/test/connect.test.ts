@@ -1,6 +1,7 @@
 /** `connect`: every way it can fail has its code, and every option does what it says. */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
+import dns from 'node:dns';
 import { getEventListeners } from 'node:events';
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
 import { Duplex, PassThrough, Readable, Writable } from 'node:stream';
@@ -230,6 +231,54 @@ describe('unix sockets, hooks and TLS', () => {
       cause: reason,
     });
     expect(connections).toBe(0);
+  });
+
+  it('dials what the hook was shown, whatever the name resolves to next', async () => {
+    const { port } = await echoServer();
+    const { lookup } = dns;
+    let again = 0;
+    const counted = (...args: unknown[]): unknown => {
+      again += 1;
+      return Reflect.apply(lookup, dns, args);
+    };
+    try {
+      await dial(`ws://localhost:${port}/`, { connect: () => void Object.assign(dns, { lookup: counted }) });
+    } finally {
+      Object.assign(dns, { lookup });
+    }
+    expect(again).toBe(0);
+  });
+
+  it('shows the hook an IPv6 address without its brackets, and has them where it speaks of it', async () => {
+    const shown: ConnectTarget[] = [];
+    const refuse = (target: ConnectTarget): undefined => {
+      shown.push(target);
+      throw new Error('not there');
+    };
+    const error = await failureOf(connect('ws://[::1]:9/', { connect: refuse }));
+    expect(shown).toMatchObject([{ host: '::1', port: 9, addresses: [{ address: '::1', family: 6 }] }]);
+    expect((error as Error).message).toContain('[::1]:9');
+  });
+
+  it('lets no rejection outside of a hook that gives up when it is told to', async () => {
+    const controller = new AbortController();
+    const givesUp = ({ signal }: ConnectTarget): Promise<undefined> =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('gave up')));
+        setImmediate(() => controller.abort());
+      });
+    const unhandled: unknown[] = [];
+    const others = process.listeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', (reason) => void unhandled.push(reason));
+    try {
+      const error = await failureOf(connect('ws://127.0.0.1:9/', { signal: controller.signal, connect: givesUp }));
+      expect(error).toMatchObject({ code: 'WS_CONNECT_ABORTED' });
+      await new Promise(setImmediate);
+    } finally {
+      process.removeAllListeners('unhandledRejection');
+      for (const listener of others) process.on('unhandledRejection', listener);
+    }
+    expect(unhandled).toEqual([]);
   });
 
   it('takes a stream from the hook, for names that do not resolve too', async () => {

@@ -631,7 +631,11 @@ describe('refusals', () => {
   });
 
   it('an abort in the turn of the answer, which leaves nothing of what was negotiated', async () => {
-    const { port } = await scripted((stream) => stream.respond({ ':status': 200, 'sec-websocket-extensions': 'counted' }));
+    let reset = deferred<number | undefined>();
+    const { port } = await scripted((stream) => {
+      stream.respond({ ':status': 200, 'sec-websocket-extensions': 'counted' });
+      stream.resume().once('close', () => reset.resolve(stream.rstCode));
+    });
     for (const when of ['before', 'behind'] as const) {
       const controller = new AbortController();
       const session = sessionOf(port);
@@ -665,6 +669,8 @@ describe('refusals', () => {
       const attempt = connect('ws://example.com/', { http2: session, signal: controller.signal, extensions: [counted] });
       expect((await refusalOf(attempt)).code).toBe('WS_CONNECT_ABORTED');
       expect([when, disposed]).toEqual([when, 1]);
+      expect(await reset.promise).toBe(8);
+      reset = deferred();
     }
   });
 
