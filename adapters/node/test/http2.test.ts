@@ -290,21 +290,41 @@ describe('deciding', () => {
   });
 
   it('writes the body of a rejection in pieces, no more and no less than it said', async () => {
+    const refused: unknown[] = [];
     const { session } = await start({
       handlers: {
         onRequest(pending) {
           const writer = pending.startRejection(503, [['Content-Length', '6']]);
+          expect(() => writer.write('abc' as unknown as Uint8Array)).toThrow(TypeError);
           expect(writer.write(Buffer.from('abc'))).toBe(true);
           expect(() => writer.end()).toThrow(RangeError);
           expect(() => writer.write(Buffer.from('defg'))).toThrow(RangeError);
           writer.write(Buffer.from('def'));
           writer.end();
+          writer.end();
           expect(writer.write(Buffer.from('x'))).toBe(false);
+          // It has been answered.
+          const late = pending.startRejection(403);
+          expect(late.write(Buffer.from('x'))).toBe(false);
+          late.end();
         },
+        onRefused: (...what) => void refused.push(what),
       },
     });
     const answer = await ask(session, connectHead());
     expect([answer.status, answer.fields['content-length'], await bodyOf(answer.stream)]).toEqual([503, '6', 'abcdef']);
+    expect(refused).toEqual([[503, 'WS_HS_STATUS']]);
+  });
+
+  it('tells of a refusal by the policy', async () => {
+    const refused: unknown[] = [];
+    const { session } = await start({
+      policy: { hosts: ['other.example'] },
+      handlers: { onRefused: (...what) => void refused.push(what) },
+    });
+    const { status, stream } = await ask(session, connectHead());
+    await bodyOf(stream);
+    expect(refused).toEqual([[status, expect.stringMatching(/^WS_HS_/)]]);
   });
 
   it('drops a client that takes nothing of a rejection, however much is written', async () => {
