@@ -1,6 +1,6 @@
 /** Closing (RFC 6455 section 7): who ends TCP, half-closed connections, races, and ends without a closing handshake. */
 import { Opcode, parseClosePayload } from '@ferrywire/core/frame';
-import type { CloseAllOptions } from '@ferrywire/driver';
+import type { CloseAllOptions, Peer } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, ok } from './case.ts';
 import type { RawPeer } from './raw.ts';
@@ -230,6 +230,21 @@ async function endedAndUnread(scope: Scope): Promise<void> {
   }
 }
 
+/** Messages of 500 000 bytes to a peer that has stopped reading, until no more are taken. Returns how many. */
+async function flood(peer: Peer, raw: RawPeer): Promise<number> {
+  raw.socket.pause();
+  let sent = 0;
+  let slow = 0;
+  await until(() => {
+    for (let index = 0; index < 10 && peer.writable; index++) {
+      peer.send(pattern(500_000, sent++));
+      slow = 0;
+    }
+    return ++slow > 100 && peer.bufferedAmount > 0;
+  }, 'the peer to be slow');
+  return sent;
+}
+
 /** A peer that closes and ends its side while it takes nothing has all of it when it reads on, and a clean end. */
 async function endedAndLate(scope: Scope): Promise<void> {
   if (!scope.adapter.capabilities.halfClose) return;
@@ -244,16 +259,7 @@ async function endedAndLate(scope: Scope): Promise<void> {
     const { listening, port, opened, ends } = await scope.serve(serving);
     const raw = await scope.raw(port);
     const peer = await opened.next('open');
-    raw.socket.pause();
-    let sent = 0;
-    let slow = 0;
-    await until(() => {
-      for (let index = 0; index < 10 && peer.writable; index++) {
-        peer.send(pattern(500_000, sent++));
-        slow = 0;
-      }
-      return ++slow > 100 && peer.bufferedAmount > 0;
-    }, 'the peer to be slow');
+    const sent = await flood(peer, raw);
     raw.sendClose(1001);
     raw.end();
     // Without a mark the close frame is read at once, with one it may be behind all that is to be written.
@@ -279,16 +285,7 @@ async function serverEndedAndLate(scope: Scope): Promise<void> {
   });
   const { peer, ends } = await scope.connect(url);
   const raw = await servers.next('the server');
-  raw.socket.pause();
-  let sent = 0;
-  let slow = 0;
-  await until(() => {
-    for (let index = 0; index < 10 && peer.writable; index++) {
-      peer.send(pattern(500_000, sent++));
-      slow = 0;
-    }
-    return ++slow > 100 && peer.bufferedAmount > 0;
-  }, 'the server to be slow');
+  const sent = await flood(peer, raw);
   raw.sendClose(1001);
   raw.end();
   for (let turns = 0; turns < 20; turns++) await turn();
