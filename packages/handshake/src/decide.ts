@@ -40,7 +40,7 @@ const noPolicy: ServerPolicy = Object.freeze({});
  * may still be refused by `decideUpgrade`.
  */
 export function isWebSocketRequest(request: RequestHead): boolean {
-  if (checkVersion(request)) return request.method === 'CONNECT' && request.protocol?.toLowerCase() === 'websocket';
+  if (checkVersion(request)) return request.method === 'CONNECT' && protocolOf(request)?.toLowerCase() === 'websocket';
   return request.httpVersion === '1.1' && request.method === 'GET' && namesWebSocket(indexFields(request.headers));
 }
 
@@ -54,6 +54,7 @@ export function isWebSocketRequest(request: RequestHead): boolean {
 export function decideUpgrade(request: RequestHead, policy: ServerPolicy = noPolicy): UpgradeDecision {
   checkPolicy(policy);
   const modern = checkVersion(request);
+  checkString(request.method, 'request.method');
   const fields = indexFields(request.headers);
   return modern ? decideConnect(request, fields, policy) : decideGet(request, fields, policy);
 }
@@ -71,7 +72,6 @@ function single(fields: FieldIndex, name: string): string | null {
 /* ---- HTTP/1.1 ---- */
 
 function decideGet(request: RequestHead, fields: FieldIndex, policy: ServerPolicy): UpgradeDecision {
-  checkString(request.method, 'request.method');
   checkString(request.target, 'request.target');
   // RFC 9110 section 7.8: Upgrade in a request of HTTP/1.0 is ignored.
   if (request.httpVersion !== '1.1') return refuse(request, 'WS_HS_HTTP_VERSION');
@@ -125,14 +125,22 @@ function splitTarget(target: string): { readonly path: string; readonly authorit
 
 /* ---- HTTP/2 and 3 ---- */
 
+function protocolOf({ protocol }: RequestHead): string | undefined {
+  if (protocol !== undefined) checkString(protocol, 'request.protocol');
+  return protocol;
+}
+
 function decideConnect(request: RequestHead, fields: FieldIndex, policy: ServerPolicy): UpgradeDecision {
+  const protocol = protocolOf(request);
   if (request.method !== 'CONNECT') {
     // RFC 8441 section 4: :protocol on another method is malformed.
-    if (request.protocol !== undefined) return refuse(request, 'WS_HS_METHOD', { status: 400 });
+    if (protocol !== undefined) return refuse(request, 'WS_HS_METHOD', { status: 400 });
     return refuse(request, 'WS_HS_METHOD', { headers: [['allow', 'CONNECT']] });
   }
-  if (request.protocol === undefined) return refuse(request, 'WS_HS_UPGRADE', { message: ':protocol must be websocket (RFC 8441 5)' });
-  if (request.protocol.toLowerCase() !== 'websocket') {
+  // Without it there is no :path either.
+  if (protocol === undefined) return refuse(request, 'WS_HS_UPGRADE', { message: ':protocol must be websocket (RFC 8441 5)' });
+  checkString(request.target, 'request.target');
+  if (protocol.toLowerCase() !== 'websocket') {
     return refuse(request, 'WS_HS_UPGRADE', { status: 501, message: 'this :protocol is not supported (RFC 9220 3)' });
   }
   if (hasConnectionFields(fields)) {

@@ -555,8 +555,12 @@ test('what a host has left out of a head is named, and not blamed on the peer', 
     expect(() => judge(h1({}, { httpVersion: 1.1 as never }))).toThrow(new TypeError('request.httpVersion must be a string, not number'));
   }
   for (const member of ['method', 'target'] as const)
-    expect(() => decideUpgrade(h1({}, { [member]: undefined }))).toThrow(
-      new TypeError(`request.${member} must be a string, not undefined`),
-    );
+    for (const head of [h1({}, { [member]: undefined }), h2([], { [member]: undefined })])
+      expect(() => decideUpgrade(head)).toThrow(new TypeError(`request.${member} must be a string, not undefined`));
+  for (const judge of [decideUpgrade, isWebSocketRequest] as const)
+    expect(() => judge(h2([], { protocol: null as never }))).toThrow(new TypeError('request.protocol must be a string, not null'));
+  // An ordinary CONNECT has no path (RFC 9113 section 8.5): that is the peer's.
+  const { protocol: _, target: __, ...ordinary } = h2();
+  expect(verdict(ordinary as RequestHead)).toEqual([400, 'WS_HS_UPGRADE']);
   expect(verdict(h1({}, { httpVersion: '0.9' as never }))).toEqual([505, 'WS_HS_HTTP_VERSION']);
 });
