@@ -111,6 +111,17 @@ describe('a server that answers with something else', () => {
   });
 });
 
+it('a server that refuses amid what is sent, and resets, has its close frame read (5.11, 5.14)', async () => {
+  // All in one turn, so that the next byte for it fails before anything of this is read.
+  const url = await greetingServer((socket) => {
+    socket.once('data', () => {
+      socket.write(frame(0x88, Uint8Array.of(0x03, 0xea)));
+      socket.resetAndDestroy();
+    });
+  });
+  for (const result of await run(url, ['5.11', '5.14'])) expect(result, result.id).toMatchObject({ verdict: 'OK', remoteCloseCode: 1002 });
+});
+
 describe('a server that keeps the harness waiting', () => {
   it('with half a head counts as one that says nothing', async () => {
     const url = await tcpServer((socket) => socket.once('data', () => socket.write('HTTP/1.1 101 Switching Proto')));

@@ -87,7 +87,19 @@ function endOfHead(bytes: Uint8Array): number {
   return -1;
 }
 
+/**
+ * A write to who has gone fails, and Node destroys the socket for it, with what has come and is not read yet: the close frame that says why, say.
+ * The reading meets the end too, behind all that.
+ */
+function forgiveWrites(socket: Socket): void {
+  const one = socket._write.bind(socket);
+  socket._write = (chunk, encoding, done) => one(chunk, encoding, () => done());
+  const several = socket._writev?.bind(socket);
+  if (several !== undefined) socket._writev = (chunks, done) => several(chunks, () => done());
+}
+
 export function socketChannel(socket: Socket): Channel {
+  forgiveWrites(socket);
   return {
     write: (bytes) => {
       if (!socket.destroyed && socket.writable) socket.write(bytes);
