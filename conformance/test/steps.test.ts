@@ -579,6 +579,22 @@ describe('grades', () => {
     }
   });
 
+  it('a control frame that is too long may be refused late, when it is there, and is not answered (F.3.5)', async () => {
+    const [test] = extraCases.filter(({ id }) => id === 'F.3.5');
+    if (test === undefined) throw new Error('no such case');
+    for (const role of ['client', 'server'] as const) {
+      for (const target of [toyTarget(null), ferrywire()]) expect(await runOne(test, target, role)).toMatchObject({ verdict: 'OK' });
+      const reason = 'allowed, but late: still open after wait A';
+      expect(await runOne(test, toyTarget('judges-whole-frames'), role)).toMatchObject({
+        verdict: 'NON-STRICT',
+        behaviorClose: 'OK',
+        reason,
+      });
+      for (const fault of ['accepts-everything', 'silent', 'late'] as const)
+        expect(await runOne(test, toyTarget(fault), role), fault).toMatchObject({ verdict: 'FAILED' });
+    }
+  });
+
   it('events are compared whole and in order', async () => {
     const steps = [frame(9, 'a'), frame(9, 'b')];
     expect((await run({ steps, expect: ok(pongOf('b'), pongOf('a')) })).verdict).toBe('FAILED');

@@ -15,6 +15,7 @@ export type Fault =
   | 'wrong-mask'
   | 'late'
   | 'late-utf8'
+  | 'judges-whole-frames'
   | 'never-ends-transport'
   | 'pongs-empty'
   | 'reorders'
@@ -120,18 +121,17 @@ class Toy implements Protocol {
     const header = { fin: first >= 128, rsv: (first >> 4) & 7, opcode: first & 15 };
     const short = second & 127;
     const masked = second >= 128;
-    if (this.#fault !== 'accepts-everything') {
-      const bad =
-        header.rsv !== 0 ||
+    const bad =
+      this.#fault !== 'accepts-everything' &&
+      (header.rsv !== 0 ||
         (header.opcode > 2 && header.opcode < 8) ||
         header.opcode > 10 ||
         (header.opcode >= 8 && (!header.fin || short > 125)) ||
         (header.opcode === 0 && this.#message === null) ||
-        ((header.opcode === 1 || header.opcode === 2) && this.#message !== null);
-      if (bad) {
-        this.#fail(1002);
-        return null;
-      }
+        ((header.opcode === 1 || header.opcode === 2) && this.#message !== null));
+    if (bad && this.#fault !== 'judges-whole-frames') {
+      this.#fail(1002);
+      return null;
     }
     const extra = short === 127 ? 8 : short === 126 ? 2 : 0;
     const start = 2 + extra + (masked ? 4 : 0);
@@ -142,6 +142,10 @@ class Toy implements Protocol {
     if (masked) for (let i = 0; i < payload.length; i += 1) payload[i] = (payload[i] as number) ^ (input[start - 4 + (i & 3)] as number);
     if (!this.#textSoFar(header.opcode, payload, payload.length === length && header.fin)) return null;
     if (payload.length < length) return null;
+    if (bad) {
+      this.#fail(1002);
+      return null;
+    }
     this.#input = input.subarray(start + length);
     return { ...header, payload };
   }
