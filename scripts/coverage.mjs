@@ -17,7 +17,10 @@ const PACKAGES = ['core', 'handshake'];
 const MARK = /not covered:/;
 /** `list[index] ?? 0`: there for the compiler, which does not know that the index is in the list. */
 const FOR_THE_COMPILER = /\] \?\? $/;
-const values = readOptions({ keep: { type: 'string' } });
+const usage = `use: npm run coverage -- [options]
+
+  --keep FOLDER   keeps the counts there, and judges them again when they are there already`;
+const values = readOptions(usage, { keep: { type: 'string' } });
 /** Counts of an earlier run, kept there: judged again without running the tests. */
 const isKept = values.keep !== undefined && existsSync(join(values.keep, 'packages'));
 

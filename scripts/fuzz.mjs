@@ -26,7 +26,13 @@ const HANG_MS = 60_000;
 const HEAP_MB = 512;
 const corpusFolder = join(root, 'scripts/fuzz/corpus');
 
-const values = readOptions({
+const usage = `use: npm run fuzz -- [options]
+
+  --minutes N     how long (default 1)
+  --target NAME   one of ${TARGETS.join(', ')}, as often as needed (default: all)
+  --seed S        an integer, of an earlier run (default: another one each time)
+  --save          replaces the corpus by the fewest inputs that reach every branch that was reached`;
+const values = readOptions(usage, {
   minutes: { type: 'string', default: '1' },
   target: { type: 'string', multiple: true },
   seed: { type: 'string' },

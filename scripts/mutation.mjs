@@ -22,7 +22,17 @@ import { randomFrom } from './soak/random.mjs';
 
 outliveReader();
 
-const values = readOptions({
+const usage = `use: npm run mutation -- [options]
+
+  --file NAME     only mutants of NAME.ts, as often as needed
+  --tests NAME    only tests in files with NAME in their name
+  --sample N      only N of the mutants
+  --seed S        which ones (default 1)
+  --out FILE      writes the verdicts there as they come
+  --again FILE    leaves out what such a file says was killed, and gives the rest more time
+  --explained     with --again: leaves out what is alive for a reason, too
+  --document      writes docs/mutation.md`;
+const values = readOptions(usage, {
   sample: { type: 'string' },
   seed: { type: 'string', default: '1' },
   file: { type: 'string', multiple: true },

@@ -15,7 +15,12 @@ import { behaviours, live } from './soak/client.mjs';
 import { randomFrom } from './soak/random.mjs';
 
 outliveReader();
-const values = readOptions({
+const usage = `use: npm run test:soak -- [options]
+
+  --minutes N        how long (default 5)
+  --connections C    in each round (default 1000)
+  --seed S           an integer, of an earlier run (default: another one each time)`;
+const values = readOptions(usage, {
   minutes: { type: 'string', default: '5' },
   seed: { type: 'string' },
   connections: { type: 'string', default: '1000' },

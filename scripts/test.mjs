@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { helpIfAsked } from './arguments.mjs';
 import { parseCounts, vitestCounts } from './counts.mjs';
 import { outliveReader } from './output.mjs';
 import { inParallel, run } from './process.mjs';
@@ -15,6 +16,9 @@ import { faultOf } from './runtime-faults.mjs';
 import { probe, root, runtimes } from './runtimes.mjs';
 
 outliveReader();
+helpIfAsked(`use: npm test -- [WORD ...]
+
+Every suite on every runtime it names, or those with one of the words in their name; 'vitest' stands for the tests that run on Node only.`);
 
 // Another list, for the tests of this script.
 const list = process.env.FERRYWIRE_SUITES;

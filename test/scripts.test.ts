@@ -96,6 +96,34 @@ describe('an option that a script does not take', () => {
   });
 });
 
+describe('a value that looks like an option', () => {
+  it.each(['fuzz', 'soak', 'mutation'])('has %s say how it is given', (name) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, `scripts/${name}.mjs`), '--seed', '-1'], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr.trimEnd().split('\n')).toEqual([expect.stringMatching(/^Option '--seed' .* use '--seed=-XYZ'\.$/)]);
+  });
+});
+
+describe('help', () => {
+  it.each([
+    ['fuzz', ['--help'], '--target NAME   one of frames,'],
+    ['soak', ['-h'], '--connections C'],
+    ['coverage', ['--help'], '--keep FOLDER'],
+    ['mutation', ['--sample', '1', '--help'], '--again FILE'],
+    ['test', ['--help'], 'npm test -- [WORD ...]'],
+  ] as const)('is what %s prints when it is asked for: %j', (name, given, words) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, `scripts/${name}.mjs`), ...given], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(words);
+  });
+});
+
 describe('a reader who leaves', () => {
   let folder = '';
   beforeAll(() => {

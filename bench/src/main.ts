@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- parse echo memory deflate [--runtime node|node24|node26|bun|deno] [--rounds N] [--quick] [--only WORD]`.
  *
- * Prints ratios, each beside the goal it is held to. Exits 0 whether goals are met or not, 1 when a measurement fails, 2 on wrong use.
+ * Prints ratios, each beside the goal it is held to. Exits 0 whether goals are met or not, 1 when a measurement fails, 2 on wrong use. Ends
+ * when nobody reads on: what it prints is all it is for.
  */
 import { parseArgs } from 'node:util';
 import { deflate } from './deflate.ts';
@@ -13,12 +14,21 @@ import { commandOf, type RuntimeName, runtimeNames } from './runtimes.ts';
 
 const measurements: Readonly<Record<string, (options: MeasureOptions) => Promise<void>>> = { parse, echo, memory, deflate };
 
+const usage = `use: npm run bench -- [${Object.keys(measurements).join('] [')}] [options]
+
+  --runtime NAME   ${runtimeNames.join(', ')} (default node)
+  --rounds N       how often each is measured (default 11, with --quick 5)
+  --quick          less in each round
+  --only WORD      only rows with WORD in their name, as often as needed`;
+
 function wrongUse(message: string): never {
-  console.error(message);
-  console.error(
-    `use: bench [${Object.keys(measurements).join('] [')}] [--runtime ${runtimeNames.join('|')}] [--rounds N] [--quick] [--only WORD]`,
-  );
+  console.error(`${message}; see --help`);
   process.exit(2);
+}
+
+/** Of a value that looks like an option, the last sentence says how it is given; elsewhere the rest is advice on escaping. */
+function lineOf({ code, message }: NodeJS.ErrnoException): string {
+  return code === 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' ? message.replace(/\s+/g, ' ') : (message.split(/\.\s/)[0] ?? '');
 }
 
 function readArguments(): { names: readonly string[]; options: MeasureOptions } {
@@ -30,8 +40,13 @@ function readArguments(): { names: readonly string[]; options: MeasureOptions } 
         rounds: { type: 'string' },
         quick: { type: 'boolean', default: false },
         only: { type: 'string', multiple: true, default: [] },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     });
+    if (values.help) {
+      console.log(usage);
+      process.exit(0);
+    }
     const runtime = runtimeNames.find((name) => name === values.runtime);
     if (runtime === undefined) wrongUse(`--runtime ${values.runtime}: one of ${runtimeNames.join(', ')}`);
     const rounds = Number(values.rounds ?? (values.quick ? 5 : 11));
@@ -44,10 +59,16 @@ function readArguments(): { names: readonly string[]; options: MeasureOptions } 
     const names = positionals.length > 0 ? positionals : all;
     return { names, options: { runtime: runtime satisfies RuntimeName, rounds, quick: values.quick, only: values.only } };
   } catch (error) {
-    return wrongUse(error instanceof Error ? error.message : String(error));
+    return wrongUse(error instanceof Error ? lineOf(error) : String(error));
   }
 }
 
+// A reader may stop early, as `head` does, or close the terminal; children end with this process.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', ({ code }: NodeJS.ErrnoException) => {
+    process.exit(code === 'EPIPE' || (code === 'EIO' && stream.isTTY) ? process.exitCode : 1);
+  });
+}
 const { names, options } = readArguments();
 try {
   commandOf(options.runtime);

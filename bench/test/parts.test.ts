@@ -1,20 +1,22 @@
 /**
  * The measurements measure what they say: the bytes are legal frames that stay legal when unmasked in place, and ratios are taken per round.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { clientFrame, clientStream, jsonMessages, median, medianRatio, serverFrameSize } from '@ferrywire/bench';
 import { FrameParser } from '@ferrywire/core/frame';
 import { describe, expect, it } from 'vitest';
 
 describe('the command', () => {
+  const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
   it('takes no word that no row has for a run without a miss', () => {
-    const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
     const { status, stderr } = spawnSync(process.execPath, [main, 'parse', '--quick', '--only', '17 B'], {
       encoding: 'utf8',
       timeout: 30_000,
     });
-    expect([status, stderr.split('\n')[0]]).toEqual([2, '--only 17 B: no row of parse has such a name']);
+    expect([status, stderr]).toEqual([2, '--only 17 B: no row of parse has such a name; see --help\n']);
   });
 
   it.each([
@@ -22,12 +24,35 @@ describe('the command', () => {
     [['parse', 'memory'], '--only is not for memory'],
     [[], '--only zzz: no row of parse, echo, deflate has such a name'],
   ])('measures no memory for rows of something else: %j', (names, line) => {
-    const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
     const { status, stderr } = spawnSync(process.execPath, [main, ...names, '--quick', '--rounds', '1', '--only', 'zzz'], {
       encoding: 'utf8',
       timeout: 30_000,
     });
-    expect([status, stderr.split('\n')[0]]).toEqual([2, line]);
+    expect([status, stderr]).toEqual([2, `${line}; see --help\n`]);
+  });
+
+  it.each([
+    [['--help'], 0, 'use: npm run bench -- [parse]', ''],
+    [['parse', '-h'], 0, '--only WORD', ''],
+    [['--nonsense'], 2, '', "Unknown option '--nonsense'; see --help\n"],
+    [['nothing'], 2, '', 'no measurement nothing; see --help\n'],
+  ])('says what it takes: %j', (args, code, words, line) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 30_000 });
+    expect([status, stderr]).toEqual([code, line]);
+    expect(stdout).toContain(words);
+  });
+
+  it('ends without a word when nobody reads on', { timeout: 60_000 }, async () => {
+    const child = spawn(process.execPath, [main, 'parse', 'parse', '--quick', '--rounds', '1', '--only', 'text 125 B'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.destroy();
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      errors += text;
+    });
+    const [code] = await once(child, 'close');
+    expect([code, errors]).toEqual([0, '']);
   });
 });
 

@@ -134,7 +134,7 @@ describe('the command', () => {
       [['server', 'ws://127.0.0.1:1', '--full', '--messages', '2'], /exclude each other/],
       [['server', 'ws://127.0.0.1:1', '--time-scale', '0'], /above 0/],
       [['server', 'ws://127.0.0.1:1', '--time-scale', '1001'], /up to 1000, not '1001'/],
-      [['server', 'ws://127.0.0.1:1', '--seed', '-1'], /^Option '--seed' argument is ambiguous$/],
+      [['server', 'ws://127.0.0.1:1', '--seed', '-1'], /^Option '--seed' argument is ambiguous\. .* use '--seed=-XYZ'\.$/],
       [['client', '--listen', '0', '--host', '', '--idle', '1'], /--host names no address/],
       [['parity', 'nobody'], /no recorded run 'nobody'/],
       [['parity', 'client-bun', '--cases', '13.7.1'], /no recorded case is chosen/],

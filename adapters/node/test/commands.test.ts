@@ -110,7 +110,7 @@ describe('the demo', () => {
       [['--port', String(port)], /^cannot listen on 127\.0\.0\.1:\d+: the address is in use\n$/],
       [['--port', 'http'], /^--port must be a number from 0 to 65535, not 'http'\n$/],
       [['--port', '65536'], /^--port [^\n]*\n$/],
-      [['--port', '-1'], /^[^\n]*--port[^\n]*\n$/],
+      [['--port', '-1'], /^[^\n]* use '--port=-XYZ'\.\n$/],
       [['--port'], /^[^\n]*--port[^\n]*\n$/],
       [['--host', '192.0.2.1', '--port', '0'], /^cannot listen on 192\.0\.2\.1:0: [^\n]*\n$/],
       [['--host', 'no.such.host.invalid', '--port', '0'], /^cannot listen on no\.such\.host\.invalid:0: [^\n]*\n$/],
@@ -126,6 +126,20 @@ describe('the demo', () => {
       }),
     );
   }, 20_000);
+});
+
+describe('help', () => {
+  it.each([
+    ['demo.js', ['--help'], '--port P'],
+    ['demo.js', ['-h'], '--host HOST'],
+    ['demo.js', ['--nonsense', '--help'], 'use: npm start'],
+    ['testee.js', ['--help'], 'server --port P'],
+    ['testee.js', ['server', '--runtime', 'bun', '-h'], '--parallel N'],
+  ] as const)('%s %j', async (script, args, words) => {
+    const command = run(script, ...args);
+    expect([await command.ended, command.err]).toEqual([0, '']);
+    expect(command.out).toContain(words);
+  });
 });
 
 /** A port that nobody listens on, as far as anybody can know. */

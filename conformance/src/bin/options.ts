@@ -211,7 +211,11 @@ function parse(args: readonly string[]): ReturnType<typeof parseArgs<{ options: 
   try {
     return parseArgs({ args: [...args], options: spec, allowPositionals: true, tokens: true });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new UsageError(message.split(/\.\s/)[0] ?? message);
+    throw new UsageError(error instanceof Error ? lineOf(error) : String(error));
   }
+}
+
+/** Of a value that looks like an option, the last sentence says how it is given; elsewhere the rest is advice on escaping. */
+function lineOf({ code, message }: NodeJS.ErrnoException): string {
+  return code === 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' ? message.replace(/\s+/g, ' ') : (message.split(/\.\s/)[0] ?? message);
 }

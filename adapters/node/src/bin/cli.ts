@@ -1,5 +1,5 @@
 /**
- * What the commands share: arguments that are wrong are one line on stderr, a signal ends a program in order, and
+ * What the commands share: help for who asks, arguments that are wrong are one line on stderr, a signal ends a program in order, and
  * one that nobody reads goes on.
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
@@ -27,14 +27,23 @@ export function outliveReader(): void {
   }
 }
 
-export function readArgs<Config extends ParseArgsConfig>(config: Config): ReturnType<typeof parseArgs<Config>> {
+/** Ends the program with the usage when help is asked for. */
+export function readArgs<Config extends ParseArgsConfig>(usage: string, config: Config): ReturnType<typeof parseArgs<Config>> {
+  const args = config.args ?? process.argv.slice(2);
+  if (args.some((word) => word === '--help' || word === '-h')) {
+    process.stdout.write(`${usage}\n`);
+    process.exit(0);
+  }
   try {
     return parseArgs(config);
   } catch (error) {
-    // The rest of Node's message is advice on escaping.
-    const message = error instanceof Error ? error.message : String(error);
-    throw new UsageError(message.split(/[.\n] /)[0] ?? message, { cause: error });
+    throw new UsageError(error instanceof Error ? lineOf(error) : String(error), { cause: error });
   }
+}
+
+/** Of a value that looks like an option, the last sentence says how it is given; elsewhere the rest is advice on escaping. */
+function lineOf({ code, message }: NodeJS.ErrnoException): string {
+  return code === 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' ? message : (message.split(/[.\n] /)[0] ?? message);
 }
 
 export function readPort(text: string): number {

@@ -5,9 +5,14 @@
 import { startDemo } from '../demo/server.ts';
 import { exitWith, onStop, outliveReader, readArgs, readHost, readPort } from './cli.ts';
 
+const usage = `use: npm start -- [options]
+
+  --port P      where to listen (default 9001; 0: any that is free)
+  --host HOST   a name or an address (default 127.0.0.1)`;
+
 outliveReader();
 try {
-  const { values } = readArgs({
+  const { values } = readArgs(usage, {
     options: { port: { type: 'string', default: '9001' }, host: { type: 'string', default: '127.0.0.1' } },
     strict: true,
   });

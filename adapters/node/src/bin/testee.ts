@@ -13,6 +13,20 @@ import { listen } from '../listen.ts';
 import { exitWith, onStop, outliveReader, readArgs, readHost, readPort, UsageError } from './cli.ts';
 import { endWithParent, type RuntimeName, runOn } from './runtime.ts';
 
+const usage = `use: npm run testee -- server|client [options]
+
+  server --port P                      echoes each message (0: any port that is free)
+  client --url ws://HOST:P --agent NAME   runs the cases of an Autobahn fuzzing server
+
+  --host HOST         for server: a name or an address (default 127.0.0.1)
+  --max-message N     for server: the largest message, in bytes (default 64 MiB)
+  --parallel N        for client: cases at a time (default 1)
+  --runtime NAME      node, bun or deno (default node)
+  --deflate           with permessage-deflate
+  --http2             over HTTP/2; the server beside HTTP/1.1
+
+exit codes: 0 when done, 1 something failed, 2 wrong use`;
+
 const MAX_MESSAGE = 64 * 1024 * 1024;
 const STOP_DEADLINE = 2000;
 
@@ -102,7 +116,7 @@ function readUrl(text: string | undefined): string {
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  const { values, positionals } = readArgs({
+  const { values, positionals } = readArgs(usage, {
     args: [...args],
     options: {
       port: { type: 'string' },
