@@ -12,7 +12,7 @@ import type { Link } from './link.ts';
 import { isArrayBuffer, platform, type WritableController } from './platform.ts';
 import type { Message, MessageReader } from './reader.ts';
 import { utf8Length } from './utf8-length.ts';
-import { bytesOf } from './views.ts';
+import { bytesOf, isTransferred } from './views.ts';
 import { WebSocketError } from './websocket-error.ts';
 
 export interface WebSocketStreamPair {
@@ -90,7 +90,11 @@ export function streamsOf(
 
 function outgoing(chunk: unknown): Message {
   if (typeof chunk === 'string') return chunk;
-  if (ArrayBuffer.isView(chunk)) return bytesOf(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  if (isArrayBuffer(chunk)) return bytesOf(chunk, 0, chunk.byteLength);
+  if (ArrayBuffer.isView(chunk) || isArrayBuffer(chunk)) {
+    const bytes = bytesOf(chunk);
+    // It may have waited in the stream's queue, and an empty message would take the place of what was written.
+    if (bytes.byteLength === 0 && isTransferred(chunk)) throw new TypeError('write(chunk): the buffer of chunk has been transferred');
+    return bytes;
+  }
   throw new TypeError('write(chunk): chunk must be a string, an ArrayBuffer or a view of one');
 }

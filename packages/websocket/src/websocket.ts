@@ -222,12 +222,9 @@ export class WebSocket extends EventTargetBase {
     if (arguments.length === 0) throw new TypeError('send(data): data is required');
     let outgoing: string | Uint8Array | BlobLike;
     let size: number;
-    if (ArrayBuffer.isView(data)) {
-      outgoing = bytesOf(data.buffer, data.byteOffset, data.byteLength);
-      size = data.byteLength;
-    } else if (isArrayBuffer(data)) {
-      outgoing = bytesOf(data, 0, data.byteLength);
-      size = data.byteLength;
+    if (ArrayBuffer.isView(data) || isArrayBuffer(data)) {
+      outgoing = bytesOf(data);
+      size = outgoing.byteLength;
     } else if (isBlob(data)) {
       // As jsdom's for many years. All that is sent behind it would wait for ever.
       if (typeof data.arrayBuffer !== 'function') throw new TypeError('send(data): this Blob has no arrayBuffer(), so nobody can read it');

@@ -90,6 +90,25 @@ describe('data', () => {
     await tasks.run();
     expect(sent().map(({ text }) => text)).toEqual(['behind']);
   });
+  it('Web IDL, bytes held by a buffer source: one that was transferred holds none', async () => {
+    const { ws, tasks, sent } = await opened();
+    const buffer = Uint8Array.of(1, 2, 3, 4).buffer;
+    const views = [new Uint8Array(buffer, 1), new Uint16Array(buffer), new DataView(buffer, 1, 2)];
+    structuredClone(null, { transfer: [buffer] });
+    for (const data of [buffer, ...views]) {
+      ws.send(data);
+      expect(ws.bufferedAmount).toBe(0);
+    }
+    ws.send(new Blob(['first']));
+    ws.send(buffer);
+    await settle();
+    await tasks.run();
+    expect(sent().map(({ opcode, text }) => [opcode, text])).toEqual([...Array(4).fill([2, '']), [2, 'first'], [2, '']]);
+    ws.close();
+    ws.send(new DataView(new ArrayBuffer(3)));
+    for (const data of [buffer, ...views]) ws.send(data);
+    expect(ws.bufferedAmount).toBe(3);
+  });
   it('refuses shared memory', async () => {
     const { ws } = await opened();
     expect(() => ws.send(new Uint8Array(new SharedArrayBuffer(4)))).toThrow(TypeError);

@@ -279,6 +279,17 @@ describe('messages', () => {
     ]);
     await expect(writer.write(7 as unknown as string)).rejects.toThrow(TypeError);
   });
+  it('a chunk that was transferred while it waited is an error, and not an empty message', async () => {
+    const { made, writable } = await opened({}, { room: 0 });
+    const writer = writable.getWriter();
+    const chunk = Uint8Array.of(1, 2);
+    const first = outcome(writer.write('fills what room there is'));
+    const second = outcome(writer.write(chunk));
+    structuredClone(null, { transfer: [chunk.buffer] });
+    made.transport.grant();
+    expect(await first).toEqual({ value: undefined });
+    expect(await second).toEqual(new TypeError('write(chunk): the buffer of chunk has been transferred'));
+  });
   it('a write while closing fails', async () => {
     const { socket, writable } = await opened();
     socket.close();
