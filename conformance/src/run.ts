@@ -7,7 +7,7 @@ import { setMaxListeners } from 'node:events';
 import type { Case } from './case.ts';
 import { cases as allCases } from './cases/index.ts';
 import { realTime } from './channel.ts';
-import { checkFactor, checkPatterns, checkWhole } from './options.ts';
+import { checkCases, checkFactor, checkPatterns, checkSignal, checkWhole } from './options.ts';
 import { type CaseResult, isSpotless } from './result.ts';
 import { selectCases } from './select.ts';
 import { SilenceGuard } from './silence.ts';
@@ -63,12 +63,14 @@ export function casesFor(target: Target, selected: readonly Case[]): Case[] {
  * more. Closes the target at the end, or when nobody reads on. A pattern that names no case gives no result: `unmatchedPatterns` finds it.
  */
 export function runCases(target: Target, options: RunOptions = {}): AsyncGenerator<CaseResult, void, undefined> {
+  checkCases('cases', options.cases);
   checkPatterns('include', options.include);
   checkPatterns('exclude', options.exclude);
   checkWhole('messages', options.messages, 1, Number.MAX_SAFE_INTEGER);
   checkWhole('parallel', options.parallel, 1, Number.MAX_SAFE_INTEGER);
   checkWhole('seed', options.seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   checkFactor('timeScale', options.timeScale);
+  checkSignal('signal', options.signal);
   return resultsOf(target, options);
 }
 

@@ -3,6 +3,7 @@
  */
 import {
   type ClientListenerOptions,
+  cases,
   clientCommand,
   clientListener,
   http2Server,
@@ -33,8 +34,21 @@ describe('options of a run', () => {
     }
   });
 
+  it.each<readonly [string, unknown]>([
+    ...[0, 'signal', {}, new AbortController()].map((value) => ['signal', value] as const),
+    ...['1.1.1', ['1.1.1'], [null], { id: '1.1.1' }].map((value) => ['cases', value] as const),
+  ])('%s is not %j', (name, value) => {
+    expect(() => runCases(target, { [name]: value } as RunOptions)).toThrow(TypeError);
+    expect(() => runCases(target, { [name]: value } as RunOptions)).toThrow(`options.${name} `);
+  });
+
   it('what makes sense is taken', () => {
-    for (const options of [{}, { parallel: 1, seed: Date.now(), timeScale: 0.5, messages: 1, include: [], exclude: ['1.*'] }, { seed: -1 }])
+    for (const options of [
+      {},
+      { parallel: 1, seed: Date.now(), timeScale: 0.5, messages: 1, include: [], exclude: ['1.*'] },
+      { seed: -1 },
+      { cases, signal: AbortSignal.abort() },
+    ])
       expect(() => runCases(target, options)).not.toThrow();
   });
 });
