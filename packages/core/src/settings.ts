@@ -6,7 +6,7 @@ import { Content } from './content.ts';
 import type { ConnectionSink } from './events.ts';
 import type { LenientFlags } from './frame.ts';
 import { describe } from './misuse.ts';
-import type { ConnectionOptions, Delivery, Kernels, Limits } from './options.ts';
+import type { ConnectionOptions, Delivery, Kernels, Limits, Timeouts } from './options.ts';
 import type { Periods } from './timers.ts';
 import { periodsOf } from './timers.ts';
 import { Tracer } from './trace.ts';
@@ -87,6 +87,8 @@ export function settingsOf(options: ConnectionOptions): Settings {
     optional(options.kernels?.[name], 'function', `options.kernels.${name}`);
   checkSink(options.sink);
   checkLenient(options.lenient);
+  checkNames(options.limits, LIMITS, 'limits', 'limit');
+  checkNames(options.timeouts, TIMEOUTS, 'timeouts', 'timeout');
   const limits: Limits = options.limits ?? {};
   const pieces = options.delivery === 'chunk' || options.delivery === 'span';
   const maxMessageSize = limit(limits.maxMessageSize, pieces ? Number.POSITIVE_INFINITY : MIB, 0, 'maxMessageSize');
@@ -141,6 +143,17 @@ const FLAGS: Record<keyof LenientFlags, true> = {
   reservedCloseCodes: true,
 };
 
+const LIMITS: Record<keyof Limits, true> = { maxMessageSize: true, maxFrameSize: true, maxPendingPongs: true, maxFragments: true };
+const TIMEOUTS: Record<keyof Timeouts, true> = { opening: true, closing: true, keepalive: true, pong: true, idle: true };
+
+/** A misspelt one would leave the default in force without a word: a limit that is wider than was asked for, or a departure from the RFC off. */
+function checkNames(given: object | undefined, known: Readonly<Record<string, true>>, option: string, kind: string): void {
+  if (given === undefined) return;
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(known, name)) throw new TypeError(`options.${option}.${name} is no ${kind}: ${Object.keys(known).join(', ')}`);
+  }
+}
+
 const CALLBACKS = [
   'onText',
   'onBinary',
@@ -160,12 +173,9 @@ function checkSink(sink: ConnectionSink | undefined): void {
   for (const name of CALLBACKS) optional(sink[name] ?? undefined, 'function', `options.sink.${name}`);
 }
 
-/** A misspelt flag would leave a departure from the RFC off without a word. */
 function checkLenient(flags: LenientFlags | undefined): void {
-  for (const [name, value] of Object.entries(flags ?? {})) {
-    if (!Object.hasOwn(FLAGS, name)) throw new TypeError(`options.lenient.${name} is no flag: ${Object.keys(FLAGS).join(', ')}`);
-    optional(value, 'boolean', `options.lenient.${name}`);
-  }
+  checkNames(flags, FLAGS, 'lenient', 'flag');
+  for (const [name, value] of Object.entries(flags ?? {})) optional(value, 'boolean', `options.lenient.${name}`);
 }
 
 /** Two extensions may not own the same bit (RFC 6455 section 9.1). */

@@ -38,6 +38,11 @@ describe('a refusal says what is wrong', () => {
     [{ limits: { maxFrameSize: 0.5 } }, 'options.limits.maxFrameSize must be a whole number >= 0 or Infinity, not 0.5'],
     [{ limits: { maxPendingPongs: 0 } }, 'options.limits.maxPendingPongs must be a whole number >= 1 or Infinity, not 0'],
     [{ limits: { maxFragments: 0 } }, 'options.limits.maxFragments must be a whole number >= 1 or Infinity, not 0'],
+    [
+      { limits: { maxMessageSize: 5, maxFramesize: 5 } },
+      'options.limits.maxFramesize is no limit: maxMessageSize, maxFrameSize, maxPendingPongs, maxFragments',
+    ],
+    [{ timeouts: { keepAlive: 5 } }, 'options.timeouts.keepAlive is no timeout: opening, closing, keepalive, pong, idle'],
     [{ timeouts: { pong: '5' } }, 'options.timeouts.pong must be a number of milliseconds, not string'],
     [{ timeouts: { opening: -1 } }, 'options.timeouts.opening must be >= 0 milliseconds, not -1'],
     [{ timeouts: { idle: Number.NaN } }, 'options.timeouts.idle must be >= 0 milliseconds, not NaN'],

@@ -12,6 +12,17 @@ export function checkString(value: unknown, name: string): asserts value is stri
   if (typeof value !== 'string') throw new TypeError(`${name} must be a string, not ${kindOf(value)}`);
 }
 
+/**
+ * A misspelt name would leave the default in force without a word, which is a wider limit, or every origin.
+ *
+ * @throws {TypeError} naming it.
+ */
+export function checkNames(given: object, known: object, option: string, kind: string): void {
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(known, name)) throw new TypeError(`${option}.${name} is no ${kind}: ${Object.keys(known).join(', ')}`);
+  }
+}
+
 /** @throws {TypeError} naming the argument. */
 export function checkBytes(value: unknown, name: string, expected = 'a Uint8Array'): asserts value is Uint8Array {
   if (value instanceof Uint8Array || (ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === 'Uint8Array')) return;

@@ -2,6 +2,8 @@
  * Bounds on what an HTTP peer controls before a connection is open (RFC 9110 section 5.4, RFC 6455 section 10.4).
  */
 
+import { checkNames } from './kinds.ts';
+
 /** Defaults: line 8 192 bytes (a longer request line is 414, a longer field 431), 100 fields, head 32 768 bytes (431), body of a refusal 65 536 bytes. */
 export interface HttpLimits {
   /** Bytes of one line, without its line end. */
@@ -24,6 +26,7 @@ const defaults: Required<HttpLimits> = Object.freeze({
 export function resolveLimits(limits?: HttpLimits): Required<HttpLimits> {
   if (limits === undefined) return defaults;
   if (typeof limits !== 'object' || limits === null) throw new TypeError('options.http must be an object');
+  checkNames(limits, defaults, 'options.http', 'limit');
   const resolved = {
     maxLineLength: limits.maxLineLength ?? defaults.maxLineLength,
     maxHeaderCount: limits.maxHeaderCount ?? defaults.maxHeaderCount,

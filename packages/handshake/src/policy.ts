@@ -3,7 +3,7 @@
  */
 import type { ServerExtension } from '@ferrywire/core';
 import { checkFields, type HeaderList } from './headers.ts';
-import { kindOf } from './kinds.ts';
+import { checkNames, kindOf } from './kinds.ts';
 import type { SubprotocolPolicy } from './negotiate.ts';
 import { checkExtensions, checkSubprotocols } from './negotiate.ts';
 import { parseAuthority } from './tokens.ts';
@@ -44,6 +44,17 @@ export function isReservedInResponse(name: string): boolean {
   return reserved.has(name) || name.startsWith('sec-websocket-');
 }
 
+const rules: Readonly<Record<keyof ServerPolicy, true>> = {
+  subprotocols: true,
+  requireSubprotocol: true,
+  extensions: true,
+  origins: true,
+  hosts: true,
+  h2Accept: true,
+  path: true,
+  headers: true,
+};
+
 /**
  * Not remembered per object: lists may have changed since.
  *
@@ -51,6 +62,7 @@ export function isReservedInResponse(name: string): boolean {
  */
 export function checkPolicy(policy: ServerPolicy): void {
   if (typeof policy !== 'object' || policy === null) throw new TypeError('policy must be an object');
+  checkNames(policy, rules, 'policy', 'rule');
   const { headers, subprotocols, requireSubprotocol, extensions, origins, hosts, h2Accept, path } = policy;
   if (headers !== undefined) checkFields(headers, 'policy.headers', isReservedInResponse);
   if (typeof subprotocols === 'function') checkPredicate(subprotocols, 'policy.subprotocols');

@@ -357,6 +357,10 @@ describe('policy', () => {
     [{ extensions: [{ name: 'x-a', confirm() {} }] }, 'policy.extensions must be a list of extensions with a name and accept()'],
     [{ requireSubprotocol: 'yes' }, 'policy.requireSubprotocol must be a boolean'],
     [{ h2Accept: 1 }, 'policy.h2Accept must be a boolean'],
+    [
+      { origin: ['https://a.example'] },
+      'policy.origin is no rule: subprotocols, requireSubprotocol, extensions, origins, hosts, h2Accept, path, headers',
+    ],
   ])('a policy that makes no sense is refused by name, before there is a request: %j', (wrong, message) => {
     const policy = wrong as unknown as ServerPolicy;
     expect(() => new ServerProtocol({ clock: () => 0, policy })).toThrow(new TypeError(message));

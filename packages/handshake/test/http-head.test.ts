@@ -1,5 +1,5 @@
 /** The HTTP/1.1 head parser: grammar, limits, splits and cost (RFC 9112 sections 2 to 5). */
-import { HeadParser, resolveLimits } from '@ferrywire/handshake';
+import { HeadParser, type HttpLimits, resolveLimits } from '@ferrywire/handshake';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bytes, eachByte, goodRequest, split } from './support.ts';
@@ -181,6 +181,9 @@ describe('limits', () => {
       for (const value of [-1, 1.5, Number.NaN])
         expect(() => resolveLimits({ [name]: value })).toThrow(new RegExp(`options\\.http\\.${name}`));
     }
+    const misspelt = { maxHeadsize: 5 } as HttpLimits;
+    const message = 'options.http.maxHeadsize is no limit: maxLineLength, maxHeaderCount, maxHeadSize, maxBodySize';
+    expect(() => resolveLimits(misspelt)).toThrow(new TypeError(message));
   });
 });
 
