@@ -577,7 +577,7 @@ listener('answers an upgrade whose body is still to come', async () => {
   for (const path of ['/ws/', '/elsewhere']) {
     const reply = await raw(
       port,
-      `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1000\r\n\r\n`,
+      `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1000\r\n\r\n`,
     );
     assert.match(reply, path === '/ws/' ? /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nenough$/s : /^HTTP\/1\.1 404 Not Found\r\n/);
   }
