@@ -77,17 +77,22 @@ class EndPoint {
       });
       return found ?? 404;
     };
-    const malformed = new WeakSet<Duplex>();
-    this.server.on('request', (request, response) => {
+    /** Connections whose last request has come. */
+    const over = new WeakSet<Duplex>();
+    this.server.on('request', (request: ListenerMessage, response) => {
       // What comes behind a malformed request may be its body. Node gives it out although that answer was the last.
-      if (malformed.has(request.socket)) return;
+      if (over.has(request.socket)) return;
+      if (request.isLast) {
+        over.add(request.socket);
+        response.shouldKeepAlive = false;
+      }
       const registration = route(request);
       if (typeof registration !== 'number') {
         registration.receive({ request, response });
         return;
       }
       const connection = registration === 404 ? null : 'close';
-      if (connection !== null) malformed.add(request.socket);
+      if (connection !== null) over.add(request.socket);
       const fields = { 'Content-Length': '0', ...(connection === null ? null : { Connection: connection }) };
       endAnswer(request, response.writeHead(registration, fields), undefined, connection);
     });

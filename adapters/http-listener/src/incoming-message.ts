@@ -20,6 +20,15 @@ export class ListenerMessage extends IncomingMessage {
   set upgrade(value: boolean | null) {
     this.asks = value;
   }
+
+  /**
+   * Nothing that comes behind it is to be believed. Whatever we say, the parser of Node and Deno stops behind a request that it takes for an upgrade,
+   * drops the rest of the piece, and goes on in the middle of the next request. And what is HTTP/1.0 and comes in chunks has passed somebody who
+   * does not know of chunks (RFC 9112 section 6.1).
+   */
+  get isLast(): boolean {
+    return this.asks === true || (versionOf(this.httpVersion) === '1.0' && this.headers['transfer-encoding'] !== undefined);
+  }
 }
 
 /** Of a request with an Upgrade field: is it for a WebSocket? */

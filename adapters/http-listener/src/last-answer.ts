@@ -58,6 +58,6 @@ function endLast(request: IncomingMessage, response: ServerResponse): void {
   process.nextTick(readOver, request);
 }
 
-function saysClose(field: string | null | undefined): boolean {
+export function saysClose(field: string | null | undefined): boolean {
   return /(^|,)[ \t]*close[ \t]*(,|$)/i.test(field ?? '');
 }

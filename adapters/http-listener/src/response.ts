@@ -10,7 +10,7 @@ import { Readable, type Writable } from 'node:stream';
 import type { HeaderList } from '@ferrywire/handshake';
 import type { Incoming } from './endpoints.ts';
 import { ArgumentException, ArgumentOutOfRangeException, InvalidOperationException, ObjectDisposedException } from './errors.ts';
-import { endAnswer } from './last-answer.ts';
+import { endAnswer, saysClose } from './last-answer.ts';
 import { ResponseBody, wrongLength } from './response-body.ts';
 import { checkBuffer } from './websocket-checks.ts';
 
@@ -225,6 +225,9 @@ export class HttpListenerResponse {
     }
     // To the client it is none yet: the answer to its next request would be the answer to this one (RFC 9110 section 15.2).
     if (this.#statusCode < 200) response.shouldKeepAlive = false;
+    const said = this.headers.get('connection');
+    // Node takes anything else in this field for a promise to go on.
+    if (!response.shouldKeepAlive && said !== null && !saysClose(said)) fields.connection = `${said}, close`;
     response.writeHead(this.#statusCode, this.statusDescription, fields);
     return response;
   }
