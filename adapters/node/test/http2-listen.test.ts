@@ -1,10 +1,10 @@
 /** `listen` with HTTP/2: both versions on one port, with TLS and without, sessions and what bounds them. */
 import { once } from 'node:events';
-import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectHttp2, type Http2Session, type Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
-import { connect, type ListenOptions, listen, type NodeListening, type Peer, type PeerHandlers } from '@ferrywire/node';
+import { connect, type ListenOptions, listen, type NodeListening, type Peer, type PeerHandlers, transportOf } from '@ferrywire/node';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { certificate } from './certificate.ts';
@@ -119,6 +119,33 @@ describe('without TLS', () => {
     }
   });
 
+  it('has no opening deadline where it is 0, in either version', async () => {
+    const clock = await start({ timeouts: { opening: 150 } });
+    const { port } = await start({ timeouts: { opening: 0 } });
+    const classic = await RawClient.open(port);
+    cleanups.push(() => classic.socket.destroy());
+    classic.write(requestFor().slice(0, 5));
+    const session = await sessionTo(`http://127.0.0.1:${port}`);
+    await (await RawClient.open(clock.port)).closed;
+    classic.write(requestFor().slice(5));
+    expect(await classic.head()).toContain(' 101 ');
+    const modern = await RawStream.open(session);
+    modern.write(text('still here'));
+    expect(await modern.text()).toBe('still here');
+    expect(session.closed).toBe(false);
+  });
+
+  it('lets a session go when its client ends the socket', async () => {
+    const { port } = await start({ timeouts: { opening: 0 } });
+    const client = await RawClient.open({ port, host: '127.0.0.1', allowHalfOpen: true });
+    cleanups.push(() => client.socket.destroy());
+    const answered = once(client.socket, 'data');
+    client.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]));
+    await answered;
+    client.socket.end();
+    await client.closed;
+  });
+
   it('closes a session again that is no longer used', async () => {
     const listening = await start({ timeouts: { opening: 200 } });
     const session = await sessionTo(target(listening));
@@ -129,6 +156,28 @@ describe('without TLS', () => {
     const closed = once(session, 'close');
     client.stream.close(8);
     await closed;
+  });
+
+  it('keeps no session that is over', async () => {
+    const sessions: WeakRef<Http2Session>[] = [];
+    const onOpen = (peer: Peer): void => {
+      const { session } = transportOf(peer).socket as Http2Stream;
+      if (session !== undefined) sessions.push(new WeakRef(session));
+    };
+    const listening = await start({ handlers: { onOpen } });
+    for (let count = 0; count < 6; count++) {
+      const session = await sessionTo(target(listening));
+      await RawStream.open(session);
+      session.destroy();
+    }
+    const left = (): number => sessions.filter((session) => session.deref() !== undefined).length;
+    for (let turn = 0; turn < 500 && left() > 2; turn++) {
+      await new Promise(setImmediate);
+      globalThis.gc?.();
+    }
+    // Node may know the last.
+    expect(sessions).toHaveLength(6);
+    expect(left()).toBeLessThanOrEqual(2);
   });
 
   it('keeps a session that is used beyond the opening deadline', async () => {
@@ -172,6 +221,28 @@ describe('without TLS', () => {
     const other = await sessionTo(target(few));
     expect(other.remoteSettings).toMatchObject({ maxConcurrentStreams: 3, enableConnectProtocol: true });
   });
+
+  for (const [what, options, waiting, opens] of [
+    ['64 MB', {}, 40_000_000, true],
+    ['four messages of the largest', { limits: { maxMessageSize: 25_000_000 } }, 80_000_000, true],
+    ['what options.http2 says', { http2: { maxSessionMemory: 1 } }, 4_000_000, false],
+  ] as const) {
+    it(`takes new streams in a session until so much waits to be sent: ${what}`, async () => {
+      let opened = 0;
+      const handlers: PeerHandlers = { onOpen: (peer) => void (opened++ === 0 && peer.send(new Uint8Array(waiting))) };
+      const session = await sessionTo(target(await start({ ...options, handlers })));
+      // It takes none of it.
+      const first = await ask(session, connectHead());
+      const next = await ask(session, connectHead()).then(
+        ({ status }) => status,
+        (error: Error) => error.message,
+      );
+      // Else Node 20 does not come back from destroy() of a session that was refused a stream.
+      first.stream.close(8);
+      await once(first.stream, 'close');
+      expect(next).toEqual(opens ? 200 : expect.stringContaining('closed with code 11'));
+    });
+  }
 
   it('survives what is no HTTP/2 behind its preface', async () => {
     const listening = await start();

@@ -316,6 +316,29 @@ describe('deciding', () => {
     expect(refused).toEqual([[503, 'WS_HS_STATUS']]);
   });
 
+  it('ends the stream behind the body of a rejection, whether it was taken before end() or not', async () => {
+    for (const early of [true, false]) {
+      const rejecting = deferred<ReturnType<PendingRequest['startRejection']>>();
+      const { session } = await start({
+        // Else the deadline would end it.
+        timeouts: { closing: 0 },
+        handlers: {
+          onRequest(pending) {
+            const writer = pending.startRejection(503);
+            writer.write(Buffer.from('abc'));
+            if (early) writer.end();
+            rejecting.resolve(writer);
+          },
+        },
+      });
+      const { stream } = await ask(session, connectHead());
+      const [piece] = (await once(stream, 'data')) as [Buffer];
+      (await rejecting.promise).end();
+      await once(stream, 'end');
+      expect(piece.toString()).toBe('abc');
+    }
+  });
+
   it('tells of a refusal by the policy', async () => {
     const refused: unknown[] = [];
     const { session } = await start({
