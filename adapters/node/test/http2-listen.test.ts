@@ -185,6 +185,10 @@ describe('without TLS', () => {
     const listening = await start({ timeouts: { opening: 500 } });
     const session = await sessionTo(target(listening));
     const client = await RawStream.open(session);
+    // One stream of several that ends begins no deadline.
+    const other = await RawStream.open(session);
+    other.stream.close(8);
+    await other.closed;
     const unused = await sessionTo(target(listening));
     await once(unused, 'close');
     client.write(text('still here'));

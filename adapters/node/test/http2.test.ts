@@ -11,6 +11,7 @@ import {
 } from 'node:http2';
 import { get } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { EndInfo, Extension, ServerExtension } from '@ferrywire/core';
 import { serializeFrame } from '@ferrywire/core/frame';
 import { clientDeflate, serverDeflate } from '@ferrywire/deflate';
@@ -278,13 +279,21 @@ describe('deciding', () => {
         onRequest: (pending) =>
           pending.reject(401, 'who are you?', [
             ['WWW-Authenticate', 'Basic'],
+            ['Set-Cookie', 'a=1'],
+            ['Set-Cookie', 'b=2'],
+            ['Set-Cookie', 'c=3'],
+            // Node would throw for these.
             ['Connection', 'close'],
+            ['Keep-Alive', 'timeout=5'],
+            ['Proxy-Connection', 'close'],
+            ['Upgrade', 'h2c'],
           ]),
         onRefused: (...what) => refused.resolve(what),
       },
     });
     const answer = await ask(session, connectHead());
-    expect([answer.status, answer.fields['www-authenticate'], answer.fields.connection]).toEqual([401, 'Basic', undefined]);
+    expect([answer.status, answer.fields['www-authenticate'], answer.fields['set-cookie']]).toEqual([401, 'Basic', ['a=1', 'b=2', 'c=3']]);
+    for (const name of ['connection', 'keep-alive', 'proxy-connection', 'upgrade']) expect(answer.fields[name]).toBeUndefined();
     expect(await bodyOf(answer.stream)).toBe('who are you?');
     expect(await refused.promise).toEqual([401, 'WS_HS_STATUS']);
   });
@@ -845,6 +854,21 @@ describe('beside others', () => {
     expect(await client.text()).toBe('ours');
   });
 
+  it("refuses at once what it does not serve where Node's own listener for requests is the only other one", async () => {
+    const server = createServer((_request, response) => response.end('page'));
+    attachTo(server, { policy: { path: '/ours' }, timeouts: { opening: 0 } });
+    const { url } = await serve(server);
+    expect((await ask(await sessionTo(url), connectHead('/nobodys'))).status).toBe(404);
+  });
+
+  it("leaves what it does not serve to another listener for 'connect'", async () => {
+    const server = createServer((_request, response) => response.end('page'));
+    attachTo(server, { policy: { path: '/ours' } });
+    server.on('connect', (_request, response: Http2ServerResponse) => void setImmediate(() => response.writeHead(202).end()));
+    const { url } = await serve(server);
+    expect((await ask(await sessionTo(url), connectHead('/theirs'))).status).toBe(202);
+  });
+
   it('leaves what another listener has answered, however long it stays open', async () => {
     const { server, url } = await serve();
     attachTo(server, { policy: { path: '/ours' }, timeouts: { opening: 30 } });
@@ -930,6 +954,37 @@ describe('beside others', () => {
     await first.close();
     second.detach();
     expect(server.eventNames().map((name) => [name, server.listenerCount(name)])).toEqual(before);
+  });
+
+  it('is attached again to a server that all have left', async () => {
+    const { server, url } = await serve();
+    attachTo(server).detach();
+    attachTo(server);
+    const client = await RawStream.open(await sessionTo(url));
+    client.write(text('again'));
+    expect(await client.text()).toBe('again');
+  });
+
+  it("leaves a CONNECT that asks for no protocol to the server's own listener", async () => {
+    const server = createServer((_request, response) => response.end('page'));
+    attachTo(server);
+    server.on('connect', (_request, response: Http2ServerResponse) => void response.stream.respond({ ':status': 200 }));
+    const { url } = await serve(server);
+    const { status, stream } = await ask(await sessionTo(url), { ':method': 'CONNECT', ':authority': 'example.com:80' });
+    expect(status).toBe(200);
+    stream.close();
+  });
+
+  it('drops a CONNECT of HTTP/1.1 as Node does where nobody listens', async () => {
+    const { key, cert } = await certificate();
+    const server = createSecureServer({ key, cert, allowHTTP1: true }, (_request, response) => response.end('page'));
+    attachTo(server);
+    const { port } = await serve(server, true);
+    const socket = connectTls({ port, host: '127.0.0.1', ca: cert, servername: 'localhost', ALPNProtocols: ['http/1.1'] });
+    cleanups.push(() => socket.destroy());
+    socket.on('error', () => {}).resume();
+    socket.write('CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n');
+    await once(socket, 'close');
   });
 });
 

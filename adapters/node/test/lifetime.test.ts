@@ -1,20 +1,37 @@
 /** What keeps a process alive, and what a connection does however its bytes are cut. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { listen, type NodeListening } from '@ferrywire/node';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { closeFrame, masked, RawClient, requestFor, text } from './helpers.ts';
+import { cleanUp, cleanups, RawStream, sessionTo } from './http2-helpers.ts';
 
 const run = promisify(execFile);
 
+afterEach(cleanUp);
+
 describe('unref', () => {
-  it('lets a process end with a listener and a connection open', async () => {
+  it('lets a process end with a listener and connections open, over both versions of HTTP', async () => {
     const script = fileURLToPath(new URL('./peers/unref.mjs', import.meta.url));
     const { stdout, stderr } = await run(process.execPath, [script], { timeout: 20_000 });
-    expect([stdout, stderr]).toEqual(['2 open\n', '']);
+    expect([stdout, stderr]).toEqual(['4 open\n', '']);
+  });
+
+  it('of one connection of a session keeps the process for the others, and for no longer', async () => {
+    const child = spawn(process.execPath, [fileURLToPath(new URL('./peers/held.mjs', import.meta.url))]);
+    cleanups.push(() => child.kill());
+    const exited = once(child, 'exit');
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    const session = await sessionTo(`http://127.0.0.1:${line.toString().trim()}`);
+    await RawStream.open(session);
+    const other = await RawStream.open(session);
+    other.write(text('still here'));
+    expect(await other.text()).toBe('still here');
+    other.stream.close(8);
+    expect(await exited).toEqual([0, null]);
   });
 });
 
