@@ -120,8 +120,10 @@ export interface Opening {
   readonly lines: readonly string[];
   /** Refused: a server answers with an error or ends the transport, a client ends it. Either: a server may do what it likes, but one of both. */
   readonly expect: 'accepted' | 'refused' | 'either';
-  /** With 'either': a refusal is allowed, and NON-STRICT. */
-  readonly preferred?: 'accepted';
+  /** With 'either': the other is allowed, and NON-STRICT; where that is to accept, the case's expectation says so. */
+  readonly preferred?: 'accepted' | 'refused';
+  /** The key in the lines, where it is none of the harness's. */
+  readonly key?: string;
   /** Status codes that fit a refusal; empty takes any from 400 on. */
   readonly statuses: readonly number[];
   /** Whoever speaks no WebSocket there sees a request of HTTP, and may answer it as one: with a page, say (RFC 9110 section 7.8). */

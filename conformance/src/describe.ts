@@ -99,7 +99,7 @@ function describeRefusal({ onlyFor, opening }: Case & { readonly opening: Openin
     const version = namesVersion === true ? ', with Sec-WebSocket-Version: 13' : '';
     const page = ordinary === true ? '; a page, or a redirect, as for any request of HTTP, will do as well' : '';
     const ending = pipelined ? ', or ends the transport' : '';
-    lines.push(`${preferred === undefined ? 'OK' : 'NON-STRICT'}: the server answers with ${which}${version}${ending}${page}`);
+    lines.push(`${preferred === 'accepted' ? 'NON-STRICT' : 'OK'}: the server answers with ${which}${version}${ending}${page}`);
     const less = [
       ...(statuses.length === 0 ? [] : ['another status of 400 or more']),
       ...(namesVersion === true ? ['a refusal that does not name the version'] : []),

@@ -126,7 +126,7 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
 
 function shortcoming(test: Case, { sparesPongs }: Expectation): string {
   if (sparesPongs === true) return 'not every ping was answered';
-  return test.recommended ? 'not refused' : 'late';
+  return test.recommended || test.opening?.preferred === 'refused' ? 'not refused' : 'late';
 }
 
 /** How it came to that, where it is known. */

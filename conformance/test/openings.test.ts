@@ -13,6 +13,18 @@ async function ofServer(url: string, id: string): Promise<CaseResult | undefined
   return result;
 }
 
+/** Takes any key, answers with `more` lines, and echoes one short text. */
+function echoing(more = ''): Promise<string> {
+  return greetingServer((socket) => {
+    // The mask is taken off; what is no text is the close frame, which is answered so.
+    const echo = (frame: Buffer): Buffer => {
+      const key = frame.subarray(2, 6);
+      return Buffer.from([frame[0] ?? 0, (frame[1] ?? 0) & 127, ...frame.subarray(6).map((byte, i) => byte ^ (key[i & 3] ?? 0))]);
+    };
+    socket.on('data', (frame: Buffer) => (frame[0] === 0x81 ? socket.write(echo(frame)) : socket.end(echo(frame))));
+  }, more);
+}
+
 describe('a frame behind the request (F.9.7)', () => {
   it('may be taken, and may be refused by a status or by the end of the transport', async () => {
     const right = [
@@ -69,16 +81,7 @@ it('a version that the server does not speak is answered with the one that it do
 });
 
 it('an answer of 101 announces no body (F.9.21)', async () => {
-  const echoing = (more: string): Promise<string> =>
-    greetingServer((socket) => {
-      // A short text, whose mask is taken off; what is no text is the close frame, which is answered so.
-      const echo = (frame: Buffer): Buffer => {
-        const key = frame.subarray(2, 6);
-        return Buffer.from([frame[0] ?? 0, (frame[1] ?? 0) & 127, ...frame.subarray(6).map((byte, i) => byte ^ (key[i & 3] ?? 0))]);
-      };
-      socket.on('data', (frame: Buffer) => (frame[0] === 0x81 ? socket.write(echo(frame)) : socket.end(echo(frame))));
-    }, more);
-  expect(await ofServer(await echoing(''), 'F.9.21')).toMatchObject({ verdict: 'OK', reason: null });
+  expect(await ofServer(await echoing(), 'F.9.21')).toMatchObject({ verdict: 'OK', reason: null });
   for (const [field, reason] of [
     ['Content-Length: 0', 'Content-Length in a response of 101 (RFC 9110 8.6)'],
     ['transfer-encoding: chunked', 'Transfer-Encoding in a response of 101 (RFC 9112 6.1)'],
@@ -86,6 +89,25 @@ it('an answer of 101 announces no body (F.9.21)', async () => {
     expect(await ofServer(await echoing(`${field}\r\n`), 'F.9.21')).toMatchObject({ verdict: 'NON-STRICT', reason });
     expect(await ofServer(await echoing(`${field}\r\n`), 'F.9.1')).toMatchObject({ verdict: 'OK' });
   }
+});
+
+it('a key of 15 bytes may be taken by a server that does not decode it, which need not be (F.9.15)', async () => {
+  const taken = { verdict: 'NON-STRICT', reason: "allowed, but not refused: text 'otter' [5 bytes]" };
+  expect(await ofServer(await echoing(), 'F.9.15')).toMatchObject(taken);
+  const answering = (answer: string): Promise<string> => tcpServer((socket) => socket.once('data', () => socket.end(answer)));
+  const refusing = (status: string): Promise<string> => answering(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
+  expect(await ofServer(await refusing('400 Bad Request'), 'F.9.15')).toMatchObject({ verdict: 'OK', reason: null });
+  const other = { verdict: 'NON-STRICT', reason: 'refused with 426; fitting: 400' };
+  expect(await ofServer(await refusing('426 Upgrade Required'), 'F.9.15')).toMatchObject(other);
+  const ended = { verdict: 'NON-STRICT', reason: 'the transport ended without a response' };
+  expect(await ofServer(await answering(''), 'F.9.15')).toMatchObject(ended);
+  for (const status of ['200 OK', '302 Found', '101 Switching Protocols'])
+    expect(await ofServer(await refusing(status), 'F.9.15'), status).toMatchObject({ verdict: 'FAILED' });
+  expect(await ofServer(await greetingServer((socket) => socket.resume()), 'F.9.15')).toMatchObject({ verdict: 'FAILED' });
+  // That it is no base64 can be seen without.
+  expect((await ofServer(await echoing(), 'F.9.16'))?.reason).toBe('answered with 101 where the request has to be refused');
+  const explained = (await command('explain', 'F.9.15')).out.join('\n');
+  expect(explained).toMatch(/NON-STRICT: text message: 'otter'.*\n {2}- OK: the server answers with status 400\n/);
 });
 
 describe('a request that asks for no upgrade as HTTP sees it (F.9.8, F.9.9, F.9.11 to F.9.13)', () => {

@@ -146,8 +146,8 @@ async function runCase(
   }
   const nonce = Buffer.alloc(16);
   seededBytes(seedFor(settings.seed, `${test.id} key`))(nonce);
-  const key = nonce.toString('base64');
   const { opening } = test;
+  const key = opening?.key ?? nonce.toString('base64');
   const refusable = opening !== null && opening.expect !== 'accepted';
   const first = opening?.pipelined === true ? pipelined(test, 'server', settings.seed) : null;
   const values = { host: asked.host ?? url.host, path: `${url.pathname}${url.search}`, key };
