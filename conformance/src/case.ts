@@ -91,6 +91,8 @@ export interface CloseExpectation {
   readonly frameless: boolean;
   /** RFC 6455 does not know the harness's code, and leaves open what to make of it (section 7.4.2): who refuses it with 1002 is NON-STRICT. */
   readonly mayRefuse?: true;
+  /** No document insists on `codes`: any other that may be sent is NON-STRICT, but for these. */
+  readonly othersBut?: readonly number[];
 }
 
 /** What the harness does when the time is up: fails the connection with 1001, or starts a normal closing handshake. */

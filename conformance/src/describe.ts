@@ -86,8 +86,10 @@ function describePolicy({ clientNoContextTakeover, clientMaxWindowBits }: Deflat
 
 function describeClose({ close, recommended }: Case): string {
   const codes = close.codes.length === 1 ? `code ${close.codes[0]}` : `one of the codes ${close.codes.join(', ')}`;
+  const but = (close.othersBut ?? []).map((code) => ` but ${code}`).join('');
+  const others = close.othersBut === undefined ? '' : `; another${but} is NON-STRICT`;
   const who = close.startedBy === 'harness' ? 'the harness starts the end' : 'the subject has to fail the connection';
-  return `${who}; right in the subject's close frame: ${codes}, or no code${close.mayRefuse === true ? ' (1002, which refuses ours, is NON-STRICT)' : ''}${close.clean ? '; both close frames are needed, and the server ends the transport' : ''}${recommended ? '; another code is NON-STRICT, and who takes what was sent has to answer the close frame of the harness, or end the transport' : ''}`;
+  return `${who}; right in the subject's close frame: ${codes}, or no code${close.mayRefuse === true ? ' (1002, which refuses ours, is NON-STRICT)' : ''}${others}${close.clean ? '; both close frames are needed, and the server ends the transport' : ''}${recommended ? '; another code is NON-STRICT, and who takes what was sent has to answer the close frame of the harness, or end the transport' : ''}`;
 }
 
 /** What is right where no connection comes of it: then no frame is sent, and no close awaited. */

@@ -154,7 +154,7 @@ function judgeClose(test: Case, record: Record, role: Role, taken: boolean): Gra
     const what = record.gotClose ? 'the subject did not end the transport in time' : 'no close frame came back';
     return { verdict: 'UNCLEAN', reason: what };
   }
-  if (record.remoteCode !== null && !codes.includes(record.remoteCode) && !refuses(test, record)) {
+  if (record.remoteCode !== null && !codes.includes(record.remoteCode) && !refuses(test, record) && !differs(test, record)) {
     return {
       verdict: 'WRONG CODE',
       reason: `close code ${record.remoteCode}, right ${codes.length > 1 ? 'are' : 'is'} ${codes.join(', ')}`,
@@ -168,6 +168,14 @@ function judgeClose(test: Case, record: Record, role: Role, taken: boolean): Gra
 
 function refuses({ close: { mayRefuse } }: Case, { remoteCode }: Record): boolean {
   return mayRefuse === true && remoteCode === protocolError;
+}
+
+/** The code is not the one that is meant for it, and allowed all the same. */
+function differs({ close: { codes, othersBut } }: Case, { remoteCode }: Record): boolean {
+  if (othersBut === undefined || remoteCode === null || codes.includes(remoteCode) || othersBut.includes(remoteCode)) return false;
+  return (
+    (remoteCode >= 1000 && remoteCode <= 1014 && ![1004, 1005, 1006].includes(remoteCode)) || (remoteCode >= 3000 && remoteCode <= 4999)
+  );
 }
 
 const protocolError = 1002;
@@ -199,6 +207,10 @@ export function judge(test: Case, record: Record, role: Role): CaseResult {
   if (verdict === 'OK' && refuses(test, record)) {
     verdict = 'NON-STRICT';
     reason = 'the code was refused with 1002 (RFC 6455 7.4.2)';
+  }
+  if (verdict === 'OK' && differs(test, record)) {
+    verdict = 'NON-STRICT';
+    reason = `allowed, but closed with ${record.remoteCode}; fitting: ${test.close.codes.join(', ')}`;
   }
   if (test.recommended && behaviour.verdict === 'OK' && end.verdict === 'WRONG CODE') verdict = 'NON-STRICT';
   return {

@@ -2,12 +2,12 @@
  * Servers that never stop, never finish, or answer with something else: each has its verdicts in good time, and in bounded memory.
  */
 import type { Socket } from 'node:net';
-import { type CaseResult, cases, collect, type RunOptions, runCases, selectCases, serverUrl } from '@ferrywire/conformance';
+import { type CaseResult, cases, collect, extraCases, type RunOptions, runCases, selectCases, serverUrl } from '@ferrywire/conformance';
 import { describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { CaseRun } from '../dist/runner.js';
 import { VirtualTime } from '../dist/virtual-time.js';
-import { cleanUps, greetingServer, portOf, tcpServer } from './servers.ts';
+import { cleanUps, command, greetingServer, portOf, tcpServer } from './servers.ts';
 
 /** An unmasked frame of less than 64 KiB. */
 function frame(first: number, payload: string | Uint8Array): Buffer {
@@ -120,6 +120,40 @@ it('a server that refuses amid what is sent, and resets, has its close frame rea
     });
   });
   for (const result of await run(url, ['5.11', '5.14'])) expect(result, result.id).toMatchObject({ verdict: 'OK', remoteCloseCode: 1002 });
+});
+
+it('a refusal for which no document insists on a code may have another (F.1, F.7.15 to F.7.17)', async () => {
+  const verdicts = async (ids: readonly string[], code: number): Promise<string[]> => {
+    const closing = frame(0x88, Uint8Array.of(code >> 8, code & 0xff));
+    const url = await greetingServer(
+      (socket) => {
+        socket.once('data', () => socket.end(closing));
+      },
+      ids[0]?.startsWith('F.7.') === true ? 'Sec-WebSocket-Extensions: permessage-deflate\r\n' : '',
+    );
+    const results = await run(url, ids, { cases: extraCases });
+    return results.map(({ verdict, reason }) => (reason === null ? verdict : `${verdict} ${reason}`));
+  };
+  const unmasked = ['F.1.1', 'F.1.2', 'F.1.3', 'F.1.12'];
+  for (const ids of [
+    [...unmasked, 'F.1.4'],
+    ['F.7.15', 'F.7.16', 'F.7.17'],
+  ]) {
+    expect(await verdicts(ids, 1002)).toEqual(ids.map(() => 'OK'));
+    const fitting = ids.length === 3 ? '1002, 1007' : '1002';
+    for (const code of [1003, 1011, 4000])
+      expect(await verdicts(ids, code)).toEqual(ids.map(() => `NON-STRICT allowed, but closed with ${code}; fitting: ${fitting}`));
+    for (const code of [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000])
+      for (const verdict of await verdicts(ids, code)) expect(verdict).toMatch(`FAILED closing WRONG CODE: close code ${code}, right`);
+  }
+  expect(await verdicts(unmasked, 1000)).toEqual(unmasked.map(() => 'NON-STRICT allowed, but closed with 1000; fitting: 1002'));
+  // That is to take the close frame for one.
+  expect(await verdicts(['F.1.4'], 1000)).toEqual(['FAILED closing WRONG CODE: close code 1000, right is 1002']);
+  // And here the document does (RFC 6455 section 7.4.1).
+  expect(await verdicts(['F.5.4'], 1003)).toEqual(['FAILED close code 1003, right is 1002']);
+  const explained = (id: string): Promise<string> => command('explain', id).then(({ out }) => out.join('\n'));
+  expect(await explained('F.1.1')).toMatch(/code 1002, or no code; another is NON-STRICT$/);
+  expect(await explained('F.1.4')).toMatch(/code 1002, or no code; another but 1000 is NON-STRICT$/);
 });
 
 describe('a server that keeps the harness waiting', () => {
