@@ -124,9 +124,14 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
   };
 }
 
-function shortcoming(test: Case, { sparesPongs }: Expectation): string {
-  if (sparesPongs === true) return 'not every ping was answered';
+function shortcoming(test: Case, { events, sparesPongs }: Expectation): string {
+  const [best] = typeof test.expect === 'string' ? [] : test.expect;
+  if (sparesPongs === true || pongsIn(best?.events ?? []) > pongsIn(events)) return 'not every ping was answered';
   return test.recommended || test.opening?.preferred === 'refused' ? 'not refused' : 'late';
+}
+
+function pongsIn(events: readonly CaseEvent[]): number {
+  return events.filter(({ type }) => type === 'pong').length;
 }
 
 /** How it came to that, where it is known. */

@@ -5,6 +5,7 @@ import {
   type Case,
   type CaseResult,
   CaseRun,
+  cases,
   collect,
   explainCase,
   extraCases,
@@ -643,6 +644,22 @@ describe('grades', () => {
     // All but the last.
     const lacking = { ...test, steps: steps.filter((_, index) => index !== steps.length - 2) };
     expect((await runOne(lacking, toyTarget(null))).verdict).toBe('FAILED');
+  });
+
+  it('a ping right before what has to be refused may go without an answer, but not be taken for text (F.4.2)', async () => {
+    const [test] = extraCases.filter(({ id }) => id === 'F.4.2');
+    if (test === undefined) throw new Error('no such case');
+    for (const role of ['client', 'server'] as const) {
+      expect(await runOne(test, toyTarget(null), role)).toMatchObject({ verdict: 'OK', reason: null });
+      const reason = 'allowed, but not every ping was answered: nothing';
+      expect(await runOne(test, toyTarget('pongs-nothing'), role)).toMatchObject({ verdict: 'NON-STRICT', reason });
+      for (const fault of ['silent', 'late', 'accepts-everything', 'pongs-empty'] as const)
+        expect(await runOne(test, toyTarget(fault), role), fault).toMatchObject({ verdict: 'FAILED' });
+    }
+    // A ping is no excuse where the connection goes on.
+    const [other] = cases.filter(({ id }) => id === '2.1');
+    if (other === undefined) throw new Error('no such case');
+    expect(await runOne(other, toyTarget('pongs-nothing'))).toMatchObject({ verdict: 'FAILED' });
   });
 
   it('a wrong code counts for the behaviour where the case says so', async () => {

@@ -20,6 +20,7 @@ export type Fault =
   | 'pongs-empty'
   | 'reorders'
   | 'pongs-newest'
+  | 'pongs-nothing'
   | 'wrong-bytes'
   | 'wrong-kind'
   | 'echoes-nothing'
@@ -167,6 +168,7 @@ class Toy implements Protocol {
 
   #handle({ fin, opcode, payload }: Frame): void {
     if (opcode === 8) this.#onClose(payload);
+    else if (opcode === 9 && this.#fault === 'pongs-nothing') return;
     else if (opcode === 9) this.#send(10, this.#fault === 'pongs-empty' ? empty : payload);
     else if (opcode < 8 && opcode !== 10) {
       const message = this.#message ?? { opcode: opcode === 0 ? 2 : opcode, data: empty };

@@ -212,11 +212,11 @@ function fragments(): Case[] {
 function texts(): Case[] {
   const section = 'RFC 6455 8.1';
   const failsText: CloseExpectation = { ...failsWith(1007), strictSide: true };
-  const invalid = (title: string, steps: readonly Step[], ...events: ReturnType<typeof echoOf>[]): Omit<CaseInit, 'id'> => ({
+  const invalid = (title: string, steps: readonly Step[]): Omit<CaseInit, 'id'> => ({
     title,
     sections: [section, 'RFC 3629 3'],
     steps,
-    expect: ok(...events),
+    expect: ok(),
     close: failsText,
   });
   /** Noticed while the message goes on; at its end it is late. */
@@ -235,11 +235,14 @@ function texts(): Case[] {
       ...accepted('character cut by a ping', section, [part(TEXT, first), frame(PING), frame(CONTINUATION, rest)]),
       expect: ok(pongOf(empty), echoOf('text', euro)),
     },
-    invalid(
-      'character that a ping does not complete',
-      [part(TEXT, first), frame(PING, rest), frame(CONTINUATION, 'a')],
-      pongOf(rest) as ReturnType<typeof echoOf>,
-    ),
+    {
+      ...invalid('character that a ping does not complete', [part(TEXT, first), frame(PING, rest), frame(CONTINUATION, 'a')]),
+      // Whoever fails the connection at once may have no time for the answer: it comes as soon as is practical.
+      expect: [
+        { grade: 'OK', events: [pongOf(rest)] },
+        { grade: 'NON-STRICT', events: [] },
+      ],
+    },
     accepted('byte order mark, which stays', section, [frame(TEXT, bom)], echoOf('text', bom)),
     accepted('NUL inside text', section, [frame(TEXT, 'a\0b')], echoOf('text', 'a\0b')),
     invalid('text that ends inside a character', [part(TEXT, 'a'), frame(CONTINUATION, first)]),
