@@ -58,7 +58,9 @@ class EndPoint {
     // Deno lets in without a certificate who resumes a session of another listener in the process, which asks for none.
     if (tls?.requestCert === true && tls.rejectUnauthorized !== false) this.server.prependListener('secureConnection', dropUnknown);
     this.#connections = new Connections(this.server, secure);
-    const route = (request: IncomingMessage): Registration | 400 | 404 | 501 => {
+    const route = (request: IncomingMessage): Registration | 400 | 404 | 501 | 505 => {
+      // RFC 9110 section 15.6.6. Node's parser takes 0.9 and 2.0 in a request line as well, Bun's does not.
+      if (!/^1\.[01]$/.test(request.httpVersion)) return 505;
       const refusal = judgeCoding(request.headers['transfer-encoding']);
       if (refusal !== null) return refusal;
       // RFC 9112 section 3.2. Node takes the first of two; a proxy may have taken the other. That there is one Node asks of no upgrade.

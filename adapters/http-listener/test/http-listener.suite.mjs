@@ -446,6 +446,28 @@ listener('refuses two hosts, none, and what is no host (RFC 9112 section 3.2)', 
 });
 
 listener(
+  'refuses another version of HTTP in a request line, and gives out nothing of what comes behind (RFC 9110 section 15.6.6)',
+  async () => {
+    /** @type {string[]} */
+    const given = [];
+    const { port } = await serving(({ request: asked, response }) => {
+      given.push(asked.rawUrl);
+      response.close();
+    });
+    const behind = 'GET /ws/behind HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
+    for (const version of ['0.9', '2.0', '3.0', '1.2']) {
+      for (const fields of ['', 'Host: 127.0.0.1\r\n', 'Host: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n']) {
+        const reply = await raw(port, `GET /ws/ HTTP/${version}\r\n${fields}\r\n${behind}`);
+        // The runtime's parser answers 400 to those it does not know.
+        assert.match(reply, /^HTTP\/1\.1 (400|505) .*\r\nconnection: close\r\n/is);
+        assert.equal(reply.match(/HTTP\/1\.1 \d+/g)?.length, 1);
+      }
+    }
+    assert.deepEqual(given, []);
+  },
+);
+
+listener(
   'refuses a transfer coding that is not chunked, and gives out nothing of what comes behind (RFC 9112 sections 6.1 and 6.3)',
   async () => {
     /** @type {string[]} */
