@@ -60,7 +60,7 @@ export class Http2Transport implements Transport, NodeTransport {
     this.#driver = driver;
     const stream: Owned = this.socket;
     stream[owner] = this;
-    stream.on('error', onError).on('close', onClose).on('drain', onDrain).on('end', onEnd);
+    stream.on('error', onError).on('close', onClose).on('drain', onDrain).on('end', onEnd).on('aborted', onAborted);
     // What happened before this was called raises no event any more.
     if (stream.destroyed && stream.closed) setImmediate(lose, this);
     else if (stream.readableEnded) this.ended();
@@ -135,9 +135,14 @@ export class Http2Transport implements Transport, NodeTransport {
   drained(): void {
     tell(this.#driver, (driver) => driver.drained());
   }
+  /** 'end' may be far off, behind what nobody has read; whether END_STREAM has come shows only now. */
+  aborted(): void {
+    const { _readableState: readable } = this.socket as { readonly _readableState?: { readonly ended?: boolean } };
+    this.#orderly ||= readable?.ended === true;
+  }
   ended(): void {
     this.#ended = true;
-    this.#orderly = !this.socket.aborted;
+    this.#orderly ||= !this.socket.aborted;
     setImmediate(believeEnd, this);
   }
   /** The turn after 'end': a reset that came in the same read is known by now. */
@@ -153,7 +158,9 @@ export class Http2Transport implements Transport, NodeTransport {
     this.#gone = true;
     this.unref();
     if (this.#timer !== null) timers.clear(this.#timer);
-    if (!this.#ended || this.#isReset) this.failed(resetError(this.socket));
+    if (this.#isReset || !(this.#ended || this.#orderly)) this.failed(resetError(this.socket));
+    // Bun's stream closes without an 'end' while reading is paused.
+    else if (!this.#ended) this.#tellEnd();
     tell(this.#driver, (driver) => driver.gone());
   }
 
@@ -192,6 +199,9 @@ function onData(this: Http2Stream, chunk: Uint8Array): void {
 }
 function onEnd(this: Http2Stream): void {
   Http2Transport.of(this)?.ended();
+}
+function onAborted(this: Http2Stream): void {
+  Http2Transport.of(this)?.aborted();
 }
 function onError(this: Http2Stream, error: unknown): void {
   Http2Transport.of(this)?.failed(error);

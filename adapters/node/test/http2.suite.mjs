@@ -188,6 +188,39 @@ http2('a reset by either side, told from an end', async () => {
   assert.equal((await seen.ended).cause.code, 'WS_EOF');
 });
 
+for (const [what, bytes, code, cause] of /** @type {const} */ ([
+  ['a close frame', [0x81, 1, 0x61, 0x81, 1, 0x62, 0x88, 2, 3, 0xe8], 0, null],
+  ['none', [0x81, 1, 0x61, 0x81, 1, 0x62], 0, 'WS_EOF'],
+  ['none, and a reset that says more', [0x81, 1, 0x61, 0x81, 1, 0x62], CANCEL, 'WS_TRANSPORT'],
+])) {
+  http2(`an end behind ${what} is one though a reset follows it while nobody reads (RFC 9113 section 8.1)`, async () => {
+    const server = createServer({ settings: { enableConnectProtocol: true } });
+    server.on('stream', (/** @type {import('node:http2').ServerHttp2Stream} */ stream) => {
+      stream.respond({ ':status': 200 });
+      stream.on('error', () => {}).once('data', () => stream.end(Buffer.from(bytes), () => stream.close(code)));
+    });
+    const { port } = await started(server);
+    const { handlers, ended, next } = watch();
+    const peer = await connect(`ws://127.0.0.1:${port}/`, { http2: true, handlers });
+    const aborted = deferred();
+    transportOf(peer).socket.once('aborted', aborted.resolve);
+    peer.pause();
+    peer.send('go');
+    await aborted.promise;
+    // A turn more, in which the runtime has told all of it.
+    await new Promise((resolve) => setImmediate(resolve));
+    peer.resume();
+    const info = /** @type {import('@ferrywire/core').EndInfo} */ (await ended);
+    if (code === 0) assert.deepEqual([await next(), await next()], ['a', 'b']);
+    if (cause !== null) assert.equal(info.cause?.code, cause);
+    else {
+      assert.equal(info.received?.code, 1000);
+      // Bun has closed the stream by then, so that our close frame cannot go out.
+      assert.notEqual(info.cause?.code, 'WS_TRANSPORT');
+    }
+  });
+}
+
 http2('a session that is lost takes its WebSockets with it, on both sides', async () => {
   const server = createServer();
   const remote = watch();
