@@ -11,6 +11,7 @@ import {
   bytesOfBody,
   checkPiece,
   decideUpgrade,
+  getHeader,
   type HandshakeErrorCode,
   type HeaderList,
   type HttpLimits,
@@ -100,6 +101,11 @@ class Http2Request implements PendingRequest {
 
   accept(policy?: ServerPolicy): boolean {
     if (!this.#isOpen()) return false;
+    // Even 0: a frame would be more than was announced (RFC 9113 section 8.1.1), for which Node resets the stream, or drops the session.
+    if (this.isWebSocket && getHeader(this.request.headers, 'content-length') !== null) {
+      this.#fault('WS_HS_BODY');
+      return false;
+    }
     const { endpoints, settings } = this.#owner;
     const decision = decideUpgrade(this.request, policy ?? settings.policy);
     // A callback of the policy may have closed everything.

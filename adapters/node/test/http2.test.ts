@@ -167,6 +167,7 @@ describe('the handshake', () => {
     ['another protocol with 501', '/', { ':protocol': 'connect-udp' }, 501, null],
     ['a malformed extension field with 400', '/', { 'sec-websocket-extensions': 'a;;b' }, 400, null],
     ['a body with 400', '/', { 'content-length': '5' }, 400, null],
+    ['a length of 0, which leaves no frame any room, with 400', '/', { 'content-length': '0' }, 400, null],
   ];
   for (const [what, path, fields, status, field] of refusals) {
     it(`refuses ${what}`, async () => {
