@@ -56,6 +56,17 @@ describe('what only the classes of WebSockets need', () => {
     expect(await printed([], loading)).toBe('function\n');
   });
 
+  it.each([
+    ['Event', 'before', ''],
+    ['Event', 'behind', "await import('@ferrywire/websocket');"],
+    ['MessageEvent', 'behind', "await import('@ferrywire/websocket');"],
+  ])('is, and told of to who makes one: an %s that was set %s the import', async (name, _when, loading) => {
+    const setting = `${loading} globalThis.${name} = class {};`;
+    const refusal =
+      "@ferrywire/websocket needs the Event and MessageEvent of this runtime, and its EventTarget does not dispatch globalThis's";
+    expect(await printed([], setting + making)).toBe(`TypeError: ${refusal}\nmade\n`);
+  });
+
   it('is not asked of who uses none, though the adapter has them', async () => {
     const echo = `
       const { attach, connect } = await import('@ferrywire/streams');

@@ -86,10 +86,10 @@ export const CloseEvent: CloseEventConstructor = class CloseEvent extends EventB
 let calledByHost: boolean | null = null;
 /**
  * Workers call the property `on…` of any target themselves, before its listeners: with a listener besides, each handler would be called twice.
- * Found out for the first handler, not as this is loaded: the adapters bring it to who makes no socket, and a program may have set an `Event` that
- * the host does not dispatch.
+ * Found out for the first socket, not as this is loaded: the adapters bring it to who makes none, and a program may have set an `Event` that
+ * the host does not dispatch. Throws TypeError for one: each event would be an exception that nobody can catch.
  */
-function isCalledByHost(): boolean {
+export function checkEvents(): boolean {
   if (calledByHost !== null) return calledByHost;
   let called = false;
   class Probe extends EventTarget {
@@ -97,7 +97,16 @@ function isCalledByHost(): boolean {
       called = true;
     }
   }
-  new Probe().dispatchEvent(new Event('probe'));
+  const probe = new Probe();
+  try {
+    // Those that there are now, as for the events of sockets.
+    probe.dispatchEvent(new platform.Event('probe'));
+    probe.dispatchEvent(new platform.MessageEvent('probe', { data: '', origin: '' }));
+  } catch (cause) {
+    const needs =
+      "@ferrywire/websocket needs the Event and MessageEvent of this runtime, and its EventTarget does not dispatch globalThis's";
+    throw new TypeError(needs, { cause });
+  }
   calledByHost = called;
   return called;
 }
@@ -133,7 +142,7 @@ export class HandlerAttributes {
         },
       };
       this.#slots.set(type, created);
-      if (!isCalledByHost()) this.#target.addEventListener(type, created.listener);
+      if (!checkEvents()) this.#target.addEventListener(type, created.listener);
     }
   }
 }

@@ -12,7 +12,7 @@ import { closeArguments } from './close-arguments.ts';
 import { type Connected, type Connector, connectRequest, extensionsOf } from './connector.ts';
 import type { BlobLike, EventHandler, HostEvent, HostMessageEvent, TypedEventTargetConstructor, UrlLike } from './dom-types.ts';
 import { domError } from './errors.ts';
-import { CloseEvent, HandlerAttributes } from './events.ts';
+import { CloseEvent, checkEvents, HandlerAttributes } from './events.ts';
 import type { InboxItem } from './inbox.ts';
 import { iterateMessages, type MessagesOptions } from './iterate.ts';
 import { checkJoined } from './joined.ts';
@@ -90,6 +90,7 @@ export class WebSocket extends EventTargetBase {
   constructor(url: string | UrlLike, protocolsOrOptions: string | readonly string[] | WebSocketInit = []) {
     super();
     checkGlobals(['MessageEvent', 'Blob']);
+    checkEvents();
     const { connector } = new.target;
     this.#tasks = new TaskQueue(connector?.schedule ?? defaultScheduler());
     if ((url as unknown) instanceof Adoption) {
