@@ -5,7 +5,8 @@
  * as soon as it returns, so output memory is always reused once nothing waits.
  *
  * Beware: `end()` of Bun closes both sides even of a socket that allows half-open connections; `shutdown()` ends the write side. After the
- * peer's FIN and our `shutdown()` Bun closes the socket by itself, in whichever order they come.
+ * peer's FIN and our `shutdown()` Bun closes the socket by itself, in whichever order they come, unless it is paused: over TLS it tells of the
+ * peer's end all the same.
  */
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
 import { bufferGone, deliver, type SocketInfo, tell, transportIn } from '@ferrywire/driver/adapter';
@@ -37,6 +38,9 @@ const JOIN = 147_456;
 const START = 2048;
 const joined = new Uint8Array(START + JOIN);
 const noChunks: Uint8Array[] = [];
+/** `end()` was called, and waits for what is to be written. */
+const ENDING = 1;
+const PAUSED = 2;
 
 export class BunTransport implements Transport, SocketInfo {
   readonly encrypted: boolean;
@@ -45,7 +49,7 @@ export class BunTransport implements Transport, SocketInfo {
   /** Not yet taken by the kernel, in order. */
   #waiting: Uint8Array[] = noChunks;
   #waitingBytes = 0;
-  #ending = false;
+  #flags = 0;
 
   constructor(socket: Socket, encrypted: boolean) {
     this.#socket = socket;
@@ -72,16 +76,18 @@ export class BunTransport implements Transport, SocketInfo {
   }
   end(): void {
     if (this.#waitingBytes === 0) this.#socket.shutdown();
-    else this.#ending = true;
+    else this.#flags |= ENDING;
   }
   abort(): void {
     this.#drop();
     this.#socket.terminate();
   }
   pauseReading(): void {
+    this.#flags |= PAUSED;
     this.#socket.pause();
   }
   resumeReading(): void {
+    this.#flags &= ~PAUSED;
     this.#socket.resume();
   }
   get bufferedAmount(): number {
@@ -138,7 +144,7 @@ export class BunTransport implements Transport, SocketInfo {
   #drop(): void {
     this.#waiting = noChunks;
     this.#waitingBytes = 0;
-    this.#ending = false;
+    this.#flags &= ~ENDING;
   }
 
   /* The socket's events, called by the handlers that all sockets share. */
@@ -153,8 +159,13 @@ export class BunTransport implements Transport, SocketInfo {
     this.#waitingBytes = 0;
     for (const chunk of waiting) this.#send(chunk);
     if (this.#waitingBytes > 0) return;
-    if (this.#ending) this.#socket.shutdown();
+    if ((this.#flags & ENDING) !== 0) this.#socket.shutdown();
     else this.tell((driver) => driver.drained());
+  }
+  ended(): void {
+    // Nothing is left to be read, and nobody would resume it any more.
+    if ((this.#flags & PAUSED) !== 0) this.resumeReading();
+    this.tell((driver) => driver.receiveEof());
   }
   closed(error: Error | undefined): void {
     this.#drop();
@@ -172,7 +183,7 @@ export const socketHandlers = {
   binaryType: 'uint8array',
   data: (socket: Socket, chunk: Uint8Array): void => socket.data?.received(chunk),
   drain: (socket: Socket): void => socket.data?.drained(),
-  end: (socket: Socket): void => socket.data?.tell((driver) => driver.receiveEof()),
+  end: (socket: Socket): void => socket.data?.ended(),
   error: (socket: Socket, error: Error): void => socket.data?.tell((driver) => driver.receiveError(error)),
   close: (socket: Socket, error?: Error): void => socket.data?.closed(error),
 } as const;

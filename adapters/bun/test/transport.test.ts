@@ -2,7 +2,7 @@
 import type { DriverHandle } from '@ferrywire/driver';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BunTransport } from '../dist/transport.js';
+import { BunTransport, socketHandlers } from '../dist/transport.js';
 
 /** `take`: how many of so many bytes the kernel takes. */
 function socketThat(take: (size: number) => number) {
@@ -33,6 +33,7 @@ function driver() {
   const handle = {
     drained: () => void events.push('drain'),
     gone: () => void events.push('gone'),
+    receiveEof: () => void events.push('eof'),
     receiveError: () => void events.push('error'),
   };
   return { events, handle: handle as unknown as DriverHandle };
@@ -124,6 +125,21 @@ describe('BunTransport', () => {
     transport.join(driver().handle);
     for (const chunks of [[Uint8Array.of(1)], [Uint8Array.of(1), Uint8Array.of(2)]]) {
       expect([transport.write(chunks), transport.bufferedAmount, written.length]).toEqual([true, 0, 0]);
+    }
+  });
+
+  it('reads on at the end of the peer that came while it was paused: Bun closes no socket that is', () => {
+    for (const isPaused of [true, false]) {
+      const { socket, log } = socketThat(() => 0);
+      const transport = new BunTransport(socket, false);
+      const { handle, events } = driver();
+      transport.join(handle);
+      transport.pauseReading();
+      if (!isPaused) transport.resumeReading();
+      log.length = 0;
+      socketHandlers.end(socket);
+      transport.end();
+      expect([log, events]).toEqual([isPaused ? ['resume', 'shutdown'] : ['shutdown'], ['eof']]);
     }
   });
 

@@ -3,14 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EndpointErrorCode } from '@ferrywire/driver';
+import { connect as connectTls } from 'node:tls';
+import type { EndpointErrorCode, Peer } from '@ferrywire/driver';
 import type { AdapterUnderTest } from './adapter.ts';
 import { type ContractCase, contractCase, equal, failsWith } from './case.ts';
 import { type Certificate, certificate } from './certificate.ts';
 import { type HostName, here } from './hosts.ts';
 import type { RawPeer } from './raw.ts';
 import { digest, pattern, type Scope, type Serving } from './support.ts';
-import { Queue, until, within } from './wait.ts';
+import { Queue, turn, until, within } from './wait.ts';
 
 async function serve(scope: Scope): Promise<Serving & { readonly ca: string; readonly local: string }> {
   const { key, cert } = await certificate();
@@ -192,6 +193,37 @@ async function torn(scope: Scope): Promise<void> {
   equal((await client.ends.next("the client's end")).code, 1006, 'the code');
 }
 
+/** A peer that ends its side behind what nobody reads yet, in one record with it: it is let go once that was read, without a deadline. */
+async function endedAndHeld(scope: Scope): Promise<void> {
+  const { key, cert } = await certificate();
+  const handlers = {
+    onOpen: (peer: Peer) => peer.pause(),
+    onMessage(peer: Peer) {
+      peer.pause();
+      setImmediate(() => peer.resume());
+    },
+  };
+  const { listening, port, opened, ends } = await scope.serve({ tls: { key, cert }, timeouts: { closing: 0 }, handlers });
+  // Whether the end is read with the frames or by itself is for the system to say.
+  for (let round = 0; round < 10; round++) {
+    const socket = connectTls({ port, host: '127.0.0.1', servername: 'localhost', ca: cert });
+    scope.defer(() => socket.destroy());
+    socket.on('error', () => {});
+    await within(new Promise<void>((resolve) => socket.once('secureConnect', resolve)), 'TLS');
+    const answered = new Promise((resolve) => socket.once('data', resolve));
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n');
+    socket.write('Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+    await within(answered, 'the response');
+    const peer = await opened.next('open');
+    const frames = Uint8Array.of(0x81, 0x80, 0, 0, 0, 0, 0x81, 0x80, 0, 0, 0, 0, 0x88, 0x82, 0, 0, 0, 0, 3, 0xe8);
+    await within(new Promise<void>((resolve) => socket.end(frames, resolve)), 'the frames and the end to be sent');
+    for (let turns = 0; turns < 20; turns++) await turn();
+    peer.resume();
+    equal((await ends.next('the end')).clean, true, 'a clean end');
+    await until(() => listening.peers.size === 0, 'the peer to be let go');
+  }
+}
+
 /** TCP ends in order and TLS does not, as servers that leave do it: an end as any other, and nothing that broke. */
 async function unsaid(scope: Scope): Promise<void> {
   const { ca, port, opened } = await serve(scope);
@@ -306,6 +338,7 @@ export function tlsCases(adapter: AdapterUnderTest, host: HostName): ContractCas
     // Deno closes no connection that is busy with TLS; over streams, listening is somebody else's.
     ...(adapter.capabilities.tls && host !== 'deno' ? [named('clients that do not finish it', unfinished)] : []),
     named('an abrupt end', torn),
+    named('a peer that ends behind what is not read yet', endedAndHeld),
     named('an end that only TCP tells of', unsaid),
   ];
 }
