@@ -23,12 +23,12 @@ const kept = new WeakMap<Duplex, () => void>();
 /** The request whose socket is being shown around, and what was written to that before anybody had seen it. */
 let shown: IncomingMessage | null = null;
 let writtenBefore = 0;
+/** Requests that somebody has begun to answer before one of us was shown them. */
+const begun = new WeakSet<IncomingMessage>();
 const forget = (): void => {
   shown = null;
 };
 const onShown = (incoming: IncomingMessage): void => {
-  // What is written while another request is being answered tells nothing.
-  if (earlierResponse(incoming) !== null) return;
   shown = incoming;
   writtenBefore = writtenFor(incoming);
   // All are shown it in one turn.
@@ -48,7 +48,8 @@ export function listenersOf(server: Server): number {
 
 /** Whether somebody who was shown it before us has begun to answer. He may never read from it. */
 export function isBegun(incoming: IncomingMessage): boolean {
-  return incoming === shown && writtenFor(incoming) !== writtenBefore;
+  if (incoming === shown && writtenFor(incoming) !== writtenBefore) begun.add(incoming);
+  return begun.has(incoming);
 }
 
 /** Whether one of us has it. */
@@ -75,7 +76,8 @@ export function isTaken(socket: Duplex): boolean {
  * is read over from then on, unless somebody reads from it, and destroyed `delay` after that, or after all was sent.
  */
 export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: number, abandoned: () => void): void {
-  const written = earlierResponse(incoming) !== null ? null : incoming === shown ? writtenBefore : writtenFor(incoming);
+  // What is written later, while another request is being answered, tells nothing.
+  const written = earlierResponse(incoming) === null ? writtenFor(incoming) : null;
   const ignore = (): void => {};
   const leave = (): void => {
     socket.off('error', ignore).off('newListener', listened);
@@ -97,7 +99,7 @@ export function keepForOthers(incoming: IncomingMessage, socket: Duplex, delay: 
       // Answered and ended, and nobody reads: the client's end would never be seen. What it has not taken yet is still sent.
       socket.on('error', ignore);
       readOver(socket, delay);
-    } else if (socket.writable && (written === null || writtenFor(incoming) === written)) abandoned();
+    } else if (socket.writable && !begun.has(incoming) && (written === null || writtenFor(incoming) === written)) abandoned();
   };
   const timer = delay === 0 ? null : timers.set(expired, delay);
   socket.on('error', ignore).on('newListener', listened).on('close', over);

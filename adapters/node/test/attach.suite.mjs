@@ -417,6 +417,31 @@ if (process.versions.bun === undefined) {
     await next.has(' 101 ');
   });
 
+  attached('leaves an upgrade behind them that another listener has begun to answer', async () => {
+    for (const path of ['/live', '/nobody']) {
+      /** @type {import('node:http').ServerResponse[]} */
+      const responses = [];
+      const port = await serving({
+        attach: { policy: { path: '/live' }, timeouts: { opening: 30 } },
+        request: (_request, response) => responses.push(response),
+        before: (server) => server.once('upgrade', (_request, socket) => socket.write('HTTP/1.1 401 Unauthorized\r\n\r\n')),
+      });
+      const client = new Client(port);
+      client.write(PAGE, upgradeFor(path), textFrame('glued'));
+      await client.has(' 401 ');
+      // When one that came later has been refused, the time of this one is over.
+      const next = new Client(port);
+      next.write(upgradeFor('/nobody'));
+      await next.has(' 404 ');
+      responses[0]?.end('a page');
+      await client.has('a page');
+      const after = new Client(port);
+      after.write(upgradeFor('/nobody'));
+      await after.has(' 404 ');
+      assert.deepEqual(client.text.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 401', 'HTTP/1.1 200']);
+    }
+  });
+
   attached('refuses behind them what nobody takes', async () => {
     const { client, responses } = await pipelined(1, { timeouts: { opening: 30 } }, '/nobody');
     responses[0]?.end('a page');
