@@ -93,9 +93,9 @@ function checkStream(stream: Duplex, where: string): void {
   const isStream = (['on', 'pause', 'write', 'destroy'] as const).every((name) => typeof stream?.[name] === 'function');
   // Streams of other libraries need not have the property.
   if (isStream && typeof stream.readableEncoding !== 'string') {
-    if (stream.destroyed)
-      throw new EndpointError('WS_CONNECT_REFUSED', `cannot connect to ${where}: the stream of options.connect has closed`);
-    return;
+    if (!stream.destroyed && !stream.readableEnded && !stream.writableEnded) return;
+    stream.on('error', () => {}).destroy();
+    throw new EndpointError('WS_CONNECT_REFUSED', `cannot connect to ${where}: the stream of options.connect has ended`);
   }
   if (typeof stream?.on === 'function' && typeof stream.destroy === 'function') stream.on('error', () => {}).destroy();
   throw new TypeError(

@@ -5,6 +5,7 @@ import dns from 'node:dns';
 import { getEventListeners } from 'node:events';
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
 import { Duplex, PassThrough, Readable, Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
@@ -410,6 +411,21 @@ describe('unix sockets, hooks and TLS', () => {
     });
     expect(oneWay.map(({ destroyed }) => destroyed)).toEqual([true, true]);
     expect(thrown).toEqual([]);
+  });
+
+  it.each([false, true])('takes from the hook no stream of which one side has ended (http2: %s)', async (http2) => {
+    for (const url of ['ws://127.0.0.1:1/', 'wss://127.0.0.1:1/']) {
+      for (const side of ['read', 'write'] as const) {
+        const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+        if (side === 'read') {
+          stream.push(null);
+          await finished(stream.resume(), { writable: false });
+        } else await finished(stream.end(), { readable: false });
+        const error = await failureOf(connect(url, { http2, timeouts: { opening: 0 }, connect: () => stream }));
+        expect(error, `${url} ${side}`).toMatchObject({ code: 'WS_CONNECT_REFUSED' });
+        expect(stream.destroyed).toBe(true);
+      }
+    }
   });
 
   it('checks the certificate and the name before it writes', async () => {
