@@ -96,6 +96,8 @@ class Hub {
       first.take(stream, request);
       return;
     }
+    // Nobody may ever look after it, and a client can reset it with an error, which would end the process.
+    stream.on('error', ignore);
     const last = first;
     if (last.opening === 0) return;
     const timer = timers.set(() => {
@@ -111,6 +113,8 @@ class Hub {
     return server.listenerCount('stream') > own || server.listenerCount('connect') > 1;
   }
 }
+
+const ignore = (): void => {};
 
 function isAnswered(stream: ServerHttp2Stream): boolean {
   return stream.headersSent || stream.closed || stream.destroyed;

@@ -1,6 +1,7 @@
 /** `attach` on HTTP/2 servers (RFC 8441), alone, beside HTTP/1.1 on one TLS port, and beside other listeners. */
 import { once } from 'node:events';
 import {
+  constants,
   createSecureServer,
   createServer,
   type Http2SecureServer,
@@ -945,6 +946,27 @@ describe('beside others', () => {
     await RawStream.open(session, '/ours');
     stream.respond({ ':status': 202 }, { endStream: true });
     expect((await answer).status).toBe(202);
+  });
+
+  it.each([10_000, 0])('survives an error of what it has declined and nobody has taken (opening: %s)', async (opening) => {
+    const { server, url } = await serve();
+    attachTo(server, { policy: { path: '/ours' }, timeouts: { opening } });
+    const theirs = deferred<ServerHttp2Stream>();
+    server.on('stream', (stream: ServerHttp2Stream, headers) => {
+      if (headers[':path'] === '/theirs') theirs.resolve(stream);
+    });
+    const session = await sessionTo(url);
+    const errors = await uncaughtDuring(async () => {
+      const stream = session.request(connectHead('/theirs'));
+      stream.on('error', () => {});
+      const shown = await theirs.promise;
+      const closed = new Promise((resolve) => shown.once('close', resolve));
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      await closed;
+      // What is raised is raised by then.
+      await RawStream.open(session, '/ours');
+    });
+    expect(errors).toEqual([]);
   });
 
   it('leaves no listener behind', async () => {
