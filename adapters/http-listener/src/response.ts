@@ -106,6 +106,7 @@ export class HttpListenerResponse {
    */
   get outputStream(): Writable {
     if (this.#state === 'closed') throw new ObjectDisposedException('HttpListenerResponse');
+    if (this.#state === 'handed over') throw accepted();
     this.#output ??= new ResponseBody({
       begin: () => this.#begin(),
       finish: () => this.#finish(),
@@ -124,7 +125,7 @@ export class HttpListenerResponse {
    */
   close(body?: string | Uint8Array): void {
     if (this.#state === 'closed') return;
-    if (this.#state === 'handed over') throw new InvalidOperationException('the request was accepted as a WebSocket');
+    if (this.#state === 'handed over') throw accepted();
     const bytes = body === undefined ? nothing : typeof body === 'string' ? Buffer.from(body) : checkBuffer(body, 'body');
     const output = this.#output;
     const isBroken = output?.isBroken === true;
@@ -174,6 +175,8 @@ export class HttpListenerResponse {
   /** @internal The socket is a WebSocket's from here on; `headers` are what the 101 says. */
   handOver(headers: HeaderList): void {
     this.#state = 'handed over';
+    // What is written to it from here on would be an answer between frames.
+    this.#output?.destroy();
     this.#statusCode = 101;
     for (const [name, value] of headers) if (!this.headers.has(name)) this.headers.set(name, value);
   }
@@ -259,6 +262,10 @@ export class HttpListenerResponse {
  */
 function standIn({ method, headers, httpVersionMajor, httpVersionMinor }: IncomingMessage): IncomingMessage {
   return Object.assign(Readable.from([]), { method, headers, httpVersionMajor, httpVersionMinor }) as unknown as IncomingMessage;
+}
+
+function accepted(): InvalidOperationException {
+  return new InvalidOperationException('the request was accepted as a WebSocket');
 }
 
 function checkField(name: string, value: string): void {

@@ -77,6 +77,15 @@ describe('acceptWebSocket', () => {
     const fields = reply.toLowerCase().split('\r\n');
     expect(fields).toEqual(expect.arrayContaining(['upgrade: websocket', 'x-served-by: one', 'set-cookie: a=1', 'set-cookie: b=2']));
   });
+  it('takes nothing more for the body of the response, though its stream was asked for before', async () => {
+    const reply = await upgraded(upgradeHead(), async (context) => {
+      const { outputStream } = context.response;
+      await context.acceptWebSocket();
+      expect(() => context.response.outputStream).toThrow(InvalidOperationException);
+      expect(await new Promise((resolve) => outputStream.write('a body', resolve))).toBeInstanceOf(Error);
+    });
+    expect(reply.match(/HTTP\/1\.1/g)).toHaveLength(1);
+  });
   it('with a header that the handshake sets, or that a 101 cannot have, is an InvalidOperationException, and can still be answered', async () => {
     for (const name of ['Connection', 'Content-Length', 'Transfer-Encoding', 'Sec-WebSocket-Protocol']) {
       const reply = await upgraded(upgradeHead(), async (context) => {
