@@ -111,6 +111,28 @@ describe('a server', () => {
     expect(sessions()).toBe(2);
   });
 
+  it('that leaves for good ends the run, with the last case too', async () => {
+    for (const [leaves, include] of [
+      [2, ['1.1.1', '1.1.2', '1.1.3']],
+      [1, ['1.1.1']],
+    ] as const) {
+      const server = echoOn(createServer({ settings: { enableConnectProtocol: true } }));
+      let streams = 0;
+      const { url } = await listening(
+        server.on('stream', (stream: ServerHttp2Stream) => {
+          streams += 1;
+          if (streams !== leaves) return;
+          server.close();
+          stream.once('close', () => stream.session?.destroy());
+        }),
+      );
+      const seen: string[] = [];
+      const run = collect(runCases(http2Server(url, { patience: 100 }), { include, parallel: 1 }), ({ id }) => seen.push(id));
+      await expect(run).rejects.toThrow(/^no server at .*ECONNREFUSED/);
+      expect(seen).toEqual(include.slice(0, leaves));
+    }
+  });
+
   it('that is busy is asked again on another session', async () => {
     let streams = 0;
     const server = createServer();

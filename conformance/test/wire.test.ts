@@ -1,6 +1,7 @@
 /**
  * Targets over TCP and TLS, and the paths of the Autobahn suite's fuzzing server.
  */
+import { createServer as createHttpServer } from 'node:http';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import {
@@ -132,8 +133,9 @@ describe('a server at a URL', () => {
       connections = [];
       const results = await collect(runCases(serverUrl(url), { include: ['1.1.2', '2.2', '5.3'], seed }));
       expect(results.map(({ verdict }) => verdict)).toEqual(['OK', 'OK', 'OK']);
-      // The first connection only looks whether anybody listens; a second try sends the same.
-      return [...new Set(connections.slice(1).map((parts) => Buffer.concat(parts).toString('latin1')))].sort();
+      // Some connections only look whether anybody listens; a second try sends the same.
+      const sent = connections.map((parts) => Buffer.concat(parts).toString('latin1'));
+      return [...new Set(sent)].filter((bytes) => bytes !== '').sort();
     };
     const [first, again, other] = [await bytesOf(1), await bytesOf(1), await bytesOf(2)];
     expect(first).toHaveLength(3);
@@ -155,6 +157,57 @@ describe('a server at a URL', () => {
     });
     const results = await collect(runCases(serverUrl(url), { include: ['1.1.1'] }));
     expect(results[0]?.verdict).toBe('FAILED');
+  });
+
+  describe('that leaves', () => {
+    /** Gone from the connection on that `leaves` says, counted from 1 behind the look whether anybody listens; back after so many milliseconds. */
+    const leaving = async (leaves: number, backAfter: number | null): Promise<string> => {
+      const echo = new WebSocketServer({ noServer: true });
+      echo.on('connection', (socket) => socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })));
+      let connections = 0;
+      const server = createHttpServer();
+      server.on('upgrade', (request, socket, head) => {
+        connections += 1;
+        if (connections === leaves) {
+          server.close();
+          const timer = backAfter === null ? null : setTimeout(() => server.listen(port, '127.0.0.1'), backAfter);
+          cleanUps.push(() => {
+            if (timer !== null) clearTimeout(timer);
+          });
+        }
+        echo.handleUpgrade(request, socket, head, (client) => echo.emit('connection', client));
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const port = portOf(server);
+      cleanUps.push(() => {
+        for (const client of echo.clients) client.terminate();
+        server.close();
+      });
+      return `ws://127.0.0.1:${port}/`;
+    };
+
+    it('and comes back fails the case that found nobody, and no other', async () => {
+      const results = await collect(runCases(serverUrl(await leaving(3, 200)), { include: ['1.1.*'], parallel: 1 }));
+      expect(results.map(({ verdict }) => verdict)).toEqual(['OK', 'OK', 'OK', 'FAILED', 'OK', 'OK', 'OK', 'OK']);
+      expect(results[3]?.reason).toContain('ECONNREFUSED');
+    });
+
+    it('for good ends the run, with what there is', async () => {
+      const url = await leaving(3, null);
+      const seen: string[] = [];
+      const run = collect(runCases(serverUrl(url, { patience: 100 }), { include: ['1.1.*'], parallel: 1 }), ({ id }) => seen.push(id));
+      await expect(run).rejects.toThrow(/^no server at .*ECONNREFUSED/);
+      expect(seen).toEqual(['1.1.1', '1.1.2', '1.1.3']);
+    });
+
+    it('with the last case has not passed', async () => {
+      const { code, out, err } = await command('server', await leaving(3, null), '--cases', '1.1.1,1.1.2,1.1.3');
+      expect([code, out.join('\n'), err.join('\n')]).toEqual([
+        1,
+        expect.stringMatching(/3 OK, 0 FAILED$/),
+        expect.stringMatching(/^no server at .*ECONNREFUSED/),
+      ]);
+    });
   });
 
   it('is not looked for where none can be', async () => {

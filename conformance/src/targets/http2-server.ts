@@ -13,7 +13,7 @@ import { checkWait } from '../options.ts';
 import type { CaseResult } from '../result.ts';
 import { CaseRun } from '../runner.ts';
 import { type ActiveTarget, limitUnder, type TargetSettings, TargetUnavailable } from '../target.ts';
-import { parseServerUrl, type ServerUrlOptions, waitForServer } from './server-url.ts';
+import { Presence, parseServerUrl, type ServerUrlOptions } from './server-url.ts';
 import { NoAnswer } from './socket.ts';
 import { cancel, connectStream, streamChannel } from './stream.ts';
 
@@ -38,13 +38,14 @@ class Unaskable extends TargetUnavailable {}
 
 /**
  * Throws as `serverUrl` does.
- * @param unreachable called when a case gets no session; when it rejects the run ends
+ * @param unreachable called when a case gets no session; when it rejects the run ends. It ends too when nobody listens any more
  */
 export function http2Server(text: string, options: ServerUrlOptions = {}, unreachable?: () => Promise<void>): ActiveTarget {
   const url = parseServerUrl(text);
   const asked = new Asked(options);
   checkWait('patience', options.patience);
   const sessions = new Sessions(url, options);
+  const presence = new Presence(url, options, unreachable);
   return {
     kind: 'active',
     name: `${url.href} over HTTP/2`,
@@ -52,11 +53,14 @@ export function http2Server(text: string, options: ServerUrlOptions = {}, unreac
     virtual: false,
     openings: false,
     open: async (signal) => {
-      await waitForServer(url, options, signal);
+      await presence.begins(signal);
       await sessions.get(openingLimit);
     },
-    run: (test, settings) => runCase(url, asked, sessions, test, settings, unreachable),
-    close: async () => sessions.close(),
+    run: (test, settings) => runCase(url, asked, sessions, test, settings, presence),
+    close: async () => {
+      sessions.close();
+      await presence.ends();
+    },
   };
 }
 
@@ -121,7 +125,7 @@ async function runCase(
   sessions: Sessions,
   test: Case,
   settings: TargetSettings,
-  unreachable: (() => Promise<void>) | undefined,
+  presence: Presence,
 ): Promise<CaseResult> {
   const started = realTime.now();
   const failed = (reason: string, silent = false): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started, silent);
@@ -136,8 +140,9 @@ async function runCase(
     }));
   } catch (error) {
     if (error instanceof Unaskable) throw error;
-    if (error instanceof TargetUnavailable) await unreachable?.();
-    return failed(error instanceof Error ? error.message : String(error), error instanceof NoAnswer);
+    const result = failed(error instanceof Error ? error.message : String(error), error instanceof NoAnswer);
+    if (error instanceof TargetUnavailable) await presence.absent();
+    return result;
   }
   const deflate = readDeflateAnswer(extensions, test.deflate);
   if (typeof deflate === 'string') {

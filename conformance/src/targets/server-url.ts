@@ -44,28 +44,96 @@ export function parseServerUrl(text: string): URL {
 
 /**
  * Throws TypeError for a wrong URL, or headers or subprotocols that can't be asked for, RangeError for a patience that is none.
- * @param unreachable called when a case gets no connection, or no byte on it; when it rejects the run ends
+ * @param unreachable called when a case gets no connection, or no byte on it; when it rejects the run ends. It ends too when nobody listens any more
  */
 export function serverUrl(text: string, options: ServerUrlOptions = {}, unreachable?: () => Promise<void>): ActiveTarget {
   const url = parseServerUrl(text);
   const asked = new Asked(options);
   checkWait('patience', options.patience);
+  const presence = new Presence(url, options, unreachable);
   return {
     kind: 'active',
     name: url.href,
     role: 'server',
     virtual: false,
-    open: (signal) => waitForServer(url, options, signal),
-    run: (test, settings, signal) => runCase(url, options, asked, test, settings, signal, unreachable),
-    close: async () => {},
+    open: (signal) => presence.begins(signal),
+    run: (test, settings, signal) => runCase(url, options, asked, test, settings, signal, presence),
+    close: () => presence.ends(),
   };
+}
+
+/** Whether a server is there: before the first case, for a case that finds nobody, and after the last. */
+export class Presence {
+  readonly #url: URL;
+  readonly #options: ServerUrlOptions;
+  readonly #unreachable: (() => Promise<void>) | undefined;
+  #signal: AbortSignal | undefined;
+  #waiting: Promise<void> | null = null;
+
+  /** @param unreachable as of `serverUrl`: who gives it knows by himself when the server has ended */
+  constructor(url: URL, options: ServerUrlOptions, unreachable: (() => Promise<void>) | undefined) {
+    this.#url = url;
+    this.#options = options;
+    this.#unreachable = unreachable;
+  }
+
+  begins(signal: AbortSignal | undefined): Promise<void> {
+    this.#signal = signal;
+    return waitForServer(this.#url, this.#options, signal);
+  }
+
+  /** For a case without a byte on its connection. */
+  async missed(): Promise<void> {
+    await this.#unreachable?.();
+  }
+
+  /** For one without a connection: a server that is started again must not fail those to come. Rejects with TargetUnavailable when it is not. */
+  async absent(): Promise<void> {
+    await this.missed();
+    if ((await this.#refusal()) === null) return;
+    this.#waiting ??= waitForServer(this.#url, this.#options, this.#signal).finally(() => {
+      this.#waiting = null;
+    });
+    await this.#waiting;
+  }
+
+  /** What the last cases did to it shows only now. */
+  async ends(): Promise<void> {
+    if (this.#unreachable !== undefined || this.#signal?.aborted === true) return;
+    const error = await this.#refusal();
+    if (error !== null) throw gone(this.#url, error);
+  }
+
+  /** Null unless nobody listens. */
+  async #refusal(): Promise<unknown> {
+    const socket = connectTcp(addressOf(this.#url));
+    const error = await new Promise<unknown>((resolve) => {
+      socket.once('connect', () => resolve(null)).once('error', resolve);
+      socket.setTimeout(openingLimit, () => resolve(null));
+    });
+    socket.destroy();
+    return isRefused(error) ? error : null;
+  }
+}
+
+function addressOf(url: URL): { host: string; port: number } {
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  return { host, port: Number(url.port || (url.protocol === 'wss:' ? 443 : 80)) };
+}
+
+/** Nobody listens. */
+function isRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
+}
+
+function gone(url: URL, error: unknown): TargetUnavailable {
+  return new TargetUnavailable(`no server at ${url.href}: ${wordsOf(error)}`);
 }
 
 /** Rejects with NoAnswer when there is no connection (for wss no secure one) within the limit. The signal ends the connection at any time. */
 function dial(url: URL, options: ServerUrlOptions, limit: number, signal: AbortSignal | undefined): Promise<Socket> {
   const secure = url.protocol === 'wss:';
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  const port = Number(url.port || (secure ? 443 : 80));
+  const { host, port } = addressOf(url);
   return new Promise((resolve, reject) => {
     const { ca, rejectUnauthorized = true } = options;
     const tls = {
@@ -103,16 +171,14 @@ function isAddress(host: string): boolean {
 }
 
 /** Resolves when something listens; bounded by the patience. */
-export async function waitForServer(url: URL, options: ServerUrlOptions, signal?: AbortSignal): Promise<void> {
+async function waitForServer(url: URL, options: ServerUrlOptions, signal?: AbortSignal): Promise<void> {
   const until = Date.now() + (options.patience ?? 2000);
   for (;;) {
     try {
       (await dial(url, options, openingLimit, signal)).destroy();
       return;
     } catch (error) {
-      const message = wordsOf(error);
-      const refused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
-      if (!refused || Date.now() >= until || signal?.aborted === true) throw new TargetUnavailable(`no server at ${url.href}: ${message}`);
+      if (!isRefused(error) || Date.now() >= until || signal?.aborted === true) throw gone(url, error);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
@@ -133,7 +199,7 @@ async function runCase(
   test: Case,
   settings: TargetSettings,
   signal: AbortSignal | undefined,
-  unreachable: (() => Promise<void>) | undefined,
+  presence: Presence,
 ): Promise<CaseResult> {
   const started = realTime.now();
   const failed = (reason: string, silent = false): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started, silent);
@@ -141,8 +207,9 @@ async function runCase(
   try {
     socket = await dial(url, options, limitUnder(settings, openingLimit), signal);
   } catch (error) {
-    await unreachable?.();
-    return failed(wordsOf(error), error instanceof NoAnswer);
+    const result = failed(wordsOf(error), error instanceof NoAnswer);
+    await (isRefused(error) ? presence.absent() : presence.missed());
+    return result;
   }
   const nonce = Buffer.alloc(16);
   seededBytes(seedFor(settings.seed, `${test.id} key`))(nonce);
@@ -158,7 +225,7 @@ async function runCase(
     head = await readHead(socket, limitUnder(settings, openingLimit), 'HTTP/');
   } catch (error) {
     // A server that has just ended leaves connections in its backlog, which are reset.
-    if (error instanceof HeadCut && error.silent) await unreachable?.();
+    if (error instanceof HeadCut && error.silent) await presence.missed();
     if (refusable && error instanceof HeadCut) return judgeRefusal(test, null, realTime.now() - started);
     const silent = error instanceof HeadCut ? error.silent : error instanceof NoAnswer;
     return failed(error instanceof Error ? error.message : String(error), silent);
