@@ -250,3 +250,17 @@ describe('the command', () => {
     expect([code, errors]).toEqual([0, '']);
   });
 });
+
+it('a report goes to a named pipe too, whose reader has the whole of it', async ({ skip }) => {
+  skip(process.platform === 'win32', 'Windows has no named pipes in folders');
+  const folder = mkdtempSync(join(tmpdir(), 'pipe-'));
+  cleanUps.push(() => rmSync(folder, { recursive: true, force: true }));
+  const pipe = join(folder, 'pipe');
+  await execute('mkfifo', [pipe]);
+  const reading = execute('cat', [pipe], { timeout: 15_000 });
+  const args = ['server', await echoServer(), '--cases', '1.1.1', '--json', pipe];
+  const program = fileURLToPath(new URL('../dist/bin/conform.js', import.meta.url));
+  const writing = execute(process.execPath, [program, ...args], { timeout: 15_000, killSignal: 'SIGKILL' });
+  const [{ stdout }] = await Promise.all([reading, writing]);
+  expect(JSON.parse(stdout)).toMatchObject({ runs: [{ role: 'server' }] });
+});

@@ -2,7 +2,7 @@
  * The files of the command: reports that are written, those of earlier runs, and certificates.
  */
 import type { Buffer } from 'node:buffer';
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Report, readReports, reportJson } from '../report.ts';
 import { reportHtml } from '../report-html.ts';
@@ -26,7 +26,11 @@ export function checkWritable(files: Files): void {
   }
   for (const kind of kinds) {
     const file = fileOf(files, kind);
-    if (file !== undefined) orUsage(`--${kind}`, () => closeSync(openSync(file, 'a')));
+    if (file === undefined) continue;
+    orUsage(`--${kind}`, () => {
+      // A named pipe has its reader until it is closed for the first time.
+      if (statSync(file, { throwIfNoEntry: false })?.isFIFO() !== true) closeSync(openSync(file, 'a'));
+    });
   }
 }
 
