@@ -3,14 +3,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import dns from 'node:dns';
 import { getEventListeners } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect as connectNet, createServer, type Server, type Socket } from 'node:net';
 import { Duplex, PassThrough, Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
+import {
+  connect as connectTls,
+  createSecureContext,
+  createServer as createTlsServer,
+  type TLSSocket,
+  type ConnectionOptions as TlsConnectionOptions,
+  type Server as TlsServer,
+} from 'node:tls';
 import type { EndInfo } from '@ferrywire/core';
 import { FrameParser, serializeFrame } from '@ferrywire/core/frame';
 import { acceptKey } from '@ferrywire/handshake';
-import { type ConnectOptions, type ConnectTarget, connect, EndpointError, listen, type Peer, transportOf } from '@ferrywire/node';
+import { attach, type ConnectOptions, type ConnectTarget, connect, EndpointError, listen, type Peer, transportOf } from '@ferrywire/node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { certificate } from './certificate.ts';
@@ -218,6 +226,37 @@ describe('unix sockets, hooks and TLS', () => {
     });
     expect(targets[1]?.host).toBe('localhost');
     expect(targets[1]?.addresses.map(({ address }) => address)).toContain('127.0.0.1');
+  });
+
+  it('shows the hook no addresses for a path, whatever the URL names', async () => {
+    const { path, remove } = socketPath();
+    cleanups.push(remove);
+    const listening = await listen({ socketPath: path });
+    cleanups.push(() => listening.close({ deadline: 0 }));
+    const targets: ConnectTarget[] = [];
+    await dial('ws://nowhere.invalid/', { socketPath: path, connect: (target) => void targets.push(target) });
+    expect(targets).toMatchObject([{ host: 'nowhere.invalid', socketPath: path, addresses: [] }]);
+  });
+
+  it('holds no message back for the answer to the one before, on either side (TCP_NODELAY)', async () => {
+    /** Node shows it nowhere else. */
+    const isUndelayed = (socket: object | undefined): unknown => {
+      const known = Object.getOwnPropertySymbols(socket ?? {}).find(({ description }) => description === 'kSetNoDelay');
+      return known === undefined ? null : Reflect.get(socket ?? {}, known);
+    };
+    const served: Peer[] = [];
+    const handlers = { onOpen: (peer: Peer) => void served.push(peer) };
+    const listening = await listen({ handlers });
+    cleanups.push(() => listening.close({ deadline: 0 }));
+    const server = createHttpServer({ noDelay: false });
+    const attached = attach(server, { handlers });
+    const port = await listenOn(server);
+    cleanups.push(() => attached.close({ deadline: 0 }));
+    for (const to of [listening.port, port]) {
+      await dial(`ws://127.0.0.1:${to}/`, { handlers });
+      await dial(`ws://localhost:${to}/`, { handlers, connect: () => undefined });
+    }
+    expect(served.map((peer) => isUndelayed(transportOf(peer).socket))).toEqual(new Array(8).fill(true));
   });
 
   it('connects to nothing when the hook refuses', async () => {
@@ -441,6 +480,25 @@ describe('unix sockets, hooks and TLS', () => {
     const wrong = await failureOf(connect(`wss://localhost:${port}/`, { tls: { ca: cert }, servername: 'example.com' }));
     expect(wrong).toMatchObject({ code: 'WS_CONNECT_TLS' });
     expect(written).toBe(0);
+  });
+
+  it('offers HTTP/1.1, asks for the name that it is told, and takes a context that is made', async () => {
+    const { key, cert } = await certificate();
+    const listening = await listen({ tls: { key, cert }, http2: true });
+    cleanups.push(() => listening.close({ deadline: 0 }));
+    const agreed: unknown[] = [];
+    (listening.server as TlsServer).on('secureConnection', ({ alpnProtocol, servername }: TLSSocket) =>
+      agreed.push([alpnProtocol, servername]),
+    );
+    const url = `wss://127.0.0.1:${listening.port}/`;
+    await dial(url, { tls: { ca: cert, servername: 'localhost' } });
+    await dial(url, { tls: { ca: cert, servername: 'example.com' }, servername: 'localhost' });
+    await dial(url, { tls: { secureContext: createSecureContext({ ca: cert }) }, servername: 'localhost' });
+    expect(agreed).toEqual([
+      ['http/1.1', 'localhost'],
+      ['http/1.1', 'localhost'],
+      ['http/1.1', 'localhost'],
+    ]);
   });
 
   it.each(['TLSv1.2', 'TLSv1.3'] as const)('says so when the server refuses the client for its certificate (%s)', async (maxVersion) => {

@@ -274,6 +274,14 @@ describe('deciding', () => {
     expect(mistakes.map((mistake) => mistake instanceof RangeError && mistake.message.startsWith('status '))).toEqual([true, true]);
   });
 
+  it('traces the request and its answer', async () => {
+    const lines: string[] = [];
+    const { session } = await start({ policy: { path: '/here' }, onTrace: ({ text: line }) => void lines.push(line) });
+    await RawStream.open(session, '/here');
+    expect((await ask(session, connectHead('/there'))).status).toBe(404);
+    expect(lines).toEqual(['< CONNECT /here HTTP/2', '> HTTP/2 200', '< CONNECT /there HTTP/2', '> HTTP/2 404']);
+  });
+
   it('rejects with a status, a body and fields', async () => {
     const refused = deferred<readonly unknown[]>();
     const { session } = await start({
@@ -505,12 +513,15 @@ describe('deciding', () => {
   });
 
   it('drops a client that does not end a stream that was refused', async () => {
-    const { session } = await start({ policy: { path: '/here' }, timeouts: { closing: 30 } });
+    const refused: unknown[] = [];
+    const handlers: PeerHandlers = { onRefused: (...what) => void refused.push(what) };
+    const { session } = await start({ policy: { path: '/here' }, timeouts: { closing: 30 }, handlers });
     const { stream, status } = await ask(session, connectHead('/there'));
     expect(status).toBe(404);
     stream.resume();
     await once(stream, 'close');
     expect(stream.rstCode).toBe(8);
+    expect(refused).toEqual([[404, 'WS_HS_PATH']]);
   });
 });
 

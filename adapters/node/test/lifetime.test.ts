@@ -7,7 +7,7 @@ import { listen, type NodeListening } from '@ferrywire/node';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { closeFrame, masked, RawClient, requestFor, text } from './helpers.ts';
-import { cleanUp, cleanups, RawStream, sessionTo } from './http2-helpers.ts';
+import { ask, cleanUp, cleanups, connectHead, RawStream, sessionTo } from './http2-helpers.ts';
 
 const run = promisify(execFile);
 
@@ -26,6 +26,8 @@ describe('unref', () => {
     const exited = once(child, 'exit');
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     const session = await sessionTo(`http://127.0.0.1:${line.toString().trim()}`);
+    const refused = await ask(session, connectHead('/nowhere'));
+    refused.stream.close(8);
     await RawStream.open(session);
     const other = await RawStream.open(session);
     other.write(text('still here'));

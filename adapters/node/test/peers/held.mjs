@@ -1,10 +1,12 @@
-// Two connections of one HTTP/2 session, the first of them let go of, twice: the second keeps the process alive, and nothing else does.
+// Two connections of one HTTP/2 session, the first of them let go of, twice: the second keeps the process alive, and nothing else does, nor
+// what was refused.
 import { listen, transportOf } from '@ferrywire/node';
 
 /** @type {import('@ferrywire/node').Peer[]} */
 const opened = [];
 const listening = await listen({
   http2: true,
+  policy: { path: '/' },
   handlers: {
     onOpen(peer) {
       opened.push(peer);
