@@ -300,6 +300,16 @@ describe('a transport over promises', () => {
     expect([second.calls, second.bytes.closes]).toEqual([['eof', 'closed'], 1]);
   });
 
+  it('does not read behind the end, however often reading is resumed', async () => {
+    const { bytes, transport, calls } = join();
+    transport.pauseReading();
+    bytes.reads[0]?.resolve(null);
+    await turn();
+    transport.resumeReading();
+    await turn();
+    expect([calls, bytes.reads.length]).toEqual([['eof'], 1]);
+  });
+
   it('reports a failure once, from whichever side, and drops what waits', async () => {
     const { bytes, transport, calls } = join();
     bytes.gate = Promise.reject(new Error('broken pipe'));
@@ -377,6 +387,35 @@ describe('a transport over promises', () => {
     expect(Buffer.compare(Uint8Array.from(bytes.written), Uint8Array.from([...expected, ...large, 5]))).toBe(0);
     // The first write went alone; those that waited share buffers.
     expect(bytes.writes.length).toBeLessThan(12);
+  });
+
+  it('keeps no more than some of its buffers when many were in use at once', async () => {
+    const buffers: WeakRef<ArrayBufferLike>[] = [];
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    class Copying extends Scripted {
+      readonly copies = true;
+      override async write(bytes: Uint8Array): Promise<number> {
+        buffers.push(new WeakRef(bytes.buffer));
+        await gate;
+        return bytes.length;
+      }
+    }
+    const transports = Array.from({ length: 40 }, () => new AsyncTransport(new Copying()));
+    // Each takes the largest.
+    for (const transport of transports) transport.write([new Uint8Array(60_000), new Uint8Array(60_000)]);
+    expect(buffers).toHaveLength(40);
+    open();
+    const kept = (): number => buffers.filter((buffer) => buffer.deref() !== undefined).length;
+    for (let turns = 0; kept() > 16 && turns < 100; turns++) {
+      await turn();
+      globalThis.gc?.();
+    }
+    expect(transports.map(({ bufferedAmount }) => bufferedAmount)).toEqual(new Array(40).fill(0));
+    expect(kept()).toBeGreaterThan(0);
+    expect(kept()).toBeLessThanOrEqual(16);
   });
 
   it('goes through them too when the answers of a turn fill several, and around them with a chunk that fits none', async () => {
@@ -622,6 +661,63 @@ describe('the client', () => {
     expect([late, over]).toEqual([['the connection'], [true]]);
   });
 
+  it('gives up at every step of dialling, also at one that begins when the time is over', async () => {
+    for (const after of [0, 60]) {
+      const { time, runtime } = setUp();
+      const code = codeOf(
+        openClient(runtime, 'ws://host/', { timeouts: { opening: 50 } }, async ({ race }) => {
+          await race(Promise.resolve(), () => {});
+          if (after > 0) await new Promise<void>((resolve) => time.set(resolve, after));
+          return race(new Promise<never>(() => {}), () => {});
+        }),
+      );
+      for (let turns = 0; turns < 2; turns++) {
+        await turn();
+        time.advance(70);
+      }
+      expect(await code).toBe('WS_CONNECT_TIMEOUT');
+    }
+  });
+
+  it('lets nothing outside that fails when it has given up', async () => {
+    const { time, runtime } = setUp();
+    let fail = (_: Error): void => {};
+    const dialling = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    const unhandled: unknown[] = [];
+    const others = process.listeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', (reason) => void unhandled.push(reason));
+    try {
+      const code = codeOf(openClient(runtime, 'ws://host/', { timeouts: { opening: 50 } }, ({ race }) => race(dialling, () => {})));
+      time.advance(60);
+      expect(await code).toBe('WS_CONNECT_TIMEOUT');
+      fail(new Error('ECONNREFUSED'));
+      await turn();
+    } finally {
+      process.removeAllListeners('unhandledRejection');
+      for (const listener of others) process.on('unhandledRejection', listener);
+    }
+    expect(unhandled).toEqual([]);
+  });
+
+  it('hands back nothing that came in time', async () => {
+    const { time, runtime, transport } = setUp();
+    const late: string[] = [];
+    const code = codeOf(
+      openClient(runtime, 'ws://host/', { timeouts: { opening: 50 } }, async ({ race }) => {
+        await race(Promise.resolve('in time'), (value) => void late.push(value));
+        await new Promise<void>((resolve) => time.set(resolve, 60));
+        return { transport, input: 'shared', start: (driver) => transport.attach(driver) };
+      }),
+    );
+    await turn();
+    time.advance(70);
+    expect(await code).toBe('WS_CONNECT_TIMEOUT');
+    await turn();
+    expect([late, transport.aborted]).toEqual([[], true]);
+  });
+
   it('dials an IPv6 address without its brackets', async () => {
     const { runtime } = setUp();
     let dialled: readonly unknown[] = [];
@@ -648,9 +744,12 @@ describe('the client', () => {
     controller.abort();
     expect(await code).toBe('WS_CONNECT_ABORTED');
     expect(transport.calls.at(-1)).toBe('abort');
-    expect(await codeOf(openClient(runtime, 'ws://host/', { signal: controller.signal }, () => Promise.reject(new Error('dialled'))))).toBe(
-      'WS_CONNECT_ABORTED',
-    );
+    let dialled = 0;
+    const again = openClient(runtime, 'ws://host/', { signal: controller.signal }, async () => {
+      dialled++;
+      throw new Error('dialled');
+    });
+    expect([await codeOf(again), dialled]).toEqual(['WS_CONNECT_ABORTED', 0]);
   });
 
   it('leaves a connection alone whose signal is aborted in onOpen', async () => {

@@ -1,5 +1,6 @@
 /** messages(), stream(): reading on demand, with back pressure down to the transport. */
 
+import { getEventListeners } from 'node:events';
 import { fakeTransport, virtualClock } from '@ferrywire/driver/testing';
 import { WebSocket, WebSocketError } from '@ferrywire/websocket';
 import { describe, expect, it } from 'vitest';
@@ -196,6 +197,24 @@ describe('messages()', () => {
     expect(await iterator.next()).toEqual({ done: true, value: undefined });
     await expect(idle.messages({ signal: AbortSignal.abort() }).next()).rejects.toMatchObject({ name: 'AbortError' });
     expect(idle.messages()).toBeDefined();
+  });
+  it('leaves its signal and its place when it is over, whatever ended it', async () => {
+    const { signal } = new AbortController();
+    const listeners = (): number => getEventListeners(signal, 'abort').length;
+    for (const how of ['return', 'close', 'failure'] as const) {
+      const { ws, feed, transport } = await opened();
+      const messages = ws.messages({ signal });
+      expect(listeners()).toBe(1);
+      if (how === 'return') await messages.return?.();
+      else if (how === 'close') feed(8, closePayload(1000));
+      transport.feedEof();
+      const last = messages.next().then(
+        ({ done }) => done,
+        () => 'failed',
+      );
+      expect([await last, listeners()]).toEqual([how === 'failure' ? 'failed' : true, 0]);
+      expect(nameOf(() => ws.messages())).toBe('nothing');
+    }
   });
   it('one reader at a time', async () => {
     const { ws } = await opened();

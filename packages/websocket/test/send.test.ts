@@ -132,19 +132,23 @@ describe('data', () => {
       const ws = WebSocket.from(connection, driver);
       const big = new Uint8Array(40_000).fill(1);
       const small = new Uint8Array(10).fill(1);
+      // The smallest that the connection holds by reference.
+      const limit = new Uint8Array(16_384).fill(1);
       ws.send('first, which stalls');
       ws.send(big);
       ws.send(small);
+      ws.send(limit);
       ws.send(new Blob(['blob']));
       ws.send(big);
       ws.send(small);
       big.fill(2);
       small.fill(2);
+      limit.fill(2);
       await settle();
       transport.grant();
       await settle();
       const binary = framesOf(transport.written).filter(({ opcode, text }) => opcode === 2 && text !== 'blob');
-      expect(binary.map(({ payload }) => payload.length)).toEqual([40_000, 10, 40_000, 10]);
+      expect(binary.map(({ payload }) => payload.length)).toEqual([40_000, 10, 16_384, 40_000, 10]);
       expect(binary.every(({ payload }) => payload.every((byte) => byte === 1))).toBe(true);
     }
   });
@@ -270,6 +274,20 @@ describe('bufferedAmount', () => {
     expect(ws.bufferedAmount).toBe(50);
     await tasks.run();
     expect(ws.bufferedAmount).toBe(0);
+  });
+  it('is right again behind more messages than are followed one by one', async () => {
+    const { ws, tasks, transport } = await opened({}, { room: 0, highWaterMark: 100_000 });
+    for (let count = 0; count < 1200; count++) ws.send('ab');
+    await tasks.run();
+    expect(ws.bufferedAmount).toBe(2400);
+    // Each with its header of 6 bytes.
+    transport.grant(1200 * 8);
+    expect(ws.bufferedAmount).toBe(2400);
+    await tasks.run();
+    expect(ws.bufferedAmount).toBe(0);
+    ws.send('a'.repeat(100));
+    await tasks.run();
+    expect(ws.bufferedAmount).toBe(100);
   });
   it('falls after a drain', async () => {
     const { ws, tasks, transport } = await opened({}, { room: 0 });
