@@ -365,6 +365,21 @@ describe('unix sockets, hooks and TLS', () => {
     expect(error).toMatchObject({ code: 'WS_CONNECT_REFUSED', cause: { code: 'ECONNREFUSED' } });
   });
 
+  it('says so when a socket from the hook closes before it is connected', async () => {
+    const error = await failureOf(
+      connect('ws://localhost/', {
+        timeouts: { opening: 0 },
+        connect() {
+          // It goes on connecting for as long as nobody knows the address.
+          const socket = connectNet({ host: 'localhost', port: 1, lookup: () => {} });
+          setImmediate(() => socket.destroy());
+          return socket;
+        },
+      }),
+    );
+    expect(error).toMatchObject({ code: 'WS_TRANSPORT', message: expect.stringContaining('closed before the connection was made') });
+  });
+
   it('lets go of a socket from the hook that is still connecting when it is aborted', async () => {
     const sockets: Socket[] = [];
     const controller = new AbortController();

@@ -701,6 +701,22 @@ describe('the client', () => {
     expect(unhandled).toEqual([]);
   });
 
+  it('lets go of what was dialled when the handshake cannot begin', async () => {
+    const { time, runtime, transport } = setUp();
+    const mistake = new Error('no entropy');
+    const random = (): never => {
+      throw mistake;
+    };
+    const failure = failureOf(
+      openClient(runtime, 'ws://host/', { random }, async () => ({
+        transport,
+        input: 'shared',
+        start: (driver) => transport.attach(driver),
+      })),
+    );
+    expect([await failure, transport.aborted, time.pending]).toEqual([mistake, true, 0]);
+  });
+
   it('hands back nothing that came in time', async () => {
     const { time, runtime, transport } = setUp();
     const late: string[] = [];
