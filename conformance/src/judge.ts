@@ -127,6 +127,7 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
 function shortcoming(test: Case, { events, sparesPongs }: Expectation): string {
   const [best] = typeof test.expect === 'string' ? [] : test.expect;
   if (sparesPongs === true || pongsIn(best?.events ?? []) > pongsIn(events)) return 'not every ping was answered';
+  if (test.opening?.pipelined === true && events.length === 0) return 'what came with the request was lost';
   return test.recommended || test.opening?.preferred === 'refused' ? 'not refused' : 'late';
 }
 

@@ -154,7 +154,8 @@ export class CaseRun implements ChannelEvents {
         this.#flush();
         if (this.#next === this.#test.steps.length + 1) {
           this.#startLimit();
-          this.#despair();
+          if (this.#events.length > 0) this.#settle();
+          else this.#despair();
         }
         return;
       }
@@ -368,7 +369,11 @@ export class CaseRun implements ChannelEvents {
   #settle(): void {
     const { expect } = this.#test;
     if (typeof expect === 'string' || !this.#mayClose()) return;
-    if (expect.every((expectation) => fulfils(expectation, this.#events))) this.#startClose(normal, empty);
+    // What is right now, and can't become another right answer any more.
+    const open = expect.filter((expectation) => !fulfils(expectation, this.#events));
+    const isSent = this.#next > this.#test.steps.length;
+    const isSettled = open.length < expect.length && isSent && !open.some((expectation) => mayBecome(expectation, this.#events));
+    if (open.length === 0 || isSettled) this.#startClose(normal, empty);
     else this.#despair();
   }
 

@@ -2,11 +2,12 @@
  * Cases about the opening handshake: what a server may answer, and how a client may end a connection that it must not use.
  */
 import { randomBytes } from 'node:crypto';
-import { Agent, request } from 'node:http';
+import { Agent, createServer, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { type CaseResult, clientListener, collect, extraCases, type RunOptions, runCases, serverUrl } from '@ferrywire/conformance';
 import { describe, expect, it } from 'vitest';
-import { cleanUps, command, echoServer, greetingServer, silentServer, tcpServer } from './servers.ts';
+import { WebSocketServer } from 'ws';
+import { cleanUps, command, echoServer, greetingServer, portOf, silentServer, tcpServer } from './servers.ts';
 
 async function ofServer(url: string, id: string): Promise<CaseResult | undefined> {
   const [result] = await collect(runCases(serverUrl(url), { cases: extraCases, include: [id], timeScale: 0.2 }));
@@ -36,7 +37,22 @@ describe('a frame behind the request (F.9.7)', () => {
     for (const url of right) expect(await ofServer(url, 'F.9.7')).toMatchObject({ verdict: 'OK', reason: null });
   });
 
-  it('is neither lost nor answered with something else', async () => {
+  it('may be lost, and nothing else with it, since no client may send it', async () => {
+    const losing = new WebSocketServer({ noServer: true });
+    losing.on('connection', (socket) => socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary })));
+    const server = createServer().on('upgrade', (asked, socket, head) => {
+      expect(head.length).toBeGreaterThan(0);
+      losing.handleUpgrade(asked, socket, Buffer.alloc(0), (opened) => losing.emit('connection', opened, asked));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanUps.push(() => server.close());
+    expect(await ofServer(`ws://127.0.0.1:${portOf(server)}/`, 'F.9.7')).toMatchObject({
+      verdict: 'NON-STRICT',
+      reason: 'allowed, but what came with the request was lost: nothing',
+    });
+  });
+
+  it('is answered with nothing else, and no connection is left silent', async () => {
     expect(await ofServer(await silentServer(), 'F.9.7')).toMatchObject({ verdict: 'FAILED' });
     expect(await ofServer(await tcpServer((socket) => socket.resume()), 'F.9.7')).toMatchObject({ verdict: 'FAILED' });
     const found = await tcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n')));
