@@ -165,6 +165,29 @@ async function uncaughtWhileClosing(scope: Scope): Promise<void> {
   equal(thrown, Array(3).fill('Error: at the end'), 'what was thrown outside');
 }
 
+/** An async handler that rejects: its promise is nobody's, as elsewhere on the runtime, so that it is not lost, and the connection goes on. */
+async function unhandled(scope: Scope): Promise<void> {
+  const rejected = new Queue<string>();
+  const told: unknown[] = [];
+  const listener = (error: unknown): void => rejected.push(String(error));
+  process.on('unhandledRejection', listener);
+  scope.defer(() => process.off('unhandledRejection', listener));
+  const { port } = await listenFor(scope, {
+    async onMessage(peer, data) {
+      peer.send(data);
+      throw new Error(`on purpose, ${String(data)}`);
+    },
+    onError: (_peer, error) => void told.push(error),
+  });
+  const raw = await scope.raw(port);
+  for (const text of ['first', 'second']) {
+    raw.send(Opcode.Text, new TextEncoder().encode(text));
+    equal(new TextDecoder().decode(await raw.next(Opcode.Text)), text, 'the echo');
+    equal(await rejected.next('the rejection'), `Error: on purpose, ${text}`, 'what was rejected');
+  }
+  equal(told, [], 'what onError was told');
+}
+
 /** The same program again, on this runtime, with these arguments. Resolves to what it printed. */
 function child(script: string, args: readonly string[], denoFlags: readonly string[]): Promise<string> {
   const file = fileURLToPath(new URL(script, import.meta.url));
@@ -245,6 +268,7 @@ export function capabilityCases(adapter: AdapterUnderTest, host: HostName): Cont
     named('errors: a handler that throws', uncaught),
     named('errors: a handler that throws at the end', uncaughtAtTheEnd),
     named('errors: a handler that throws while the listener closes', uncaughtWhileClosing),
+    named('errors: an async handler that rejects', unhandled),
     ...(here === 'deno' && host !== 'streams' ? [named('errors: no permission', () => withoutPermission(host))] : []),
     // Pairs of streams may come from any runtime.
     ...(host === 'streams' ? [] : [named('errors: a runtime that is too old', () => tooOld(host))]),

@@ -95,7 +95,8 @@ export interface PeerHandlers {
   onRefused?(status: number, error: HandshakeErrorCode): void;
   /**
    * A handler threw. The event counts as consumed and the connection goes on. Without this handler the connection fails with 1011 and
-   * the exception leaves the driver's event, so it is never lost: adapters throw it again outside, as an uncaught exception.
+   * the exception leaves the driver's event, so it is never lost: adapters throw it again outside, as an uncaught exception. Of an async
+   * handler that rejects this is not told: its promise is not waited for, and is an unhandled rejection.
    */
   onError?(peer: Peer, error: unknown): void;
 }
