@@ -144,10 +144,13 @@ async function leaves(scope: Scope): Promise<void> {
   const silent = await dialled((socket) => void socket.resume());
   await failsWith(within(scope.adapter.connect(relay, { handlers: {} }), 'connect to fail'), 'WS_CONNECT_TLS');
   await until(() => connections === 1 && open.size === 0, 'the server that is not trusted to be left');
-  const timeouts = { opening: 100 };
-  await failsWith(within(scope.adapter.connect(silent, { handlers: {}, timeouts }), 'connect to fail'), 'WS_CONNECT_TIMEOUT');
+  // On a busy machine the deadline may pass before there is a connection.
+  for (let opening = 100; connections === 1 && opening < 10_000; opening *= 2) {
+    const connecting = scope.adapter.connect(silent, { handlers: {}, timeouts: { opening } });
+    await failsWith(within(connecting, 'connect to fail'), 'WS_CONNECT_TIMEOUT');
+  }
   // On Deno nothing ends a connection that is busy with TLS.
-  if (here !== 'deno') await until(() => connections === 2 && open.size === 0, 'the server that does not answer to be left');
+  if (here !== 'deno') await until(() => connections > 1 && open.size === 0, 'the server that does not answer to be left');
 }
 
 /** The opening deadline covers TLS: a server that does not answer its hello. */
