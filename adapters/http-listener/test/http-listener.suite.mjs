@@ -445,16 +445,23 @@ listener('refuses two hosts, none, and what is no host (RFC 9112 section 3.2)', 
   }
 });
 
+/** What follows a request that has to be refused. */
+const behind = 'GET /ws/behind HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
+/** Keeps the targets of what is handed out. */
+async function servingTargets() {
+  /** @type {string[]} */
+  const given = [];
+  const { port } = await serving(({ request: asked, response }) => {
+    given.push(asked.rawUrl);
+    response.close();
+  });
+  return { port, given };
+}
+
 listener(
   'refuses another version of HTTP in a request line, and gives out nothing of what comes behind (RFC 9110 section 15.6.6)',
   async () => {
-    /** @type {string[]} */
-    const given = [];
-    const { port } = await serving(({ request: asked, response }) => {
-      given.push(asked.rawUrl);
-      response.close();
-    });
-    const behind = 'GET /ws/behind HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
+    const { port, given } = await servingTargets();
     for (const version of ['0.9', '2.0', '3.0', '1.2']) {
       for (const fields of ['', 'Host: 127.0.0.1\r\n', 'Host: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n']) {
         const reply = await raw(port, `GET /ws/ HTTP/${version}\r\n${fields}\r\n${behind}`);
@@ -470,13 +477,7 @@ listener(
 listener(
   'refuses a transfer coding that is not chunked, and gives out nothing of what comes behind (RFC 9112 sections 6.1 and 6.3)',
   async () => {
-    /** @type {string[]} */
-    const given = [];
-    const { port } = await serving(({ request: asked, response }) => {
-      given.push(asked.rawUrl);
-      response.close();
-    });
-    const behind = 'GET /ws/behind HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
+    const { port, given } = await servingTargets();
     for (const [method, upgrade] of [
       ['GET', ''],
       ['POST', ''],

@@ -92,6 +92,22 @@ class Client {
   }
 }
 
+/**
+ * Somebody else has begun to answer, and goes on when the time of his upgrade is over: one that came later has been refused.
+ *
+ * @param {number} port
+ * @param {Client} client
+ * @param {import('node:stream').Duplex} socket
+ */
+async function goesOn(port, client, socket) {
+  const next = new Client(port);
+  next.write(upgradeFor('/nobody'));
+  await next.has(' 404 ');
+  socket.write(' and more');
+  await client.has('and more');
+  socket.destroy();
+}
+
 attached('survives an error of a socket that it has declined and nobody has taken', async () => {
   /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
   const shown = deferred();
@@ -220,15 +236,8 @@ for (const [order, listens] of /** @type {const} */ ([
         await client.has('a page');
         client.text = '';
         client.write(upgradeFor(path));
-        const socket = await answered.promise;
-        // When one that came later has been refused, the time of this one is over.
-        const next = new Client(port);
-        next.write(upgradeFor('/nobody'));
-        await next.has(' 404 ');
-        socket.write(' and more');
-        await client.has('and more');
+        await goesOn(port, client, await answered.promise);
         assert.equal(client.text, 'HTTP/1.1 101 Switching Protocols\r\n\r\nother and more');
-        socket.destroy();
       },
     );
   }
@@ -248,14 +257,8 @@ attached('leaves an upgrade whose body still comes to who has begun to answer it
   });
   const client = new Client(port);
   client.write('POST /other HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: custom\r\nContent-Length: 1000\r\n\r\n');
-  const socket = await answered.promise;
-  const next = new Client(port);
-  next.write(upgradeFor('/nobody'));
-  await next.has(' 404 ');
-  socket.write(' and more');
-  await client.has('and more');
+  await goesOn(port, client, await answered.promise);
   assert.equal(client.text, 'HTTP/1.1 200 OK\r\n\r\nother and more');
-  socket.destroy();
 });
 
 attached('takes an upgrade on a connection that has had answers', async () => {

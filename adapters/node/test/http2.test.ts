@@ -1,6 +1,7 @@
 /** `attach` on HTTP/2 servers (RFC 8441), alone, beside HTTP/1.1 on one TLS port, and beside other listeners. */
 import { once } from 'node:events';
 import {
+  type ClientHttp2Session,
   constants,
   createSecureServer,
   createServer,
@@ -900,6 +901,19 @@ describe('beside others', () => {
     client.stream.close();
   });
 
+  /** Of two requests in a session: the first was answered by somebody else. */
+  async function takesTheSecond(session: ClientHttp2Session): Promise<void> {
+    const errors = await uncaughtDuring(async () => {
+      const { status, stream } = await ask(session, connectHead('/'));
+      expect(status).toBe(403);
+      stream.close();
+      const client = await RawStream.open(session, '/');
+      client.write(text('ours'));
+      expect(await client.text()).toBe('ours');
+    });
+    expect(errors).toEqual([]);
+  }
+
   it.each(['on', 'once'] as const)("leaves what a listener before it (%s 'stream') has answered", async (listens) => {
     const { server, url } = await serve();
     let isFirst = true;
@@ -908,17 +922,7 @@ describe('beside others', () => {
       isFirst = false;
     });
     const attached = attachTo(server);
-    const session = await sessionTo(url);
-    const errors = await uncaughtDuring(async () => {
-      const { status, stream } = await ask(session, connectHead('/'));
-      expect(status).toBe(403);
-      stream.close();
-      // Behind it in the same session.
-      const client = await RawStream.open(session, '/');
-      client.write(text('ours'));
-      expect(await client.text()).toBe('ours');
-    });
-    expect(errors).toEqual([]);
+    await takesTheSecond(await sessionTo(url));
     expect(attached.peers.size).toBe(1);
   });
 
@@ -931,16 +935,7 @@ describe('beside others', () => {
     });
     attachTo(server);
     const { url } = await serve(server);
-    const session = await sessionTo(url);
-    const errors = await uncaughtDuring(async () => {
-      const { status, stream } = await ask(session, connectHead('/'));
-      expect(status).toBe(403);
-      stream.close();
-      const client = await RawStream.open(session, '/');
-      client.write(text('ours'));
-      expect(await client.text()).toBe('ours');
-    });
-    expect(errors).toEqual([]);
+    await takesTheSecond(await sessionTo(url));
   });
 
   it('leaves it to another listener for ever where there is no opening deadline', async () => {
