@@ -367,13 +367,15 @@ export class CaseRun implements ChannelEvents {
 
   /** Starts the close when all that is expected has come. */
   #settle(): void {
-    const { expect } = this.#test;
-    if (typeof expect === 'string' || !this.#mayClose()) return;
+    const { expect, recommended } = this.#test;
+    // Who has answered what need not be refused does not refuse it any more.
+    if (typeof expect === 'string' || !(this.#mayClose() || (recommended && this.#mayEnd))) return;
     // What is right now, and can't become another right answer any more.
     const open = expect.filter((expectation) => !fulfils(expectation, this.#events));
     const isSent = this.#next > this.#test.steps.length;
     const isSettled = open.length < expect.length && isSent && !open.some((expectation) => mayBecome(expectation, this.#events));
-    if (open.length === 0 || isSettled) this.#startClose(normal, empty);
+    if (isSettled && recommended) this.#endTheWait();
+    else if (open.length === 0 || isSettled) this.#startClose(normal, empty);
     else this.#despair();
   }
 
@@ -385,8 +387,10 @@ export class CaseRun implements ChannelEvents {
   }
 
   #mayClose(): boolean {
-    const { autoClose, close } = this.#test;
-    return autoClose && close.startedBy === 'harness' && !this.#closeSent && this.#midFrame === 0;
+    return this.#test.close.startedBy === 'harness' && this.#mayEnd;
+  }
+  get #mayEnd(): boolean {
+    return this.#test.autoClose && !this.#closeSent && this.#midFrame === 0;
   }
 
   #onClose(code: number | null, reason: Uint8Array): void {
