@@ -64,9 +64,10 @@ export class SteppedInflate implements RawInflate {
       const room = out.room;
       // A call that fails does not say how much it wrote. The last byte of the room may be the one too many, so the call before leaves it, and
       // the input for it comes byte by byte, behind none for what is ready by then: what is too large and what is bad is then the same in any
-      // split. Beyond the room one byte is held back; it tells whether output remains.
+      // split. Beyond the room one byte is held back; it tells whether output remains. That may be the one too many as well, where there was
+      // less room than the message may take.
       const wanted = room > OUTPUT_STEP ? OUTPUT_STEP : room > 1 ? room - 1 : 1;
-      const pieceEnd = room === 1 && at < stepEnd ? (mayOwe ? at : at + 1) : stepEnd;
+      const pieceEnd = room <= 1 && at < stepEnd ? (mayOwe ? at : at + 1) : stepEnd;
       const space = this.#history.length - this.#end;
       const length = space < wanted ? space : wanted;
       if (!engine.run(FLUSH_SYNC, input, at, pieceEnd - at, this.#history, this.#end, length)) {

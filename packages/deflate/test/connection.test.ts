@@ -25,6 +25,16 @@ function extension(options: DeflateOptions = {}): Extension {
   return accepted.extension;
 }
 
+/** So many bytes by fixed codes (RFC 1951 section 3.2.6) and behind the last a code that does not exist. */
+function brokenOff(size: number): Uint8Array {
+  const literal = '10010001';
+  const matches = Math.max(0, Math.floor((size - 2) / 258));
+  const bits = `010${literal}${'1100010100000'.repeat(matches)}${literal.repeat(size - 1 - 258 * matches)}11000110`;
+  const bytes = new Uint8Array(Math.ceil(bits.length / 8) + 3);
+  for (let at = 0; at < bits.length; at++) if (bits[at] === '1') bytes[at >> 3] = (bytes[at >> 3] ?? 0) | (1 << (at & 7));
+  return bytes;
+}
+
 class Server {
   now = 0;
   readonly connection: Connection;
@@ -285,6 +295,33 @@ describe.each([
       }
     },
   );
+
+  // The byte too many finds no room in a piece, in a turn or in the memory of `readInto`, which end where the limit does.
+  it.each([
+    ['a piece', 'chunk', 2 * 16_384, 0],
+    ['a turn', 'message', 2 * MIB, 0],
+    ['readInto', 'span', 64, 64],
+    ['readInto with one byte', 'span', 40, 1],
+  ] as const)('and where it lies behind %s too', (_title, delivery, maxMessageSize, target) => {
+    const limits = { maxMessageSize };
+    const bytes = frame(BINARY, brokenOff(maxMessageSize + 1), 4);
+    const short = Math.min(bytes.length, 40);
+    for (const size of [bytes.length, 1, 2, 7]) {
+      const server = new Server({ codec }, { delivery, limits });
+      const give = (chunk: Uint8Array): void => {
+        if (target === 0) server.feed(chunk);
+        else {
+          server.connection.receiveData(chunk);
+          while (server.connection.readInto(new Uint8Array(target)) !== null);
+        }
+      };
+      // All but the last at once: what matters is at the end.
+      if (size < bytes.length) give(bytes.subarray(0, -short));
+      for (let at = size < bytes.length ? bytes.length - short : 0; at < bytes.length; at += size) give(bytes.subarray(at, at + size));
+      expect([size, server.connection.closeSent?.code]).toEqual([size, 1009]);
+      server.connection.abort();
+    }
+  });
 
   it('a pause holds in the middle of one frame that decompresses to 64 MiB', () => {
     let received = 0;
