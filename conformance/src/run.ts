@@ -153,7 +153,6 @@ async function runActive(
         let result = await unlessStopped(target.run(test, guard.limit(first), signal));
         if (result === null || signal.aborted) return;
         const decided = result;
-        guard.note(result);
         const decidedByTime = result.timed && !isSpotless(result) && !target.virtual;
         if (decidedByTime && !tookItsTime(test, result, first) && retries > 0 && !guard.impatient) {
           const again = await unlessStopped(target.run(test, second, signal)).catch((error: unknown) => {
@@ -161,10 +160,12 @@ async function runActive(
             throw error;
           });
           if (again === null || signal.aborted) return;
-          guard.note(again);
+          // Only now: many first tries may be under way, and who is too slow for them has not been silent.
+          if (again.silent) guard.note(result);
           if (again.verdict === result.verdict) retries -= 1;
           result = again;
         }
+        guard.note(result);
         queue.push(result);
       }
     };

@@ -50,6 +50,24 @@ describe('a server at a URL', () => {
     expect(results[0]?.duration).toBeGreaterThan(1900);
   });
 
+  it('that takes longer than its first limits has second ones, however many cases run at a time', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    const limit = 400;
+    server.on('connection', (socket) => {
+      socket.on('error', () => {});
+      socket.on('message', (data, isBinary) => setTimeout(() => socket.send(data, { binary: isBinary }), limit + 100));
+    });
+    await new Promise((resolve) => server.once('listening', resolve));
+    cleanUps.push(() => {
+      for (const client of server.clients) client.terminate();
+      server.close();
+    });
+    const include = ['5.3', '5.4', '5.5', 'F.2.10', 'F.2.11', 'F.2.12', 'F.2.15', 'F.3.11', 'F.3.13', 'F.4.3', 'F.4.4', 'F.4.9', 'F.4.10'];
+    const options = { cases: [...cases, ...extraCases], include, parallel: include.length, timeScale: limit / 1000 };
+    const results = await collect(runCases(serverUrl(`ws://127.0.0.1:${portOf(server)}`), options));
+    expect(results.map(({ id, verdict }) => `${id} ${verdict}`)).toEqual(include.map((id) => `${id} OK`));
+  });
+
   it('over TLS, with its authority or without a check', async () => {
     const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], { keySize: 2048 });
     const { createServer: createHttps } = await import('node:https');
