@@ -327,4 +327,18 @@ describe('clients', () => {
     expect(results[1]?.duration).toBeGreaterThanOrEqual(119);
     expect(results[13]?.reason).toContain('within 5 ms');
   });
+
+  it('that send something after a wrong response are judged at once (F.10.9)', async () => {
+    const stop = new AbortController();
+    const results = await serveTo(
+      async (url) => {
+        await linger(url, 'q', (socket) => socket.write('hello'));
+        stop.abort();
+      },
+      { include: ['F.10.9'], timeScale: 0.2, signal: stop.signal },
+    );
+    expect(results).toMatchObject([{ verdict: 'FAILED', timed: false, reason: '5 bytes came after a wrong response' }]);
+    // The limit is 2400 ms.
+    expect(results[0]?.duration).toBeLessThan(2000);
+  });
 });

@@ -276,10 +276,11 @@ class Listener {
       this.#keep(agent, judgeClient(test, after, bytes, realTime.now() - started));
     };
     const timer = setTimeout(() => finish(limit), limit);
-    const count = (chunk: Uint8Array): void => {
+    const fail = (chunk: Uint8Array): void => {
       bytes += chunk.length;
+      finish(null);
     };
-    visitor.connect({ data: count, ended: () => finish(null) });
+    visitor.connect({ data: fail, ended: () => finish(null) });
   }
 
   #keep(agent: string, result: CaseResult): void {
