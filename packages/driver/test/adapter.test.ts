@@ -1,6 +1,6 @@
 /** What adapters share: errors by code, transports over promises, and the client's deadline and signal, in virtual time. */
 import * as crypto from 'node:crypto';
-import { type DriverHandle, EndpointError } from '@ferrywire/driver';
+import { type DriverHandle, EndpointError, type Peer, type PeerHandlers } from '@ferrywire/driver';
 import {
   type AsyncBytes,
   AsyncTransport,
@@ -8,13 +8,18 @@ import {
   checkRuntime,
   checkTls,
   connectError,
+  hostOptions,
   isVerdict,
   keyError,
   listenError,
+  listening,
   markSharedKernel,
   openClient,
   placeOf,
+  type RefListening,
   type Runtime,
+  serverNameOf,
+  serverSettings,
   type ThreadsModule,
   tlsError,
 } from '@ferrywire/driver/adapter';
@@ -71,7 +76,35 @@ describe('errors', () => {
     expect(listenError(cause, 'host:80')).toMatchObject({ code, cause, message: `cannot listen on host:80: ${sentence}` });
   });
 
+  it('knows all that systems say', () => {
+    for (const [code, said] of [
+      ['WS_CONNECT_REFUSED', ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ENOTSOCK']],
+      ['WS_CONNECT_HOST', ['ENOTFOUND', 'EAI_AGAIN', 'EAI_NODATA', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'EINVAL']],
+      ['WS_PERMISSION', ['EACCES', 'EPERM', 'ERR_ACCESS_DENIED']],
+      ['WS_CONNECT_TLS', ['ERR_SSL_WRONG_VERSION_NUMBER']],
+    ] as const) {
+      expect(said.map((one) => connectError(coded(one), 'host:80', false).code)).toEqual(said.map(() => code));
+    }
+    for (const [code, said] of [
+      ['WS_LISTEN_HOST', ['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EAI_NODATA', 'EINVAL', 'ENOENT', 'ENOTDIR']],
+      ['WS_PERMISSION', ['EACCES', 'EPERM', 'ERR_ACCESS_DENIED']],
+    ] as const) {
+      expect(said.map((one) => listenError(coded(one), 'host:80').code)).toEqual(said.map(() => code));
+    }
+    expect(listenError(coded('ENOTDIR'), 'path').message).toBe('cannot listen on path: the directory does not exist');
+    expect(connectError(named('PermissionDenied', 'no'), 'host:80', false).code).toBe('WS_PERMISSION');
+    // It says nothing itself, and none of its own.
+    expect(connectError(new AggregateError([]), 'host:80', false)).toMatchObject({
+      code: 'WS_TRANSPORT',
+      message: expect.not.stringMatching(/: $/),
+    });
+    for (const cause of [null, undefined, {}]) expect(connectError(cause, 'host:80', false).code).toBe('WS_TRANSPORT');
+  });
+
   it('knows a key or a certificate that cannot be read', () => {
+    expect(keyError(coded('ERR_BORINGSSL'))).toBeInstanceOf(TypeError);
+    expect(keyError(new Error('invalid private key'))).toBeInstanceOf(TypeError);
+    expect(keyError(new TypeError('no key'))).toBeInstanceOf(TypeError);
     expect(keyError(coded('ERR_OSSL_PEM_NO_START_LINE'))).toBeInstanceOf(TypeError);
     expect(keyError(named('InvalidData', 'No certificates found'))).toBeInstanceOf(TypeError);
     expect(keyError(new Error('keys may not be consistent: KeyMismatch'))).toBeInstanceOf(TypeError);
@@ -112,6 +145,54 @@ describe('errors', () => {
     expect(() => placeOf({ tls: null })).toThrow(TypeError);
   });
 
+  it('names a unix socket by its path', () => {
+    expect(placeOf({ socketPath: '/run/socket' })).toMatchObject({ socketPath: '/run/socket', where: '/run/socket' });
+  });
+
+  it('hands on what is the host’s and what is the connections’, and judges both', () => {
+    const time = virtualClock();
+    const [kernels, own] = [{}, {}];
+    const runtime: Runtime = { clock: time.now, timers: time, kernels };
+    expect(hostOptions(runtime, { timeouts: { closing: 7 }, highWaterMark: 3, pull: true })).toEqual({
+      clock: time.now,
+      timers: time,
+      handlers: {},
+      closing: 7,
+      highWaterMark: 3,
+      pull: true,
+    });
+    expect(hostOptions(runtime, { timeouts: { closing: -1 } })).not.toHaveProperty('closing');
+    expect(() => hostOptions(runtime, { handlers: 1 as unknown as PeerHandlers })).toThrow(TypeError);
+    expect(serverSettings(runtime, { pull: true }, 'reused')).toEqual({ kernels, input: 'reused' });
+    expect(serverSettings(runtime, { kernels: own }, 'transferred').kernels).toBe(own);
+    expect(() => serverSettings(runtime, { timeouts: { closing: -1 } }, 'shared')).toThrow(RangeError);
+  });
+
+  it('has a listener say where it is, and close when its connections have', async () => {
+    const calls: string[] = [];
+    let closed = (): void => {};
+    const endpoints = {
+      peers: new Set<Peer>(),
+      close: () => {
+        calls.push('close');
+        return new Promise<void>((resolve) => {
+          closed = resolve;
+        });
+      },
+    };
+    const on = (port: number, host: string, secure: boolean): RefListening =>
+      listening({ port, host, secure, endpoints, stop: () => void calls.push('stop'), ref() {}, unref() {} });
+    expect([on(80, '127.0.0.1', false).url, on(8443, '::1', true).url]).toEqual(['ws://127.0.0.1:80/', 'wss://[::1]:8443/']);
+    expect(on(0, '/run/socket', false).url).toBe('ws+unix:/run/socket');
+    const closing = on(80, 'host', false)
+      .close()
+      .then(() => calls.push('closed'));
+    await turn();
+    expect(calls).toEqual(['stop', 'close']);
+    closed();
+    await closing;
+  });
+
   it('wants a key and its certificate together, or what stands for them', () => {
     const [key, cert] = ['a key', 'a certificate'];
     for (const side of ['server', 'client'] as const) {
@@ -125,6 +206,10 @@ describe('errors', () => {
     }
     checkTls({}, 'client');
     expect(() => checkTls({}, 'server')).toThrow('options.tls must have a key and a cert');
+  });
+
+  it('asks a server for its name, never for an address, nor for the dot behind a name', () => {
+    expect(['host', 'host.', '127.0.0.1', '::1', '1.2.3.example'].map(serverNameOf)).toEqual(['host', 'host', '', '', '1.2.3.example']);
   });
 
   it('reads certificates and keys', async () => {
@@ -150,7 +235,10 @@ describe('errors', () => {
       expect(() => checkCertificates(tls, crypto)).toThrow(new TypeError(`options.tls.${option} cannot be read`));
     }
     const other = await generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'ec' });
-    expect(() => checkCertificates({ key, cert: other.cert }, crypto)).toThrow('options.tls.key does not belong to options.tls.cert');
+    for (const given of [other.cert, Buffer.from(other.cert)]) {
+      const apart = { key: typeof given === 'string' ? key : Buffer.from(key), cert: given };
+      expect(() => checkCertificates(apart, crypto)).toThrow('options.tls.key does not belong to options.tls.cert');
+    }
   });
 });
 

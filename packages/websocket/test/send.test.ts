@@ -259,6 +259,18 @@ describe('bufferedAmount', () => {
     await tasks.run();
     expect(ws.bufferedAmount).toBe(0);
   });
+  it('WHATWG-WEBSOCKETS-bufferedAmount-1: counts each character as long as it is in UTF-8, a lone surrogate as U+FFFD', async () => {
+    const { ws } = await opened({}, { room: 0 });
+    const units = [0, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xd800, 0xdbff, 0xdc00, 0xdfff, 0xe000, 0xffff];
+    for (const first of units) {
+      for (const second of units) {
+        const text = String.fromCharCode(first, second);
+        const before = ws.bufferedAmount;
+        ws.send(text);
+        expect([first, second, ws.bufferedAmount - before]).toEqual([first, second, Buffer.byteLength(text)]);
+      }
+    }
+  });
   it('WHATWG-WEBSOCKETS-bufferedAmount-1: falls as the transport takes, message by message', async () => {
     const { ws, tasks, transport } = await opened({}, { room: 0, highWaterMark: 100_000 });
     ws.send('a'.repeat(100));
