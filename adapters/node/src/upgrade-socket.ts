@@ -35,10 +35,17 @@ const onShown = (incoming: IncomingMessage): void => {
   queueMicrotask(forget);
 };
 
-/** Has us told of every upgrade before anybody else is: one listener more, for as long as one of `own` is there. */
+/** Has us told of every upgrade before anybody else is: one listener more in front, kept there, for as long as one of `own` is there. */
 export function watchUpgrades(server: Server, own: (listener: unknown) => boolean): void {
-  server.removeListener('upgrade', onShown);
-  if (server.listeners('upgrade').some(own)) server.prependListener('upgrade', onShown);
+  server.removeListener('upgrade', onShown).removeListener('newListener', onAdded);
+  if (server.listeners('upgrade').some(own)) server.prependListener('upgrade', onShown).on('newListener', onAdded);
+}
+function onAdded(this: Server, event: string | symbol, listener: unknown): void {
+  // Raised before it is added, in front of us perhaps.
+  if (event === 'upgrade' && listener !== onShown) queueMicrotask(() => toFront(this));
+}
+function toFront(server: Server): void {
+  if (server.listeners('upgrade').indexOf(onShown) > 0) server.removeListener('upgrade', onShown).prependListener('upgrade', onShown);
 }
 
 /** How many listen to upgrades but for that. */

@@ -243,6 +243,28 @@ for (const [order, listens] of /** @type {const} */ ([
   }
 }
 
+attached('leaves an upgrade to who has begun to answer it, though he has put himself in front later', async () => {
+  for (const path of ['/live', '/other']) {
+    const port = await serving({
+      attach: { policy: { path: '/live' }, timeouts: { opening: 30 } },
+      before: (server) =>
+        server.once('listening', () => {
+          server.prependOnceListener('upgrade', (_request, socket) => socket.write('HTTP/1.1 401 Unauthorized\r\n\r\n'));
+          // For whom what is declined is kept.
+          server.on('upgrade', () => {});
+        }),
+    });
+    const client = new Client(port);
+    client.write(upgradeFor(path));
+    await client.has(' 401 ');
+    // When one that came later has been refused, the time of this one is over.
+    const next = new Client(port);
+    next.write(upgradeFor('/nobody'));
+    await next.has(' 404 ');
+    assert.equal(client.text, 'HTTP/1.1 401 Unauthorized\r\n\r\n');
+  }
+});
+
 attached('leaves an upgrade whose body still comes to who has begun to answer it', async () => {
   /** @type {ReturnType<typeof deferred<import('node:stream').Duplex>>} */
   const answered = deferred();
