@@ -116,9 +116,28 @@ describe('message', () => {
     const blob = events[1]?.data;
     expect(blob).toBeInstanceOf(Blob);
     expect(new Uint8Array(await (blob as Blob).arrayBuffer())).toEqual(Uint8Array.of(1, 2, 3));
-    expect(events[2]?.data).toEqual(Uint8Array.of(4, 5).buffer);
-    expect(events[3]?.data).toEqual(new ArrayBuffer(0));
+    // To `toEqual` any two buffers are equal.
+    expect(events[2]?.data).toStrictEqual(Uint8Array.of(4, 5).buffer);
+    expect(events[3]?.data).toStrictEqual(new ArrayBuffer(0));
   });
+  it('WHATWG-WEBSOCKETS-events-2: is an ArrayBuffer of the message alone where its memory is cut from a larger one', async () => {
+    const slab = new ArrayBuffer(1000);
+    const { ws, feed, tasks } = await opened({ kernels: { allocate: (size) => new Uint8Array(slab, 100, size) } });
+    const seen: unknown[] = [];
+    ws.binaryType = 'arraybuffer';
+    ws.onmessage = (event) => seen.push(event.data);
+    feed(2, Uint8Array.of(1, 2, 3));
+    await tasks.run();
+    expect(seen).toStrictEqual([Uint8Array.of(1, 2, 3).buffer]);
+  });
+  it.each(['', 'setImmediate', 'setImmediate MessageChannel'])(
+    'has a task of its own on a host without [%s], in the order of all sockets',
+    (lacks) => {
+      const script = fileURLToPath(new URL('tasks-host.mjs', import.meta.url));
+      const { stdout, stderr, status } = spawnSync(process.execPath, [script, ...lacks.split(' ')], { encoding: 'utf8', timeout: 60_000 });
+      expect([stdout, stderr, status]).toEqual(['a1-b1-a2-b2-', '', 0]);
+    },
+  );
   it('WHATWG-WEBSOCKETS-events-2: comes in OPEN only: nothing after close() was called', async () => {
     const { ws, feed, tasks, log } = await opened();
     feed(1, 'a');
