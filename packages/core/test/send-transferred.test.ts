@@ -283,7 +283,8 @@ describe('a buffer that is resized', () => {
     const other = open({ role: 'server' });
     other.connection.send('before');
     const [after] = other.connection.takeOutput();
-    expect([after?.buffer, after?.byteOffset]).toEqual([before[0]?.buffer, before[0]?.byteOffset]);
+    expect(after?.buffer).toBe(before[0]?.buffer);
+    expect(after?.byteOffset).toBe(before[0]?.byteOffset);
   });
 });
 
