@@ -1,5 +1,7 @@
 /** What adapters share: errors by code, transports over promises, and the client's deadline and signal, in virtual time. */
+import * as buffer from 'node:buffer';
 import * as crypto from 'node:crypto';
+import * as nodeTimers from 'node:timers';
 import { type DriverHandle, EndpointError, type Peer, type PeerHandlers } from '@ferrywire/driver';
 import {
   type AsyncBytes,
@@ -18,6 +20,7 @@ import {
   placeOf,
   type RefListening,
   type Runtime,
+  runtimeOf,
   serverNameOf,
   serverSettings,
   type ThreadsModule,
@@ -314,6 +317,26 @@ describe('markShared', () => {
     };
     expect(markSharedKernel({ markAsUntransferable: throwing })).toEqual({});
     expect(markSharedKernel({} as ThreadsModule)).toEqual({});
+  });
+});
+
+describe('memory cut from larger pieces', () => {
+  it('is nobody else’s, up to 64 bytes, and said to be shared', () => {
+    const shared: object[] = [];
+    const threads: ThreadsModule = { markAsUntransferable: (memory) => void shared.push(memory) };
+    const { kernels } = runtimeOf(buffer, nodeTimers, threads, { asciiFrom: Number.POSITIVE_INFINITY, cut: true });
+    const allocate = (size: number): Uint8Array => kernels?.allocate?.(size) ?? new Uint8Array(0);
+    const sizes = [0, 1, 63, 64, 65, 1000];
+    const given = Array.from({ length: 1200 }, (_, index) => allocate(sizes[index % sizes.length] ?? 0).fill(index));
+    const buffers = new Set<ArrayBufferLike>();
+    for (const [index, bytes] of given.entries()) {
+      const size = sizes[index % sizes.length] ?? 0;
+      expect([bytes.length, bytes.every((byte) => byte === (index & 255))]).toEqual([size, true]);
+      if (size > 64) expect(bytes.buffer.byteLength).toBe(size);
+      else if (size > 0) buffers.add(bytes.buffer);
+    }
+    expect(buffers.size).toBeLessThan(10);
+    for (const one of buffers) expect(shared).toContain(one);
   });
 });
 
