@@ -17,9 +17,18 @@ describe('arguments', () => {
     }
     for (const code of [1000, 3000, 4999, undefined, 1000.4, 999.5, 2999.6, '3000']) expect(close(code), String(code)).toBe('nothing');
   });
-  it('WHATWG-WEBSOCKETS-close-1: halves round to even', () => {
-    expect(nameOf(() => new WebSocketError('', { closeCode: 1000.5 }))).toBe('nothing');
-    expect(nameOf(() => new WebSocketError('', { closeCode: 1001.5 }))).toBe('InvalidAccessError');
+  it('WHATWG-WEBSOCKETS-close-1: a code is rounded, halves to the even one', async () => {
+    for (const [code, rounded] of [
+      [2999.5, 3000],
+      [3000.4, 3000],
+      [3000.5, 3000],
+      [3000.6, 3001],
+      [3001.5, 3002],
+    ] as const) {
+      const { ws, sent } = await opened();
+      ws.close(code);
+      expect(sent().map(({ payload }) => [...payload])).toEqual([[...closePayload(rounded)]]);
+    }
   });
   it('WHATWG-WEBSOCKETS-close-2: a reason above 123 bytes of UTF-8 throws SyntaxError', () => {
     const close = (reason: string): string => nameOf(() => new (bench().WebSocket)('ws://h/').close(1000, reason));

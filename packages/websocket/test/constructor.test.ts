@@ -257,5 +257,6 @@ describe('CloseEvent', () => {
     expect(full).toBeInstanceOf(Event);
     expect(String(full)).toBe('[object CloseEvent]');
     expect(new CloseEvent('close', { code: 65_536 + 1000 }).code).toBe(1000);
+    expect(new CloseEvent('close', { wasClean: 1 as unknown as boolean }).wasClean).toBe(true);
   });
 });

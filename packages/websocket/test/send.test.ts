@@ -124,6 +124,15 @@ describe('data', () => {
     }
     expect(sent().map(({ payload }) => payload.length)).toEqual([0, 1, 125, 16_383, 16_384, 200_000]);
   });
+  it.each(['Blob', 'File'])('takes a %s of another realm, by its brand, and as text what only has the brand', async (brand) => {
+    const { ws, tasks, sent } = await opened();
+    const foreign = { [Symbol.toStringTag]: brand, size: 2, type: '', arrayBuffer: async () => Uint8Array.of(7, 8).buffer };
+    ws.send(foreign);
+    ws.send({ [Symbol.toStringTag]: brand } as unknown as string);
+    await settle();
+    await tasks.run();
+    expect(sent().map(({ opcode, payload, text }) => (opcode === 2 ? [...payload] : text))).toEqual([[7, 8], `[object ${brand}]`]);
+  });
   it('the caller may change the buffer right after the call, on clients and servers, with a slow transport and behind a Blob', async () => {
     for (const role of ['client', 'server'] as const) {
       const clock = virtualClock();

@@ -187,6 +187,11 @@ describe('conversions', () => {
     }
   });
 
+  it("a class of a connector's own is the constructor of its prototype", () => {
+    const { WebSocket: Own, WebSocketStream: OwnStream } = bench();
+    expect([Own.prototype.constructor === Own, OwnStream.prototype.constructor === OwnStream]).toEqual([true, true]);
+  });
+
   it('a code is a number that fits', () => {
     const big = 1000n as unknown as number;
     expect(mistake(() => fresh().close(big))).toBe('code must be a number, not a bigint');
