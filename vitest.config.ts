@@ -7,6 +7,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    setupFiles: ['test/equality.ts'],
     include: ['test/**/*.test.ts', '{packages,adapters}/*/test/**/*.test.ts', '{conformance,bench}/test/**/*.test.ts'],
     // Forks, so that memory and CPU time of one file are its own; `--expose-gc` for the tests that bound memory.
     pool: 'forks',

@@ -171,7 +171,7 @@ describe.each(roles)('a %s', (role) => {
     const first = taken();
     connection.recycleOutput(first);
     const second = taken();
-    // By identity: to `toEqual` any two buffers are equal.
+    // By identity: `toEqual` compares what is in them.
     expect([second.buffer === first.buffer, second.byteOffset]).toEqual([true, first.byteOffset]);
     const third = taken();
     // The second is still on its way.
