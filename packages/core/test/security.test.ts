@@ -19,6 +19,15 @@ function inUse(): number {
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
+/** The least of several: V8 gives back the memory of buffers on other threads, after the collection. */
+async function leastInUse(): Promise<number> {
+  let least = inUse();
+  for (let attempt = 0; attempt < 4; attempt++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    least = Math.min(least, inUse());
+  }
+  return least;
+}
 function cpu(run: () => void): number {
   const before = process.cpuUsage();
   run();
@@ -74,20 +83,22 @@ function sendFragments(connection: Connection, count: number, size: number, fin:
 
 describe('S1 memory follows bytes and not fragments', () => {
   const limits = { maxFragments: Number.POSITIVE_INFINITY, maxMessageSize: 4 * MIB };
+  // Memory grows to a power of two, and what the runtime compiles on the way takes some: together a quarter of a byte for each fragment.
+  const constant = 262_144;
   for (const role of roles) {
     for (const size of [1, 0]) {
-      it(`${role}: one million fragments of ${size} bytes, before and after the end of the message`, { timeout: 120_000 }, () => {
+      it(`${role}: one million fragments of ${size} bytes, before and after the end of the message`, { timeout: 120_000 }, async () => {
         const count = 1_000_000;
         // What a first run compiles and caches is not the connection's.
         sendFragments(quiet({ role, limits }).connection, 10_000, size, true);
-        const before = inUse();
+        const before = await leastInUse();
         const state = quiet({ role, limits });
         sendFragments(state.connection, count, size, false);
-        expect(inUse() - before).toBeLessThanOrEqual(2 * count * size + SPARE);
+        expect((await leastInUse()) - before).toBeLessThanOrEqual(2 * count * size + constant);
         expect([state.failed, state.connection.state]).toEqual([false, 'open']);
         state.connection.receiveData(peerOf(role).continuation('', true));
         expect((state.last as Uint8Array).length).toBe((count + 1) * size);
-        expect(inUse() - before).toBeLessThanOrEqual(2 * count * size + SPARE);
+        expect((await leastInUse()) - before).toBeLessThanOrEqual(2 * count * size + constant);
       });
     }
   }

@@ -116,7 +116,6 @@ describe('message', () => {
     const blob = events[1]?.data;
     expect(blob).toBeInstanceOf(Blob);
     expect(new Uint8Array(await (blob as Blob).arrayBuffer())).toEqual(Uint8Array.of(1, 2, 3));
-    // To `toEqual` any two buffers are equal.
     expect(events[2]?.data).toStrictEqual(Uint8Array.of(4, 5).buffer);
     expect(events[3]?.data).toStrictEqual(new ArrayBuffer(0));
   });
