@@ -5,8 +5,7 @@
  * as soon as it returns, so output memory is always reused once nothing waits.
  *
  * Beware: `end()` of Bun closes both sides even of a socket that allows half-open connections; `shutdown()` ends the write side. After the
- * peer's FIN and our `shutdown()` Bun closes the socket by itself, in whichever order they come, unless it is paused: over TLS it tells of the
- * peer's end all the same.
+ * peer's FIN and our `shutdown()` Bun closes the socket by itself, in whichever order they come, if it is not paused, as it may be over TLS.
  */
 import type { DriverHandle, Peer, Transport } from '@ferrywire/driver';
 import { bufferGone, deliver, type SocketInfo, tell, transportIn } from '@ferrywire/driver/adapter';
@@ -38,9 +37,6 @@ const JOIN = 147_456;
 const START = 2048;
 const joined = new Uint8Array(START + JOIN);
 const noChunks: Uint8Array[] = [];
-/** `end()` was called, and waits for what is to be written. */
-const ENDING = 1;
-const PAUSED = 2;
 
 export class BunTransport implements Transport, SocketInfo {
   readonly encrypted: boolean;
@@ -49,7 +45,7 @@ export class BunTransport implements Transport, SocketInfo {
   /** Not yet taken by the kernel, in order. */
   #waiting: Uint8Array[] = noChunks;
   #waitingBytes = 0;
-  #flags = 0;
+  #ending = false;
 
   constructor(socket: Socket, encrypted: boolean) {
     this.#socket = socket;
@@ -76,18 +72,16 @@ export class BunTransport implements Transport, SocketInfo {
   }
   end(): void {
     if (this.#waitingBytes === 0) this.#socket.shutdown();
-    else this.#flags |= ENDING;
+    else this.#ending = true;
   }
   abort(): void {
     this.#drop();
     this.#socket.terminate();
   }
   pauseReading(): void {
-    this.#flags |= PAUSED;
     this.#socket.pause();
   }
   resumeReading(): void {
-    this.#flags &= ~PAUSED;
     this.#socket.resume();
   }
   get bufferedAmount(): number {
@@ -144,7 +138,7 @@ export class BunTransport implements Transport, SocketInfo {
   #drop(): void {
     this.#waiting = noChunks;
     this.#waitingBytes = 0;
-    this.#flags &= ~ENDING;
+    this.#ending = false;
   }
 
   /* The socket's events, called by the handlers that all sockets share. */
@@ -159,12 +153,11 @@ export class BunTransport implements Transport, SocketInfo {
     this.#waitingBytes = 0;
     for (const chunk of waiting) this.#send(chunk);
     if (this.#waitingBytes > 0) return;
-    if ((this.#flags & ENDING) !== 0) this.#socket.shutdown();
+    if (this.#ending) this.#socket.shutdown();
     else this.tell((driver) => driver.drained());
   }
   ended(): void {
-    // Nothing is left to be read, and nobody would resume it any more.
-    if ((this.#flags & PAUSED) !== 0) this.resumeReading();
+    this.#socket.resume(); // or it would not close
     this.tell((driver) => driver.receiveEof());
   }
   closed(error: Error | undefined): void {

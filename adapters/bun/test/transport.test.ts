@@ -129,18 +129,15 @@ describe('BunTransport', () => {
   });
 
   it('reads on at the end of the peer that came while it was paused: Bun closes no socket that is', () => {
-    for (const isPaused of [true, false]) {
-      const { socket, log } = socketThat(() => 0);
-      const transport = new BunTransport(socket, false);
-      const { handle, events } = driver();
-      transport.join(handle);
-      transport.pauseReading();
-      if (!isPaused) transport.resumeReading();
-      log.length = 0;
-      socketHandlers.end(socket);
-      transport.end();
-      expect([log, events]).toEqual([isPaused ? ['resume', 'shutdown'] : ['shutdown'], ['eof']]);
-    }
+    const { socket, log } = socketThat(() => 0);
+    const transport = new BunTransport(socket, false);
+    const { handle, events } = driver();
+    transport.join(handle);
+    transport.pauseReading();
+    log.length = 0;
+    socketHandlers.end(socket);
+    transport.end();
+    expect([log, events]).toEqual([['resume', 'shutdown'], ['eof']]);
   });
 
   it('hears of a socket that closed before it had a driver', () => {
