@@ -28,12 +28,19 @@ const begun = new WeakSet<IncomingMessage>();
 const forget = (): void => {
   shown = null;
 };
-const onShown = (incoming: IncomingMessage): void => {
-  shown = incoming;
-  writtenBefore = writtenFor(incoming);
-  // All are shown it in one turn.
-  queueMicrotask(forget);
-};
+/** Another copy of this package in the process watches as well, and stays in front as well: two that overtook each other would never end. */
+const WATCHES = Symbol.for('@ferrywire/node watches upgrades');
+const onShown = Object.assign(
+  (incoming: IncomingMessage): void => {
+    shown = incoming;
+    writtenBefore = writtenFor(incoming);
+    // All are shown it in one turn.
+    queueMicrotask(forget);
+  },
+  { [WATCHES]: true },
+);
+/** Whether it may answer. */
+const mayAnswer = (listener: unknown): boolean => !Object.hasOwn(listener as object, WATCHES);
 
 /** Has us told of every upgrade before anybody else is: one listener more in front, kept there, for as long as one of `own` is there. */
 export function watchUpgrades(server: Server, own: (listener: unknown) => boolean): void {
@@ -42,15 +49,18 @@ export function watchUpgrades(server: Server, own: (listener: unknown) => boolea
 }
 function onAdded(this: Server, event: string | symbol, listener: unknown): void {
   // Raised before it is added, in front of us perhaps.
-  if (event === 'upgrade' && listener !== onShown) queueMicrotask(() => toFront(this));
+  if (event === 'upgrade' && mayAnswer(listener)) queueMicrotask(() => toFront(this));
 }
 function toFront(server: Server): void {
-  if (server.listeners('upgrade').indexOf(onShown) > 0) server.removeListener('upgrade', onShown).prependListener('upgrade', onShown);
+  const listeners = server.listeners('upgrade');
+  if (listeners.slice(0, listeners.indexOf(onShown) + 1).some(mayAnswer)) {
+    server.removeListener('upgrade', onShown).prependListener('upgrade', onShown);
+  }
 }
 
-/** How many listen to upgrades but for that. */
+/** How many listen to upgrades but for those that only watch. */
 export function listenersOf(server: Server): number {
-  return server.listeners('upgrade').filter((listener) => listener !== onShown).length;
+  return server.listeners('upgrade').filter(mayAnswer).length;
 }
 
 /** Whether somebody who was shown it before us has begun to answer. He may never read from it. */

@@ -5,7 +5,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect as connectTo, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type Attached, type AttachOptions, attach, connect, type Peer, type PeerHandlers, timers, transportOf } from '@ferrywire/node';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { uncaughtDuring } from '../../../test/uncaught.ts';
 import { certificate } from './certificate.ts';
 import { closeFrame, deferred, failureOf, RawClient, requestFor, text } from './helpers.ts';
@@ -300,6 +300,28 @@ describe('beside other listeners', () => {
     const { client, head } = await ask(port, requestFor('/c'));
     expect(head).toContain(' 404 ');
     expect(await client.rest()).not.toContain('HTTP/1.1');
+  });
+
+  it('two copies of the package share a server: each stays in front of who may answer, and neither of the other', async () => {
+    const { server, port } = await serve();
+    let moves = 0;
+    server.on('newListener', (event) => {
+      // Else two that overtake each other would go on for ever.
+      if (event === 'upgrade' && ++moves > 50) server.removeAllListeners('newListener');
+    });
+    vi.resetModules();
+    const copy = await import('@ferrywire/node');
+    expect(copy.attach).not.toBe(attach);
+    attachTo(server, { policy: { path: '/a' } });
+    const copied = copy.attach(server, { policy: { path: '/b' }, handlers: echo });
+    cleanups.push(() => copied.close({ deadline: 0 }));
+    server.prependOnceListener('upgrade', (_request, socket) => {
+      socket.write('HTTP/1.1 401 Unauthorized\r\n\r\n', () => socket.destroy());
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(moves).toBeLessThan(10);
+    expect((await ask(port, requestFor('/b'))).head).toContain(' 401 ');
+    for (const path of ['/a', '/b']) expect((await ask(port, requestFor(path))).head, path).toContain(' 101 ');
   });
 
   it('keeps nothing of connections that one declined and another took, once they are over', async () => {
