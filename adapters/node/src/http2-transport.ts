@@ -158,8 +158,9 @@ export class Http2Transport implements Transport, NodeTransport {
     this.#gone = true;
     this.unref();
     if (this.#timer !== null) timers.clear(this.#timer);
-    if (this.#isReset || !(this.#ended || this.#orderly)) this.failed(resetError(this.socket));
-    // Bun's stream closes without an 'end' while reading is paused.
+    // Bun's stream closes without an 'end' while reading is paused, having given all of it. What Deno's has kept then is lost.
+    const isWhole = this.#ended || (this.#orderly && this.socket.readableLength === 0);
+    if (this.#isReset || !isWhole) this.failed(resetError(this.socket));
     else if (!this.#ended) this.#tellEnd();
     tell(this.#driver, (driver) => driver.gone());
   }

@@ -221,6 +221,30 @@ for (const [what, bytes, code, cause] of /** @type {const} */ ([
   });
 }
 
+http2('a session that is lost behind an end that nobody has read yet takes what came before it: no end', async () => {
+  const server = createServer({ settings: { enableConnectProtocol: true } });
+  const bytes = [0x81, 1, 0x61, 0x81, 1, 0x62];
+  let lose = () => {};
+  server.on('stream', (/** @type {import('node:http2').ServerHttp2Stream} */ stream) => {
+    lose = () => stream.session?.destroy();
+    stream.respond({ ':status': 200 });
+    stream.on('error', () => {}).once('data', () => stream.end(Buffer.from(bytes)));
+  });
+  const { port } = await started(server);
+  const { handlers, ended } = watch();
+  const peer = await connect(`ws://127.0.0.1:${port}/`, { http2: true, handlers });
+  const { socket: stream } = transportOf(peer);
+  peer.pause();
+  peer.send('go');
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  for (let turns = 0; turns < 10_000 && stream.readableLength < bytes.length; turns++) await turn();
+  // The end, too.
+  for (let turns = 0; turns < 20; turns++) await turn();
+  assert.equal(stream.readableLength, bytes.length);
+  lose();
+  assert.equal((await ended).cause?.code, 'WS_TRANSPORT');
+});
+
 http2('a session that is lost takes its WebSockets with it, on both sides', async () => {
   const server = createServer();
   const remote = watch();
