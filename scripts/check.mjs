@@ -7,11 +7,13 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readOptions } from './arguments.mjs';
 import { outliveReader } from './output.mjs';
 import { inParallel, run } from './process.mjs';
 import { root } from './runtimes.mjs';
 
 outliveReader();
+readOptions('use: npm run check\n\nThe build, the linter, the types of tests and scripts, and each package as npm would pack it.', {});
 
 const modules = join(root, 'node_modules');
 // npm's own script where there is one: `npm` on the path may belong to another Node.

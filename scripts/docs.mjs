@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { readOptions } from './arguments.mjs';
 import { describedList, describedUnion, errorsDocument, statesDocument, withCapabilities } from './documents.mjs';
 import { root } from './runtimes.mjs';
 
@@ -48,6 +49,7 @@ export async function generated() {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  readOptions('use: npm run docs\n\nWrites the documents, and the parts of the README, that are made from the sources.', {});
   for (const [path, text] of Object.entries(await generated())) {
     writeFileSync(join(root, path), text);
     console.log(`wrote ${path}`);

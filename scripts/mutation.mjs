@@ -9,7 +9,7 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readOptions, wrongUse } from './arguments.mjs';
@@ -29,8 +29,8 @@ const usage = `use: npm run mutation -- [options]
   --sample N      only N of the mutants
   --seed S        which ones (default 1)
   --out FILE      writes the verdicts there as they come
-  --again FILE    leaves out what such a file says was killed, and gives the rest more time
-  --explained     with --again: leaves out what is alive for a reason, too
+  --again FILE    leaves out what such a file says was killed, or is alive for a reason, and gives the rest more time
+  --explained     with --again: tries what is alive for a reason, too
   --document      writes docs/mutation.md`;
 const values = readOptions(usage, {
   sample: { type: 'string' },
@@ -42,6 +42,28 @@ const values = readOptions(usage, {
   out: { type: 'string' },
   document: { type: 'boolean', default: false },
 });
+const core = join(root, 'packages/core');
+const seed = Number(values.seed);
+const sample = values.sample === undefined ? null : Number(values.sample);
+if (!Number.isInteger(seed) || !(sample === null || (Number.isInteger(sample) && sample > 0))) {
+  wrongUse('--sample must be a positive whole number, --seed an integer');
+}
+for (const name of values.file ?? []) {
+  if (!existsSync(join(core, 'src', `${name}.ts`))) wrongUse(`--file ${name}: the core has no ${name}.ts`);
+}
+/** @type {Result[]} */
+const earlier = values.again === undefined ? [] : orWrongUse('--again', () => JSON.parse(readFileSync(String(values.again), 'utf8')));
+if (values.out !== undefined) orWrongUse('--out', () => closeSync(openSync(String(values.out), 'a')));
+
+/** @template T @param {string} name @param {() => T} act @returns {T} */
+function orWrongUse(name, act) {
+  try {
+    return act();
+  } catch (error) {
+    return wrongUse(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 /** Type stripping and synchronous hooks. */
 const node = join(root, 'node_modules/node24/bin/node');
 if (!existsSync(node)) wrongUse('mutation testing needs Node 24, which has no build for this platform');
@@ -54,13 +76,12 @@ const MORE_TIME_MS = 4000;
 const SLOWEST_MS = 1000;
 const PATIENCE_MS = 20_000;
 
-const folder = join(root, 'packages/core/test');
-const files = [
-  ...readdirSync(folder)
-    .filter((file) => file.endsWith('.test.ts') && !LEFT_OUT.test(file) && file.includes(values.tests ?? ''))
-    .map((file) => join(folder, file)),
-  fileURLToPath(new URL('./mutation/corpus.mjs', import.meta.url)),
-];
+const folder = join(core, 'test');
+const chosenFiles = readdirSync(folder).filter(
+  (file) => file.endsWith('.test.ts') && !LEFT_OUT.test(file) && file.includes(values.tests ?? ''),
+);
+if (chosenFiles.length === 0) wrongUse(`--tests ${values.tests}: no test of the core is in such a file`);
+const files = [...chosenFiles.map((file) => join(folder, file)), fileURLToPath(new URL('./mutation/corpus.mjs', import.meta.url))];
 mkdirSync(join(root, 'tmp'), { recursive: true });
 const dist = mkdtempSync(join(root, 'tmp/mutation-'));
 process.once('exit', () => rmSync(dist, { recursive: true, force: true }));
@@ -69,8 +90,8 @@ for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(
 /** @typedef {{ file: string, line: number, where: string, what: string, nth: number }} Place `nth`: of the same changes in the same function. */
 /** The place of mutant `id` is at `id - 1`. @type {Place[]} */
 const places = [];
-for (const file of readdirSync(join(root, 'packages/core/dist')).filter((entry) => entry.endsWith('.js'))) {
-  const text = readFileSync(join(root, 'packages/core/dist', file), 'utf8');
+for (const file of readdirSync(join(core, 'dist')).filter((entry) => entry.endsWith('.js'))) {
+  const text = readFileSync(join(core, 'dist', file), 'utf8');
   const { code, mutants } = mutate(file, text, places.length + 1);
   /** @type {Map<string, number>} */
   const seen = new Map();
@@ -148,7 +169,7 @@ for (const [index, { file, name, local }] of hello.tests.entries()) {
 }
 const isStatic = new Set(/** @type {number[]} */ (hello.loaded));
 
-const random = randomFrom(Number(values.seed));
+const random = randomFrom(seed);
 let wanted = Array.from(places.keys(), (index) => index + 1);
 const placeOf = (/** @type {number} */ id) => /** @type {Place} */ (places[id - 1]);
 if (values.file !== undefined) wanted = wanted.filter((id) => values.file?.some((name) => placeOf(id).file === `${name}.js`));
@@ -158,12 +179,10 @@ const isAlive = (/** @type {{ outcome: Outcome }} */ { outcome }) => outcome ===
 /** What a run before found: who was killed stays so, and who lives for a reason. @type {Map<string, Result>} */
 const before = new Map();
 const keyOf = (/** @type {Place} */ { file, where, what, nth }) => JSON.stringify([file, where, what, nth]);
-if (values.again !== undefined) {
-  for (const result of /** @type {Result[]} */ (JSON.parse(readFileSync(values.again, 'utf8')))) before.set(keyOf(result), result);
-}
-if (values.sample !== undefined) {
+for (const result of earlier) before.set(keyOf(result), result);
+if (sample !== null) {
   const keyed = wanted.map((id) => ({ id, key: random.next() })).sort((a, b) => a.key - b.key);
-  wanted = keyed.slice(0, Number(values.sample)).map(({ id }) => id);
+  wanted = keyed.slice(0, sample).map(({ id }) => id);
 }
 
 /** Which tests have killed what: what killed a mutant kills its neighbours. @type {Map<string, Map<Test, number>>} */

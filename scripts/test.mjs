@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { helpIfAsked } from './arguments.mjs';
+import { helpIfAsked, wrongUse } from './arguments.mjs';
 import { parseCounts, vitestCounts } from './counts.mjs';
 import { outliveReader } from './output.mjs';
 import { inParallel, run } from './process.mjs';
@@ -35,6 +35,8 @@ const SUITE_SECONDS = 120;
 const RUNNER_LINE = /^\s*$|^.*[•✘] .*\(\d+ \/ \d+\)\s*$|^\s*(Total|Passed|Skipped|Duration):\s/;
 
 const wanted = process.argv.slice(2);
+const option = wanted.find((word) => word.startsWith('-'));
+if (option !== undefined) wrongUse(`Unknown option '${option}'`);
 /** @param {string} name */
 const isWanted = (name) => wanted.length === 0 || wanted.some((word) => name.includes(word));
 /** @type {NodeJS.ProcessEnv} */

@@ -81,11 +81,13 @@ describe('faultOf', () => {
 });
 
 describe('an option that a script does not take', () => {
-  it.each(['fuzz', 'soak', 'coverage', 'mutation'])('ends %s with a line and exit code 2', (name) => {
+  it.each(['fuzz', 'soak', 'coverage', 'mutation', 'docs', 'check', 'test'])('ends %s with a line and exit code 2', (name) => {
     for (const [given, line] of [
       ['--nonsense', "Unknown option '--nonsense'"],
       ['word', "Unexpected argument 'word'"],
     ] as const) {
+      // A word chooses suites.
+      if (name === 'test' && given === 'word') continue;
       const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, `scripts/${name}.mjs`), given], {
         encoding: 'utf8',
         timeout: 30_000,
@@ -107,12 +109,33 @@ describe('a value that looks like an option', () => {
   });
 });
 
+describe('a value that makes no sense', () => {
+  it.each([
+    [['--sample', 'x'], /^--sample must be /],
+    [['--sample', '0'], /^--sample must be /],
+    [['--seed', 'x'], /--seed an integer$/],
+    [['--file', 'nothing'], /^--file nothing: /],
+    [['--tests', 'nothing'], /^--tests nothing: /],
+    [['--again', join('no', 'such', 'file')], /^--again: ENOENT/],
+    [['--out', join('no', 'such', 'file')], /^--out: ENOENT/],
+  ])('ends mutation with a line and exit code 2: %j', (given, line) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'scripts/mutation.mjs'), ...given], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect([status, stdout]).toEqual([2, '']);
+    expect(stderr.trimEnd().split('\n')).toEqual([expect.stringMatching(line)]);
+  });
+});
+
 describe('help', () => {
   it.each([
     ['fuzz', ['--help'], '--target NAME   one of frames,'],
     ['soak', ['-h'], '--connections C'],
     ['coverage', ['--help'], '--keep FOLDER'],
     ['mutation', ['--sample', '1', '--help'], '--again FILE'],
+    ['docs', ['--help'], 'use: npm run docs'],
+    ['check', ['-h'], 'use: npm run check'],
     ['test', ['--help'], 'npm test -- [WORD ...]'],
   ] as const)('is what %s prints when it is asked for: %j', (name, given, words) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, `scripts/${name}.mjs`), ...given], {
