@@ -118,10 +118,8 @@ function judgeBehaviour(test: Case, record: Record): Graded<Verdict> {
   }
   if (record.unmet !== null) return { verdict: 'FAILED', reason: record.unmet };
   if (found.grade === 'OK' || test.schedulingOnly) return { verdict: 'OK', reason: null };
-  return {
-    verdict: found.grade,
-    reason: `allowed, but ${shortcoming(test, found)}: ${list(record.events.map(describeSeen))}`,
-  };
+  const seen = record.events.length === 0 ? '' : `: ${list(record.events.map(describeSeen))}`;
+  return { verdict: found.grade, reason: `allowed, but ${shortcoming(test, found)}${seen}` };
 }
 
 function shortcoming(test: Case, { events, sparesPongs }: Expectation): string {
