@@ -379,7 +379,7 @@ const reasons = [
     reason: 'A default that is not asked for, or a bit that only the fast path looks at, which then is not taken.',
   },
   { file: 'settings.js', where: 'settingsOf', texts: ['options.lenient === undefined → false'], reason: KEPT },
-  { file: 'settings.js', where: '', texts: ['true → false'], reason: 'Of the flags only the names are read.' },
+  { file: 'settings.js', where: '', texts: ['true → false'], reason: 'Of the flags and of the limits only the names are read.' },
   { file: 'timers.js', where: 'periodsOf', texts: ['0 → +1'], reason: 'The time for opening is only checked here; the handshake uses it.' },
   {
     file: 'timers.js',
