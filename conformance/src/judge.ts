@@ -191,8 +191,10 @@ export function judge(test: Case, record: Record, role: Role): CaseResult {
   const end = judgeClose(test, record, role, test.recommended && behaviour.verdict === 'NON-STRICT');
   const sideCounts = test.close.strictSide && end.verdict === 'FAILED';
   const codeCounts = test.close.strictCode && end.verdict === 'WRONG CODE';
-  if ((sideCounts || codeCounts) && behaviour.verdict !== 'INFORMATIONAL')
-    behaviour = { verdict: 'FAILED', reason: behaviour.reason ?? end.reason };
+  if ((sideCounts || codeCounts) && behaviour.verdict !== 'INFORMATIONAL') {
+    // What would have been allowed by itself is no reason to fail.
+    behaviour = { verdict: 'FAILED', reason: behaviour.verdict === 'FAILED' ? behaviour.reason : end.reason };
+  }
   let verdict = behaviour.verdict;
   let reason = behaviour.reason;
   if (end.verdict !== 'OK' && end.verdict !== 'INFORMATIONAL' && verdict !== 'INFORMATIONAL') {

@@ -601,6 +601,14 @@ describe('grades', () => {
     }
   });
 
+  it('who lets text that is none pass has failed for that, whatever was allowed besides (6.4.1, F.4.2, F.4.6)', async () => {
+    const include = ['6.4.1', 'F.4.2', 'F.4.6'];
+    const tests = [...cases, ...extraCases].filter(({ id }) => include.includes(id));
+    expect(tests).toHaveLength(3);
+    const reason = 'the subject did not fail the connection';
+    for (const test of tests) expect(await runOne(test, toyTarget('silent')), test.id).toMatchObject({ verdict: 'FAILED', reason });
+  });
+
   it('events are compared whole and in order', async () => {
     const steps = [frame(9, 'a'), frame(9, 'b')];
     expect((await run({ steps, expect: ok(pongOf('b'), pongOf('a')) })).verdict).toBe('FAILED');
