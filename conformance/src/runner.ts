@@ -367,12 +367,13 @@ export class CaseRun implements ChannelEvents {
 
   /** Starts the close when all that is expected has come. */
   #settle(): void {
-    const { expect, recommended } = this.#test;
+    const { expect, recommended, steps } = this.#test;
     // Who has answered what need not be refused does not refuse it any more.
     if (typeof expect === 'string' || !(this.#mayClose() || (recommended && this.#mayEnd))) return;
     // What is right now, and can't become another right answer any more.
     const open = expect.filter((expectation) => !fulfils(expectation, this.#events));
-    const isSent = this.#next > this.#test.steps.length;
+    // Without a step all went with the request, and its answer may come with the response, before the start.
+    const isSent = this.#next > steps.length || steps.length === 0;
     const isSettled = open.length < expect.length && isSent && !open.some((expectation) => mayBecome(expectation, this.#events));
     if (isSettled && recommended) this.#endTheWait();
     else if (open.length === 0 || isSettled) this.#startClose(normal, empty);

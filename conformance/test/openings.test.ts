@@ -1,7 +1,7 @@
 /**
  * Cases about the opening handshake: what a server may answer, and how a client may end a connection that it must not use.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { Agent, createServer, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { type CaseResult, clientListener, collect, extraCases, type RunOptions, runCases, serverUrl } from '@ferrywire/conformance';
@@ -35,6 +35,20 @@ describe('a frame behind the request (F.9.7)', () => {
       await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy())),
     ];
     for (const url of right) expect(await ofServer(url, 'F.9.7')).toMatchObject({ verdict: 'OK', reason: null });
+  });
+
+  it('may be answered in one piece with the response, and the connection closed behind the answer', async () => {
+    const url = await tcpServer((socket) => {
+      socket.once('data', (request) => {
+        const key = /^Sec-WebSocket-Key: (.+)\r$/m.exec(request.toString('latin1'))?.[1];
+        const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+        const head = `HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
+        socket.write(Buffer.concat([Buffer.from(head), Buffer.from('81056f74746572880203e8', 'hex')]));
+        socket.once('data', () => socket.end());
+      });
+    });
+    // As in 1.1.1: what is expected has come first.
+    expect(await ofServer(url, 'F.9.7')).toMatchObject({ verdict: 'OK', reason: null });
   });
 
   it('may be lost, and nothing else with it, since no client may send it', async () => {
