@@ -89,7 +89,7 @@ export function judgeOldKey(test: Case, result: CaseResult): CaseResult {
 
 /**
  * A client has to end a connection whose response is wrong, and send nothing more.
- * @param limit milliseconds after which it was not waited for any longer; null when it has ended the connection
+ * @param limit milliseconds after which it was not waited for any longer; null when it has ended the connection, or sent something
  */
 export function judgeClient(test: Case, limit: number | null, bytes: number, duration: number): CaseResult {
   const timed = limit !== null;
