@@ -28,7 +28,9 @@ function wrongUse(message: string): never {
 
 /** Of a value that looks like an option, the last sentence says how it is given; elsewhere the rest is advice on escaping. */
 function lineOf({ code, message }: NodeJS.ErrnoException): string {
-  return code === 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' ? message.replace(/\s+/g, ' ') : (message.split(/\.\s/)[0] ?? '');
+  return code === 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE'
+    ? message.replace(/\s+/g, ' ').replace(/\.$/, '')
+    : (message.split(/\.\s/)[0] ?? '');
 }
 
 function readArguments(): { names: readonly string[]; options: MeasureOptions } {
