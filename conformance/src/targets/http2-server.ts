@@ -129,19 +129,22 @@ async function runCase(
 ): Promise<CaseResult> {
   const started = realTime.now();
   const failed = (reason: string, silent = false): CaseResult => handshakeFailed(test, 'server', reason, realTime.now() - started, silent);
+  let session: ClientHttp2Session | null = null;
   let stream: ClientHttp2Stream;
   let extensions: string | undefined;
   try {
     const limit = limitUnder(settings, openingLimit);
-    const session = await sessions.get(limit);
-    ({ stream, extensions } = await ask(session, url, asked, test, limit).catch(async (error: unknown) => {
+    const current = await sessions.get(limit);
+    session = current;
+    ({ stream, extensions } = await ask(current, url, asked, test, limit).catch(async (error: unknown) => {
       if (!(error instanceof StreamReset) || !busy.includes(error.code)) throw error;
-      return ask(await sessions.another(session, limit), url, asked, test, limit);
+      return ask(await sessions.another(current, limit), url, asked, test, limit);
     }));
   } catch (error) {
     if (error instanceof Unaskable) throw error;
     const result = failed(error instanceof Error ? error.message : String(error), error instanceof NoAnswer);
-    if (error instanceof TargetUnavailable) await presence.absent();
+    // A session that ends with the request may be that of a server that has gone.
+    if (error instanceof TargetUnavailable || session?.destroyed === true) await presence.absent();
     return result;
   }
   const deflate = readDeflateAnswer(extensions, test.deflate);
