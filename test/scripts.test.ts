@@ -158,6 +158,21 @@ describe('a reader who leaves', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+  /** How it ends, and what it says of that. */
+  async function unread(args: readonly string[]): Promise<[unknown, string]> {
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, FERRYWIRE_SUITES: join(folder, 'suites.mjs') },
+    });
+    child.stdout.destroy();
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      errors += text;
+    });
+    const [code] = await once(child, 'close');
+    return [code, errors];
+  }
+
   it.each([
     ['soak', ['--minutes', '0.0001', '--connections', '1', '--seed', '2']],
     ['fuzz', ['--minutes', '0.001', '--target', 'frames', '--seed', '1']],
@@ -165,20 +180,15 @@ describe('a reader who leaves', () => {
   ])(
     'changes nothing for %s: it runs to its end and exits with what it found',
     async (name, args) => {
-      const child = spawn(process.execPath, [join(root, `scripts/${name}.mjs`), ...args], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, FERRYWIRE_SUITES: join(folder, 'suites.mjs') },
-      });
-      child.stdout.destroy();
-      let errors = '';
-      child.stderr.setEncoding('utf8').on('data', (text) => {
-        errors += text;
-      });
-      const [code] = await once(child, 'close');
-      expect([code, errors]).toEqual([0, '']);
+      expect(await unread([join(root, `scripts/${name}.mjs`), ...args])).toEqual([0, '']);
     },
     60_000,
   );
+
+  it('ends bench, without a word', { timeout: 60_000 }, async () => {
+    const args = ['parse', 'parse', '--quick', '--rounds', '1', '--only', 'text 125 B'];
+    expect(await unread([join(root, 'bench/dist/main.js'), ...args])).toEqual([0, '']);
+  });
 });
 
 describe('the closing line', () => {
